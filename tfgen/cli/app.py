@@ -1,0 +1,169 @@
+"""An app: one model, its defaults, its command line."""
+
+import os
+import pathlib
+import sys
+
+from absl import flags
+
+from tfgen.cli import flagset
+from tfgen.cli.run_directory import RunDirectory
+
+# What may differ when a run is resumed: it changes nothing of what the remaining steps compute.
+_FREE_ON_RESUME = {
+    "resume", "overwrite", "steps", "data_dir", "download", "run_dir", "num", "temperature", "checkpoint",
+    "importance_samples", "xla", "help", "tpu", "preset", "early_stopping",
+}  # fmt: skip
+
+
+class UsageError(ValueError):
+    """A mistake on the command line."""
+
+
+class App:
+    """The command line of one model.
+
+    Args:
+      model: Dotted path of the model class, e.g. "tfgen.variational.vae.VAE"; its constructor's arguments
+        become flags.
+      dataset: Default data set.
+      binarize: Default binarization.
+      steps: Default number of training steps.
+      batch_size: Default batch size.
+      learning_rate: Default learning rate.
+      optimizer: Keras optimizer by name, or a dict with its "name" and arguments.
+      checkpoint_every: Default number of steps between evaluations; None is a tenth of the steps.
+      presets: Flags by name, for each published configuration.
+      **overrides: Defaults of constructor arguments that differ from the constructor's own.
+    """
+
+    def __init__(
+        self,
+        model,
+        dataset="digits",
+        binarize="none",
+        steps=1000,
+        batch_size=128,
+        learning_rate=1e-3,
+        optimizer="adam",
+        checkpoint_every=None,
+        presets=None,
+        **overrides,
+    ):
+        caller = sys._getframe(1).f_globals
+        self.name = pathlib.Path(caller["__file__"]).stem
+        self.summary, self.model, self.optimizer = caller["__doc__"] or "", model, optimizer
+        self.presets, self.overrides = presets or {}, overrides
+        every = checkpoint_every or max(1, steps // 10)
+        self.defaults = flagset.Defaults(
+            dataset, binarize, steps, batch_size, learning_rate, every, f"runs/{self.name}"
+        )
+
+    def run(self, argv=None):
+        """Runs the command line and exits.
+
+        Args:
+          argv: Arguments without the program's name; None takes the process's.
+        """
+        try:
+            self.main(sys.argv[1:] if argv is None else argv)
+        except KeyboardInterrupt:
+            _fail("stopped at once; go on from the newest checkpoint with --resume", 130)
+        except (ValueError, OSError, flags.Error) as error:
+            if os.environ.get("TFGEN_TRACEBACK"):
+                raise
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            _fail(lines[0], 2)
+        sys.exit(0)
+
+    def main(self, argv):
+        """Parses and carries out one command line.
+
+        Raises:
+          ValueError: If it cannot be done; the message is one line for the user.
+        """
+        values, arguments = flagset.define(self.model, self.defaults, self.overrides, self.presets)
+        command = self._parse(values, argv)
+        if values["help"].value:
+            print(flagset.help_text(values, arguments, self.summary, f"apps.{self.name}"))
+            return
+        run = RunDirectory(values["run_dir"].value)
+        if command == "train" and not values["resume"].value:
+            config = {
+                "model": self.model,
+                "optimizer": self.optimizer,
+                "flags": flagset.chosen(values, [n for n in values if n not in _FREE_ON_RESUME]),
+                "steps": values["steps"].value,
+            }
+            if run.holds_run and not values["overwrite"].value:
+                run.begin(config, overwrite=False)
+        else:
+            config = self._stored(run, values, command, arguments)
+        settings = {name: values[name].value for name in values if name in _FREE_ON_RESUME}
+        _start_tensorflow()
+        from tfgen.cli import commands
+
+        getattr(commands, command)(config, run, settings, list(arguments))
+
+    def _parse(self, values, argv):
+        words = values(["app", *argv])[1:]
+        command, *rest = words or ["train"]
+        if rest:
+            raise UsageError(f"unexpected argument {rest[0]!r}: flags are written --name=value.")
+        if command not in flagset.COMMANDS:
+            raise UsageError(f"unknown command {command!r}; it is one of {', '.join(flagset.COMMANDS)}.")
+        preset = values["preset"].value
+        if preset is not None:
+            if preset not in self.presets:
+                raise UsageError(f"{self.name} has no preset {preset!r}.")
+            for name, value in self.presets[preset].items():
+                if not values[name].present:
+                    values[name].value = value
+        if values["ema"].value is not None and values["ema"].value >= 1:
+            raise UsageError(f"flag --ema={values['ema'].value}: takes a number below 1.")
+        return command
+
+    def _stored(self, run, values, command, arguments):
+        """The configuration of an earlier run; flags given now must agree with it."""
+        config = run.config()
+        if config["model"] != self.model:
+            raise UsageError(
+                f"run_dir={run.path} holds a run of {config['model'].rpartition('.')[2]}, not of "
+                f"{self.model.rpartition('.')[2]}; name another --run_dir."
+            )
+        given = flagset.chosen(values, [n for n in values if values[n].present and n not in _FREE_ON_RESUME])
+        for name, value in given.items():
+            decides = command == "train" or name in arguments
+            if decides and name in config["flags"] and config["flags"][name] != value:
+                raise UsageError(
+                    f"run_dir={run.path} was trained with --{name}={config['flags'][name]}, got {value}; "
+                    f"leave --{name} out or name another --run_dir."
+                )
+        for name in () if command == "train" else ("seed", "dataset", "binarize"):
+            if name in given:
+                config = config | {"flags": config["flags"] | {name: given[name]}, f"given_{name}": True}
+        if command == "train" and values["steps"].present:
+            config = config | {"steps": values["steps"].value}
+        return config
+
+
+def _fail(message, code):
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _start_tensorflow():
+    """Imports TensorFlow without its start-up messages, which no level of logging silences."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    sys.stderr.flush()
+    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    try:
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(null)

@@ -1,0 +1,201 @@
+"""What the commands do: train, sample, evaluate, export."""
+
+import contextlib
+import importlib
+import inspect
+import shlex
+import sys
+import time
+
+import keras
+import tensorflow as tf
+
+import tfgen
+from tfgen import data as datasets
+from tfgen import random, serving
+from tfgen.evaluation.report import evaluate as evaluate_model
+from tfgen.model import constructor_parameters
+from tfgen.training import Interrupted, make_strategy
+from tfgen.training import train as train_model
+from tfgen.training.checkpoints import Checkpoints
+from tfgen.training.gallery import save_samples, tensorboard_pictures
+from tfgen.training.strategies import is_chief
+
+_VERSIONED = ("tensorflow", "keras", "tensorflow_probability", "numpy")
+
+
+def train(config, run, settings, arguments):
+    """Trains, then evaluates, samples and exports."""
+    flags = config["flags"]
+    data = _load_data(flags, settings)
+    strategy = make_strategy(flags["strategy"], flags["replicas"], settings["tpu"])
+    config |= {"arguments": config.get("arguments") or _constructor_arguments(config, data, arguments)}
+    config |= {"data": config.get("data") or _describe(data)}
+    if config["data"]["fingerprint"] != data.fingerprint():
+        raise ValueError(f"data set {flags['dataset']!r} is not what run_dir={run.path} was trained on.")
+    with strategy.scope() if strategy else contextlib.nullcontext():
+        model = build(config)
+    if is_chief(strategy):
+        if settings["resume"]:
+            run.write_json("config.json", config)
+        else:
+            run.begin(config | {"versions": _versions()}, settings["overwrite"])
+    began = time.perf_counter()
+    if flags["jit"] == "auto" and not model.jit_updates and type(model).jit_updates:
+        print(
+            "XLA off: these arguments bring distributions or layers that are slower with it (--jit=on overrides)"
+        )
+    try:
+        train_model(
+            model, data, config["steps"], run.path, flags["batch_size"], _optimizer(config), flags["seed"],
+            strategy, flags["jit"], flags["clip_norm"], flags["checkpoint_every"], settings["resume"],
+            settings["early_stopping"], pictures=lambda m: tensorboard_pictures(m, data),
+        )  # fmt: skip
+    except Interrupted as interrupted:
+        again = f"python -m apps.{_app()} --run_dir={run.path} --resume"
+        print(f"interrupted at step {interrupted.step}; go on with: {again}")
+        sys.exit(130)
+    if is_chief(strategy):
+        config["cost"] = {"seconds": round(time.perf_counter() - began, 1)}
+        finish(config, run, settings, data)
+
+
+def finish(config, run, settings, data):
+    """Evaluates, draws and exports the best weights of a finished training."""
+    model = restored(config, run, settings)
+    _evaluate(model, config, run, settings, data)
+    _sample(model, config, run, settings, data)
+    _export(model, run, settings)
+    print(f"tensorboard --logdir={run.path / 'tensorboard'} shows the curves")
+
+
+def sample(config, run, settings, arguments):
+    """Draws samples from a run."""
+    del arguments
+    _sample(restored(config, run, settings), config, run, settings, None)
+
+
+def evaluate(config, run, settings, arguments):
+    """Evaluates a run on the test split."""
+    del arguments
+    data = _load_data(config["flags"], settings)
+    _evaluate(restored(config, run, settings), config, run, settings, data)
+
+
+def export(config, run, settings, arguments):
+    """Writes a run's SavedModel."""
+    del arguments
+    _export(restored(config, run, settings), run, settings)
+
+
+def model_class(path):
+    """The class of that dotted path."""
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
+def build(config):
+    """The untrained model of a configuration; its starting weights are a function of the seed."""
+    keras.utils.set_random_seed(config["flags"]["seed"] % 2**32)
+    arguments = {k: tuple(v) if isinstance(v, list) else v for k, v in config["arguments"].items()}
+    return model_class(config["model"])(**arguments)
+
+
+def restored(config, run, settings):
+    """The model of a run with its best weights, or its last ones.
+
+    Raises:
+      ValueError: If there is no complete checkpoint.
+    """
+    if "arguments" not in config:
+        raise ValueError(f"run_dir={run.path} was not trained yet; go on with --resume.")
+    model = build(config)
+    where = run.path / "checkpoints"
+    for directory in [where / "best", where] if settings["checkpoint"] == "best" else [where]:
+        step = Checkpoints({"model": model}, directory, 1).restore()
+        if step is not None:
+            model.step.assign(step)
+            print(f"{directory} at step {step}")
+            return model
+    raise ValueError(f"run_dir={run.path} has no complete checkpoint; go on training with --resume.")
+
+
+def _load_data(flags, settings):
+    return datasets.load(
+        flags["dataset"], data_dir=settings["data_dir"], download=settings["download"],
+        binarize=flags["binarize"], image_size=flags["image_size"],
+    )  # fmt: skip
+
+
+def _constructor_arguments(config, data, names):
+    given = {name: config["flags"][name] for name in names}
+    accepted = constructor_parameters(model_class(config["model"]))
+    from_data = {"num_values": data.num_values, "num_classes": data.num_classes}
+    given |= {k: v for k, v in from_data.items() if k in accepted and v is not None}
+    if config["flags"]["mixed_precision"] == "bfloat16":
+        given["dtype"] = "mixed_bfloat16"
+    return {"event_shape": list(data.event_shape)} | given
+
+
+def _describe(data):
+    return {
+        "name": data.name, "fingerprint": data.fingerprint(), "event_shape": list(data.event_shape),
+        "num_values": data.num_values, "binarize": data.binarize,
+        "examples": {s: len(getattr(data, s).x) for s in ("train", "validation", "test")},
+    }  # fmt: skip
+
+
+def _optimizer(config):
+    chosen, flags = config["optimizer"], config["flags"]
+    chosen = {"name": chosen} if isinstance(chosen, str) else dict(chosen)
+    averaging = {"use_ema": True, "ema_momentum": flags["ema"]} if flags["ema"] is not None else {}
+    name = chosen.pop("name")
+    settings = {"learning_rate": flags["learning_rate"]} | averaging | chosen
+    return keras.optimizers.get({"class_name": name, "config": settings})
+
+
+def _versions():
+    modules = {name: importlib.import_module(name) for name in _VERSIONED}
+    return {"tfgen": tfgen.__version__, "python": sys.version.split()[0]} | {
+        name: module.__version__ for name, module in modules.items()
+    }
+
+
+def _app():
+    main = sys.modules["__main__"]
+    return main.__spec__.name.rpartition(".")[2] if getattr(main, "__spec__", None) else "NAME"
+
+
+def _seed(config):
+    # Evaluation and samples do not reuse the training's draws.
+    return random.fold_in(random.as_seed(config["flags"]["seed"]), 1 << 40)
+
+
+def _evaluate(model, config, run, settings, data):
+    results = evaluate_model(model, data, _seed(config), settings["importance_samples"])
+    report = {
+        "step": int(model.step.numpy()), "density": model.density, "metrics": results,
+        "command": shlex.join(["python", "-m", f"apps.{_app()}", *sys.argv[1:]]),
+        "seed": config["flags"]["seed"], "data": config["data"], "cost": config.get("cost"),
+    }  # fmt: skip
+    run.write_json("metrics.json", report)
+    for name, result in results.items():
+        interval = f" [{result['low']:.4g}, {result['high']:.4g}]" if "low" in result else ""
+        print(f"test {name}: {result['value']:.5g}{interval} ({result['kind']})")
+
+
+def _sample(model, config, run, settings, data):
+    accepted = inspect.signature(model.sample_rows).parameters
+    keywords = {}
+    if settings["temperature"] is not None:
+        if "temperature" not in accepted:
+            raise ValueError(f"{type(model).__name__} has no temperature; leave --temperature out.")
+        keywords["temperature"] = tf.constant(settings["temperature"], tf.float32)
+    seed = config["flags"]["seed"] if config.get("given_seed") else _seed(config)
+    for path in save_samples(model, run.path, settings["num"], seed, data, **keywords):
+        print(f"samples: {path}")
+
+
+def _export(model, run, settings):
+    path = serving.export(model, run.path / "export", xla=settings["xla"])
+    print(f"export: {path} answers {', '.join(model.signatures())}")

@@ -1,0 +1,180 @@
+"""The flags of an app: those that all share and one for each argument of the model's constructor."""
+
+import dataclasses
+import json
+import math
+
+from absl import flags
+
+from tfgen.cli.constructor import read_arguments
+
+COMMANDS = {
+    "train": "train, then evaluate on the test split, draw samples and export (the default)",
+    "sample": "draw samples from a run",
+    "evaluate": "evaluate a run on the test split",
+    "export": "write a run's SavedModel for TensorFlow Serving",
+}
+# Set by the data or by the command, not by a flag.
+_NOT_FLAGS = {"event_shape", "num_values", "num_classes", "name", "dtype"}
+
+
+class _Number(flags.ArgumentParser):
+    """A finite number, at least or above a bound."""
+
+    def __init__(self, kind, low=None, strictly=False):
+        super().__init__()
+        self.kind, self.low, self.strictly = kind, low, strictly
+        self.syntactic_help = "an integer" if kind is int else "a number"
+
+    def parse(self, argument):
+        """Parses the text of a flag."""
+        try:
+            value = self.kind(argument)
+        except (TypeError, ValueError):
+            raise ValueError(f"takes {self.syntactic_help}") from None
+        if not math.isfinite(value):
+            raise ValueError("takes a finite number")
+        if self.low is not None and (value <= self.low if self.strictly else value < self.low):
+            raise ValueError(
+                f"takes {self.syntactic_help} {'above' if self.strictly else 'of at least'} {self.low}"
+            )
+        return value
+
+    def flag_type(self):
+        """Shown in absl's help."""
+        return self.kind.__name__
+
+
+class _Tuple(flags.ArgumentParser):
+    """Numbers set apart by commas; an empty text is the empty tuple."""
+
+    def __init__(self, element):
+        super().__init__()
+        self.element = _Number(element)
+        self.syntactic_help = "numbers set apart by commas"
+
+    def parse(self, argument):
+        """Parses the text of a flag."""
+        if isinstance(argument, (tuple, list)):
+            return tuple(argument)
+        return tuple(self.element.parse(a.strip()) for a in argument.split(",") if a.strip())
+
+    def flag_type(self):
+        """Shown in absl's help."""
+        return "tuple"
+
+
+@dataclasses.dataclass(frozen=True)
+class Defaults:
+    """What an app sets of the shared flags."""
+
+    dataset: str
+    binarize: str
+    steps: int
+    batch_size: int
+    learning_rate: float
+    checkpoint_every: int
+    run_dir: str
+
+
+def define(model, defaults, overrides, presets):
+    """The flags of an app.
+
+    Args:
+      model: Dotted path of the model class.
+      defaults: `Defaults`.
+      overrides: Defaults of constructor arguments that differ from the constructor's.
+      presets: Names of the presets.
+
+    Returns:
+      (absl FlagValues, dict of the constructor's `Argument` that became flags).
+    """
+    values = flags.FlagValues()
+    arguments = {k: a for k, a in read_arguments(model).items() if a.kind is not None and k not in _NOT_FLAGS}
+    _define_shared(values, defaults, presets)
+    for name, argument in arguments.items():
+        _define_argument(values, argument, overrides.get(name, argument.default))
+    return values, arguments
+
+
+def _define_argument(values, argument, default):
+    kind, name, text = argument.kind, argument.name, argument.help
+    if kind is bool:
+        flags.DEFINE_bool(name, default, text, flag_values=values, module_name="model")
+    elif kind is str:
+        flags.DEFINE_string(name, default, text, flag_values=values, module_name="model")
+    else:
+        parser = _Tuple(argument.element) if kind is tuple else _Number(kind)
+        flags.DEFINE(parser, name, default, text, flag_values=values, module_name="model")
+
+
+def _define_shared(values, defaults, presets):
+    def number(name, default, text, low=0, kind=int, strictly=True):
+        flags.DEFINE(
+            _Number(kind, low, strictly), name, default, text, flag_values=values, module_name="shared"
+        )
+
+    def text(name, default, help_text, choices=None):
+        keywords = {"flag_values": values, "module_name": "shared"}
+        if choices:
+            flags.DEFINE_enum(name, default, choices, help_text, **keywords)
+        else:
+            flags.DEFINE_string(name, default, help_text, **keywords)
+
+    def switch(name, help_text):
+        flags.DEFINE_bool(name, False, help_text, flag_values=values, module_name="shared")
+
+    text("run_dir", defaults.run_dir, "the run's directory")
+    text("dataset", defaults.dataset, "an embedded data set, a TFDS name, or a folder of images")
+    text("data_dir", None, "where TFDS data lie")
+    switch("download", "let TFDS download the data set")
+    text(
+        "binarize",
+        defaults.binarize,
+        "how grey levels become 0 and 1",
+        ["none", "threshold", "fixed", "dynamic"],
+    )
+    number("image_size", None, "resize a folder's images to this many pixels")
+    number("steps", defaults.steps, "training steps")
+    number("batch_size", defaults.batch_size, "examples in a batch, over all replicas")
+    number("learning_rate", defaults.learning_rate, "the optimizer's learning rate", kind=float)
+    number("clip_norm", None, "clip gradients to this global norm", kind=float)
+    number("ema", None, "decay of a moving average of the weights, e.g. 0.999", kind=float)
+    number("early_stopping", None, "stop after this many evaluations without a better validation loss")
+    number("checkpoint_every", defaults.checkpoint_every, "steps between evaluations, each with a checkpoint")
+    number("seed", 0, "seed of all random numbers", low=None)
+    text("jit", "auto", "compile with XLA", ["auto", "on", "off"])
+    text("mixed_precision", "off", "compute in bfloat16", ["off", "bfloat16"])
+    text("strategy", "one_device", "devices", ["one_device", "mirrored", "multi_worker", "tpu"])
+    number("replicas", None, "GPUs, or logical CPUs, of --strategy=mirrored")
+    text("tpu", None, "name or address of the TPU")
+    switch("resume", "go on from the run's newest checkpoint")
+    switch("overwrite", "replace the run in run_dir")
+    text("preset", None, "published configurations; flags after it override", sorted(presets) or ["none"])
+    number("num", 64, "sample: how many")
+    number("temperature", None, "sample: below 1 less varied, 0 the mode", kind=float, strictly=False)
+    text("checkpoint", "best", "sample, evaluate, export: which weights", ["best", "last"])
+    number("importance_samples", 100, "evaluate: samples of a bound")
+    switch("xla", "export: add compiled variants, for servers started with XLA")
+    switch("help", "show this text")
+
+
+def chosen(values, names):
+    """The values of these flags, as JSON has them."""
+    return json.loads(json.dumps({name: values[name].value for name in names}))
+
+
+def help_text(values, arguments, summary, module):
+    """What `--help` shows."""
+    lines = [summary.strip(), "", f"usage: python -m {module} [{'|'.join(COMMANDS)}] [--flags]", ""]
+    lines += [f"  {name:<9} {text}" for name, text in COMMANDS.items()]
+    groups = {"model flags": list(arguments), "other flags": [n for n in values if n not in arguments]}
+    for title, names in groups.items():
+        lines += ["", f"{title}:"]
+        for name in names:
+            flag = values[name]
+            default = flag.default
+            shown = ",".join(map(str, default)) if isinstance(default, (tuple, list)) else default
+            usage = f"--[no]{name}" if flag.boolean else f"--{name}={'' if default is None else shown}"
+            lines.append(f"  {usage:<34} {flag.help}")
+    return "\n".join(lines)

@@ -1,0 +1,228 @@
+"""Pictures for people: grids of images, clouds of points, curves of training."""
+
+import math
+import numbers
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from PIL import Image
+
+_SIDE = 64  # A tile has at least this many pixels on its longer side.
+_PAPER, _INK, _MUTED = (244, 243, 239), (60, 60, 60), "#b9b6ad"
+_COLORS = ("#2f6f9f", "#c8553d", "#4f8a5b", "#8a63a5", "#b8862b", "#5b5b5b")
+
+
+def grid(
+    images: np.ndarray,
+    columns: int | None = None,
+    labels: Sequence | None = None,
+    scale: int | None = None,
+    gap: int = 2,
+    levels: int = 256,
+) -> "Image.Image":
+    """Images side by side, each pixel a sharp square.
+
+    Args:
+        images: `[N, H, W, C]` with 1 or 3 channels; floats in [0, 1], or whole numbers or
+            booleans from 0 to `levels - 1`.
+        columns: How many to a row; by default what makes the picture about square.
+        labels: N captions, written under the tiles and cut short where they are too wide.
+        scale: By how much to enlarge, a whole number; by default until the longer side of an
+            image has 64 pixels.
+        gap: Space between tiles, in pixels of the picture.
+        levels: The number of levels of whole numbers: 2 for binary images, 256 for bytes.
+
+    Returns:
+        An RGB picture.
+
+    Raises:
+        ValueError: If the images have another shape or range, or the labels another number.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    tiles = _bytes(images, levels)  # [N, H, W, 3]
+    count, height, width = tiles.shape[:3]
+    for name, value in (("columns", columns), ("scale", scale)):
+        if value is not None and (not isinstance(value, numbers.Integral) or value < 1):
+            raise ValueError(f"{name}={value!r} must be a positive whole number")
+    if labels is not None and len(labels) != count:
+        raise ValueError(f"labels has {len(labels)} captions for {count} images: give one each")
+    scale = scale or math.ceil(_SIDE / max(height, width))
+    columns = min(count, columns or max(1, round(math.sqrt(count * height / width))))
+    rows = math.ceil(count / columns)
+    tiles = tiles.repeat(scale, axis=1).repeat(scale, axis=2)
+    font = ImageFont.load_default(size=13)
+    across, down = width * scale + gap, height * scale + gap + (20 if labels is not None else 0)
+    margin = gap + 4
+    size = (2 * margin + columns * across - gap, 2 * margin + rows * down - gap)
+    picture = Image.new("RGB", size, _PAPER)
+    draw = ImageDraw.Draw(picture)
+    for i, tile in enumerate(tiles):
+        left, top = margin + i % columns * across, margin + i // columns * down
+        picture.paste(Image.fromarray(tile), (left, top))
+        if labels is not None:
+            text = _shorten(str(labels[i]), font, width * scale)
+            middle = (left + width * scale / 2, top + height * scale + 10)
+            draw.text(middle, text, _INK, font, anchor="mm")
+    return picture
+
+
+def scatter(
+    points: np.ndarray,
+    reference: np.ndarray | None = None,
+    title: str | None = None,
+    size: int = 512,
+) -> "Image.Image":
+    """Points in the plane over those that they should resemble.
+
+    The axes are set by the reference where there is one, so that pictures of a run can be
+    compared; how many points lie outside is written below.
+
+    Args:
+        points: `[N, 2]`.
+        reference: `[M, 2]`, drawn larger and paler beneath.
+        title: A line above.
+        size: Width and height of the picture in pixels.
+
+    Returns:
+        An RGB picture.
+
+    Raises:
+        ValueError: If an array is not a cloud of points in the plane.
+    """
+    clouds = {"points": points} | ({} if reference is None else {"reference": reference})
+    clouds = {name: np.asarray(cloud, np.float64) for name, cloud in clouds.items()}
+    for name, cloud in clouds.items():
+        if cloud.ndim != 2 or cloud.shape[1] != 2 or not len(cloud):
+            raise ValueError(f"{name} has shape {cloud.shape}: give [N, 2] with N positive")
+    frame = clouds["points" if reference is None else "reference"]
+    frame = frame[np.isfinite(frame).all(axis=1)]
+    low, high = (frame.min(axis=0), frame.max(axis=0)) if len(frame) else (-np.ones(2), np.ones(2))
+    center, half = (low + high) / 2, 0.58 * max(float((high - low).max()), 1e-6)
+    figure, axes = _figure(size, size, title)
+    if reference is not None:
+        axes.scatter(*clouds["reference"].T, s=30, c=_MUTED, alpha=0.45, linewidths=0, label="data")
+    axes.scatter(*clouds["points"].T, s=5, c=_COLORS[1], alpha=0.6, linewidths=0, label="samples")
+    axes.set(xlim=(center[0] - half, center[0] + half), ylim=(center[1] - half, center[1] + half))
+    axes.set_aspect("equal")
+    outside = int((~(np.abs(clouds["points"] - center) <= half).all(axis=1)).sum())
+    if outside:
+        axes.set_xlabel(f"{outside} of {len(points)} points lie outside", color=_COLORS[1])
+    if reference is not None:
+        # Outside the axes: no corner of a cloud of modes is free.
+        figure.legend(loc="outside lower right", ncols=2, markerscale=2, frameon=False)
+    return _render(figure)
+
+
+def curves(
+    history: Mapping[str, Sequence[float | None]],
+    names: Sequence[str],
+    title: str | None = None,
+    step: str = "step",
+    size: tuple[int, int] = (720, 400),
+) -> "Image.Image":
+    """Lines of training, each with its name and its last value.
+
+    Args:
+        history: A column of numbers `[T]` for each name; None or NaN where there is no value.
+        names: The columns to draw.
+        title: A line above.
+        step: The column to draw against.
+        size: Width and height of the picture in pixels.
+
+    Returns:
+        An RGB picture.
+
+    Raises:
+        ValueError: If a column is missing or has another length.
+    """
+    for name in (step, *names):
+        if name not in history:
+            raise ValueError(f"history has no column {name!r}: take of {', '.join(history)}")
+        if len(history[name]) != len(history[step]):
+            raise ValueError(
+                f"history column {name!r} has {len(history[name])} values for "
+                f"{len(history[step])} of {step!r}: give one each"
+            )
+    figure, axes = _figure(*size, title)
+    x = np.array(history[step], np.float64)
+    for i, name in enumerate(names):
+        y = np.array(history[name], np.float64)
+        there = np.isfinite(y)
+        last = f"  {y[there][-1]:.4g}" if there.any() else "  no values"
+        marker = "o" if there.sum() < 20 else None
+        color = _COLORS[i % len(_COLORS)]
+        axes.plot(x[there], y[there], color=color, lw=1.8, marker=marker, ms=3, label=name + last)
+    axes.set_xlabel(step)
+    axes.grid(axis="y", color="#e2e0d8", lw=0.8)
+    axes.margins(x=0.01)
+    if names:
+        axes.legend(loc="best", framealpha=0.9, edgecolor="none")
+    return _render(figure)
+
+
+def save(image: "Image.Image", path: str | os.PathLike) -> None:
+    """Writes a picture so that whoever reads the path finds the old one or the new one, whole.
+
+    Args:
+        image: The picture.
+        path: Where to; the suffix says the format.
+    """
+    path = pathlib.Path(path)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        image.save(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _bytes(images: np.ndarray, levels: int) -> np.ndarray:
+    """Images as uint8 `[N, H, W, 3]`."""
+    images = np.asarray(images)
+    if images.ndim != 4 or images.shape[-1] not in (1, 3) or 0 in images.shape:
+        raise ValueError(f"images has shape {images.shape}: give [N, H, W, 1] or [N, H, W, 3]")
+    top = 1.0 if images.dtype.kind == "f" else levels - 1.0
+    low, high = float(images.min()), float(images.max())
+    if not (low >= 0.0 and high <= top):
+        raise ValueError(f"images has values from {low:g} to {high:g}: bring them into 0 to {top:g}")
+    scaled = np.rint(images.astype(np.float64) * (255.0 / top)).astype(np.uint8)
+    return np.broadcast_to(scaled, (*scaled.shape[:3], 3))
+
+
+def _shorten(text: str, font, width: int) -> str:
+    """As much of a text as fits."""
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(text + "…") > width:
+        text = text[:-1]
+    return text + "…"
+
+
+def _figure(width: int, height: int, title: str | None):
+    """A matplotlib figure of so many pixels, without the global state of pyplot."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width / 100, height / 100), dpi=100, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(_MUTED)
+    axes.tick_params(color=_MUTED, labelcolor="#3c3c3c", labelsize=9)
+    if title:
+        axes.set_title(title, fontsize=11, color="#3c3c3c")
+    return figure, axes
+
+
+def _render(figure: "Figure") -> "Image.Image":
+    from PIL import Image
+
+    figure.canvas.draw()
+    return Image.fromarray(np.asarray(figure.canvas.buffer_rgba())[..., :3].copy())

@@ -1,0 +1,147 @@
+"""Stateless random numbers: the one home of every draw in tfgen.
+
+All numbers come from Threefry-2x32 with 20 rounds, computed with TensorFlow's integer operations. The bits
+are therefore the same inside and outside XLA and on every device, the same for a row whatever the batch
+around it (a seed may be a whole `[batch, 2]` of seeds), and XLA fuses them into the code that uses them.
+A seed is int32 `[..., 2]`. Derive new ones with `fold_in` and `split`; never use one seed for two draws.
+
+References:
+  Salmon, Moraes, Dror & Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+_ROTATIONS = (13, 15, 26, 6, 17, 29, 16, 24)
+# The second word of the counter says what the numbers are for, so that no draw equals a derived seed.
+_DRAW, _FOLD, _SPLIT = 0, 1 << 31, 3 << 30
+
+
+def threefry(key, counter):
+    """Threefry-2x32, 20 rounds: encrypts two words of counter under two words of key.
+
+    Args:
+      key: Pair of uint32 tensors.
+      counter: Pair of uint32 tensors that broadcast against the key.
+
+    Returns:
+      Pair of uint32 tensors of the broadcast shape.
+    """
+    keys = (*key, tf.bitwise.bitwise_xor(tf.bitwise.bitwise_xor(*key), np.uint32(0x1BD11BDA)))
+    x0, x1 = counter[0] + keys[0], counter[1] + keys[1]
+    for i in range(20):
+        x0 += x1
+        left = tf.bitwise.left_shift(x1, np.uint32(_ROTATIONS[i % 8]))
+        right = tf.bitwise.right_shift(x1, np.uint32(32 - _ROTATIONS[i % 8]))
+        x1 = tf.bitwise.bitwise_xor(tf.bitwise.bitwise_or(left, right), x0)
+        if i % 4 == 3:
+            j = i // 4 + 1
+            x0 += keys[j % 3]
+            x1 += keys[(j + 1) % 3] + np.uint32(j)
+    return x0, x1
+
+
+def as_seed(seed):
+    """Turns a Python int, a pair of ints or a tensor into an int32 `[2]` seed; None draws a fresh one.
+
+    Raises:
+      ValueError: If `seed` is neither.
+    """
+    if seed is None:
+        seed = np.random.SeedSequence().generate_state(2).view(np.int32)
+    if isinstance(seed, (int, np.integer)) and not isinstance(seed, bool):
+        low, high = int(seed) & 0xFFFFFFFF, (int(seed) >> 32) & 0xFFFFFFFF
+        seed = np.array([high, low], np.uint32).view(np.int32)
+    try:
+        seed = tf.cast(tf.convert_to_tensor(seed), tf.int32)
+        seed.shape.assert_is_compatible_with([2])
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"seed must be an int or two int32, got {seed!r}.") from error
+    return seed
+
+
+def _words(seed):
+    seed = tf.bitcast(seed, tf.uint32)
+    return seed[..., 0], seed[..., 1]
+
+
+def _derive(seed, data, purpose):
+    data = tf.cast(data, tf.int64)
+    low = tf.cast(tf.bitwise.bitwise_and(data, 0xFFFFFFFF), tf.uint32)
+    high = tf.cast(tf.bitwise.right_shift(data, tf.constant(32, tf.int64)), tf.uint32)
+    tag = tf.bitwise.bitwise_xor(high, tf.constant(purpose, tf.uint32))
+    return tf.bitcast(tf.stack(threefry(_words(seed), (low, tag)), axis=-1), tf.int32)
+
+
+def fold_in(seed, *data):
+    """The seed that belongs to `data` under `seed`, one integer (or integer tensor) after the other.
+
+    Args:
+      seed: int32 `[..., 2]`.
+      *data: Integers below 2^62, tensors that broadcast against the seed's leading dimensions.
+
+    Returns:
+      int32 `[..., 2]`.
+    """
+    for item in data:
+        seed = _derive(seed, item, _FOLD)
+    return seed
+
+
+def split(seed, num=2):
+    """Tuple of `num` independent seeds, each of the shape of `seed`."""
+    return tuple(_derive(seed, i, _SPLIT) for i in range(num))
+
+
+def rows(seed, num, start=0):
+    """Seeds of rows `start` to `start + num`: int32 `[num, 2]`, row i is `fold_in(seed, i)`."""
+    return fold_in(seed, tf.range(num) + start)
+
+
+def bits(seed, shape):
+    """Uniform random words, uint32 `[*seed.shape[:-1], *shape]`.
+
+    Args:
+      seed: int32 `[..., 2]`; every leading dimension is a batch of independent streams.
+      shape: Shape of one stream's draw, ints or an int32 tensor.
+    """
+    shape = tf.convert_to_tensor(shape, tf.int32)
+    size = tf.reduce_prod(shape)
+    half = tf.cast(tf.range((size + 1) // 2), tf.uint32)
+    key = [word[..., None] for word in _words(seed)]
+    words = tf.concat(threefry(key, (half, tf.constant(_DRAW, tf.uint32))), axis=-1)
+    return tf.reshape(words[..., :size], tf.concat([tf.shape(seed)[:-1], shape], 0))
+
+
+def uniform(seed, shape):
+    """Uniform floats strictly inside (0, 1): the midpoints of 2^23 equal cells. Shapes as in `bits`."""
+    cells = tf.bitwise.right_shift(bits(seed, shape), np.uint32(9))
+    return (tf.cast(cells, tf.float32) + 0.5) * 2.0**-23
+
+
+def normal(seed, shape):
+    """Standard normal floats by the inverse of the distribution function. Shapes as in `bits`."""
+    return tf.math.ndtri(uniform(seed, shape))
+
+
+def _uniform_like(seed, x, dropped=0):
+    """Uniforms of the shape of `x` without its last `dropped` axes; `seed` may carry leading ones of `x`."""
+    shape = tf.shape(x)
+    return uniform(seed, shape[seed.shape.rank - 1 : x.shape.rank - dropped])
+
+
+def bernoulli(seed, probs):
+    """Zeros and ones (float32, the shape of `probs`), one with probability `probs`.
+
+    Args:
+      seed: int32 `[2]`, or `[batch, 2]` with one stream for each row of `probs`.
+      probs: Probabilities, float.
+    """
+    return tf.cast(_uniform_like(seed, probs) < probs, tf.float32)
+
+
+def categorical(seed, logits):
+    """Indices (int32, the shape of `logits` without its last axis) with probabilities softmax(logits)."""
+    cumulative = tf.cumsum(tf.nn.softmax(tf.cast(logits, tf.float32)), axis=-1)
+    below = _uniform_like(seed, logits, dropped=1)[..., None] * cumulative[..., -1:] > cumulative
+    return tf.reduce_sum(tf.cast(below, tf.int32), axis=-1)

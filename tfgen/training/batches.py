@@ -1,0 +1,80 @@
+"""Which examples make which batch.
+
+The training set lies whole in memory, on every device; a batch is a gather by indices that are a
+stateless function of the seed and the step, so that training can begin at any step.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+
+class Order:
+    """The order of the training examples: a permutation for each pass, batches running on from pass to pass.
+
+    Args:
+      num_examples: Size of the training set.
+      batch_size: Examples in a (global) batch.
+      per_step: Batches in a step.
+      seed: Two words that choose the permutations.
+      whole_passes: Begin each pass with a new batch; its last batch is filled up with -1.
+
+    Raises:
+      ValueError: If a batch is larger than the data.
+    """
+
+    def __init__(self, num_examples, batch_size, per_step, seed, whole_passes=False):
+        if batch_size > num_examples:
+            raise ValueError(
+                f"batch_size={batch_size} is larger than the {num_examples} training examples; "
+                f"use {num_examples} or less."
+            )
+        self.num_examples, self.shape = num_examples, (per_step, batch_size)
+        self.seed = [int(word) & 0xFFFFFFFF for word in seed]
+        self.whole_passes = whole_passes
+        self.steps_per_pass = -(-num_examples // batch_size) if whole_passes else None
+        self._passes = {}
+
+    def _permutation(self, number):
+        if number not in self._passes:
+            self._passes = {k: v for k, v in self._passes.items() if k >= number - 1}
+            key = np.array([self.seed[0] << 32 | self.seed[1], number], np.uint64)
+            permutation = np.random.Generator(np.random.Philox(key=key)).permutation(self.num_examples)
+            if self.whole_passes:
+                permutation = np.pad(permutation, (0, -self.num_examples % self.shape[1]), constant_values=-1)
+            self._passes[number] = permutation.astype(np.int32)
+        return self._passes[number]
+
+    def __call__(self, step, count):
+        """Indices of `count` steps from `step` on: int32 `[count, per_step, batch_size]`."""
+        length = len(self._permutation(0)) if self.whole_passes else self.num_examples
+        size = self.shape[0] * self.shape[1]
+        first, end = step * size, (step + count) * size
+        parts = [self._permutation(p) for p in range(first // length, (end - 1) // length + 1)]
+        offset = first - first // length * length
+        return np.concatenate(parts)[offset : offset + end - first].reshape(count, *self.shape)
+
+
+class Examples:
+    """A split on the devices.
+
+    Args:
+      split: Object with `x` and `label`.
+      data: The data set it belongs to.
+      model: The model it is for.
+    """
+
+    def __init__(self, split, data, model):
+        self.data, self.model = data, model
+        self.x = tf.Variable(split.x, trainable=False, name="x")
+        labels = split.label if model.condition is not None else None
+        self.label = None if labels is None else tf.Variable(labels, trainable=False, name="label")
+
+    def __len__(self):
+        return self.x.shape[0]
+
+    def batch(self, indices, seed):
+        """The batch of these indices: a dict with "x" and, for a conditional model, "condition"."""
+        batch = {"x": self.model.from_data(tf.gather(self.x, indices), self.data, seed)}
+        if self.label is not None:
+            batch["condition"] = tf.gather(self.label, indices)
+        return batch

@@ -1,0 +1,88 @@
+"""Distribution strategies by name.
+
+TPUs are written after TensorFlow's documentation and have not been run.
+"""
+
+import json
+import os
+
+import tensorflow as tf
+
+STRATEGIES = ("one_device", "mirrored", "multi_worker", "tpu")
+
+
+def make_strategy(name="one_device", replicas=None, tpu=None):
+    """The `tf.distribute` strategy of that name; call it before any other TensorFlow operation.
+
+    Args:
+      name: "one_device" (None is returned: no strategy at all), "mirrored", "multi_worker" or "tpu".
+      replicas: For "mirrored": how many GPUs, or logical CPUs where there is no GPU; None takes all GPUs.
+      tpu: Name or address of the TPU; None asks the environment.
+
+    Raises:
+      ValueError: If the name is unknown or what the strategy needs is not there.
+    """
+    if name not in STRATEGIES:
+        raise ValueError(f"strategy must be one of {', '.join(STRATEGIES)}, got {name!r}.")
+    if replicas is not None and (name != "mirrored" or replicas < 1):
+        raise ValueError(f"replicas={replicas} needs strategy=mirrored and a positive number.")
+    if name == "mirrored":
+        return tf.distribute.MirroredStrategy(_devices(replicas))
+    if name == "multi_worker":
+        _check_cluster(os.environ.get("TF_CONFIG"))
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    if name == "tpu":
+        try:
+            resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu or "")
+        except ValueError as error:
+            raise ValueError(f"tpu={tpu!r} was not found; pass its name or address with --tpu.") from error
+        tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+        return tf.distribute.TPUStrategy(resolver)
+    return None
+
+
+def is_chief(strategy):
+    """Whether this process writes the run directory."""
+    resolver = getattr(strategy, "cluster_resolver", None)
+    if resolver is None or not resolver.cluster_spec().as_dict():
+        return True
+    # A TPU's coordinator is not among the workers, so its task has no type or another one.
+    kind, index = resolver.task_type, resolver.task_id
+    has_chief = "chief" in resolver.cluster_spec().as_dict()
+    return kind not in ("chief", "worker") or kind == "chief" or (not has_chief and index == 0)
+
+
+def _devices(replicas):
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        if replicas is not None and replicas > len(gpus):
+            raise ValueError(f"replicas={replicas}, but there are {len(gpus)} GPUs.")
+        return [f"GPU:{i}" for i in range(replicas or len(gpus))]
+    replicas = replicas or 1
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    try:
+        tf.config.set_logical_device_configuration(
+            cpu, [tf.config.LogicalDeviceConfiguration() for _ in range(replicas)]
+        )
+    except RuntimeError:
+        # TensorFlow has started: its devices are what they are.
+        if len(tf.config.list_logical_devices("CPU")) < replicas:
+            raise ValueError(
+                f"replicas={replicas}: TensorFlow already runs with fewer logical CPUs; "
+                "make the strategy before any other operation."
+            ) from None
+    return [f"CPU:{i}" for i in range(replicas)]
+
+
+def _check_cluster(text):
+    remedy = 'set it as {"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}'
+    try:
+        config = json.loads(text or "null")
+        complete = config and config["cluster"] and config["task"]["type"] and config["task"]["index"] >= 0
+    except (ValueError, KeyError, TypeError):
+        complete = False
+    if not complete:
+        raise ValueError(
+            f"strategy=multi_worker needs the environment variable TF_CONFIG, got {text!r}; {remedy}."
+        )
