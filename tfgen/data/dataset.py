@@ -1,0 +1,137 @@
+"""`Data`, the one kind of object that every data set becomes."""
+
+import dataclasses
+import hashlib
+import os
+import types
+from collections.abc import Mapping
+
+import numpy as np
+
+
+class DataError(ValueError):
+    """A data set that cannot be had as asked; the message is one line with the remedy."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Split:
+    """Examples in memory, read-only.
+
+    Args:
+        x: The examples, `[N, *event_shape]`; levels (uint8) or real values (float32).
+        label: Class indices, int32 `[N]`, or None.
+        extra: Further arrays `[N, ...]` by name, for kinds that need them (lengths, captions).
+    """
+
+    x: np.ndarray
+    label: np.ndarray | None = None
+    extra: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        """Checks the lengths and makes the arrays read-only."""
+        label = None if self.label is None else np.asarray(self.label, np.int32)
+        extra = {key: _read_only(value) for key, value in self.extra.items()}
+        for key, value in {"label": label, **extra}.items():
+            if value is not None and len(value) != len(self.x):
+                raise ValueError(f"{key} has {len(value)} rows for {len(self.x)} examples of x")
+        object.__setattr__(self, "x", _read_only(self.x))
+        object.__setattr__(self, "label", None if label is None else _read_only(label))
+        object.__setattr__(self, "extra", types.MappingProxyType(extra))
+
+    def __len__(self) -> int:
+        """The number of examples."""
+        return len(self.x)
+
+    def take(self, index) -> "Split":
+        """The examples of an index array, a mask or a slice."""
+        return Split(
+            self.x[index],
+            None if self.label is None else self.label[index],
+            {key: value[index] for key, value in self.extra.items()},
+        )
+
+    def join(self, other: "Split") -> "Split":
+        """These examples and then the other's."""
+        both = self.label is not None and other.label is not None
+        return Split(
+            np.concatenate([self.x, other.x]),
+            np.concatenate([self.label, other.label]) if both else None,
+            {key: np.concatenate([self.extra[key], other.extra[key]]) for key in self.extra},
+        )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Data:
+    """A data set.
+
+    Args:
+        name: What `load` was asked for.
+        kind: What an example is: "image" or "vector" (other modules may add kinds).
+        event_shape: The shape of one example; None in it for a length that varies.
+        num_values: How many values an element of an example takes for the model, 2 after any
+            binarization; None for real values.
+        levels: How many values an element of the stored arrays takes; None for real values.
+            Differs from `num_values` for dynamic binarization alone, where the training loop
+            draws each pixel as 1 with probability `x / (levels - 1)`.
+        num_classes: The number of classes, None without labels.
+        class_names: A name for each class, or None.
+        train: What to train on.
+        validation: What to choose by; may be empty.
+        test: What to report on, once.
+        binarize: How values became binary: "none", "threshold", "fixed" or "dynamic".
+    """
+
+    name: str
+    kind: str
+    event_shape: tuple[int | None, ...]
+    num_values: int | None
+    levels: int | None
+    num_classes: int | None
+    class_names: tuple[str, ...] | None
+    train: Split
+    validation: Split
+    test: Split
+    binarize: str = "none"
+
+    def __post_init__(self):
+        """Checks that every split holds examples of `event_shape`."""
+        for part in ("train", "validation", "test"):
+            shape = getattr(self, part).x.shape[1:]
+            fits = len(shape) == len(self.event_shape) and all(
+                want in (None, size) for want, size in zip(self.event_shape, shape, strict=True)
+            )
+            if not fits:
+                raise ValueError(f"{part} holds examples of {shape}, not of {self.event_shape}")
+
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that any change of what a model sees would change.
+
+        The name is left out: a folder that was moved is the same data.
+        """
+        facts = (self.kind, self.event_shape, self.num_values, self.levels, self.num_classes)
+        digest = hashlib.sha256(repr((*facts, self.class_names, self.binarize)).encode())
+        for part in (self.train, self.validation, self.test):
+            for key, array in {"x": part.x, "label": part.label, **part.extra}.items():
+                if array is None:
+                    continue
+                little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+                digest.update(repr((key, little.shape, little.dtype.str)).encode())
+                digest.update(little.data if little.size else b"")
+        return digest.hexdigest()[:16]
+
+
+def check_memory(name: str, count: int, event_shape: tuple[int, ...], remedy: str) -> None:
+    """Raises DataError where `count` uint8 examples would not fit into this machine's memory."""
+    needed = count * int(np.prod(event_shape, dtype=np.int64))
+    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > 0.75 * available:
+        raise DataError(
+            f"data set {name!r} needs {needed / 2**30:.1f} GiB of memory and this machine has "
+            f"{available / 2**30:.1f}: {remedy}"
+        )
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    view = np.asarray(array).view()
+    view.flags.writeable = False
+    return view

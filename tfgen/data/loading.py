@@ -1,0 +1,95 @@
+"""`load`: from a name to a `Data`."""
+
+import difflib
+import numbers
+import os
+
+from tfgen.data import catalog, folder
+from tfgen.data.binarize import binarize as make_binary
+from tfgen.data.dataset import Data, DataError
+from tfgen.data.registry import EMBEDDED, Request
+
+
+def names() -> dict[str, str]:
+    """The embedded data sets, which need no network, with a line about each."""
+    return {name: description for name, (description, _) in EMBEDDED.items()}
+
+
+def load(
+    name: str,
+    data_dir: str | os.PathLike | None = None,
+    download: bool = False,
+    binarize: str = "none",
+    validation: int | float | None = None,
+    seed: int = 0,
+    image_size: int | None = None,
+) -> Data:
+    """Loads a data set into memory.
+
+    The name is looked for in this order: an embedded set (`names()`); a folder, as
+    "folder:PATH" or as a path with a slash; a TFDS set, "NAME", "NAME/CONFIG" or with its splits
+    "NAME:TRAIN,TEST", where slices as in "mnist:train[:1000],test" are TFDS's own.
+
+    Real data, their splits and fixed binarization are the same for every seed.
+
+    Args:
+        name: The data set.
+        data_dir: Where TFDS sets lie, by default TFDS's own (`~/tensorflow_datasets`).
+        download: Whether a TFDS set that is absent may be fetched and prepared.
+        binarize: How levels become binary: "none", "threshold", "fixed" or "dynamic".
+        validation: What to hold out of the training part: a count, a fraction, or None for the
+            set's own validation split or a share that each loader states.
+        seed: Which points a synthetic set draws.
+        image_size: The side in pixels to which images of TFDS sets and folders are cut (the
+            square in the middle) and scaled; None takes them as they are.
+
+    Returns:
+        The data set.
+
+    Raises:
+        DataError: If there is no such set or it is not as it should be, with the remedy.
+    """
+    if not isinstance(name, str) or not name:
+        raise DataError(f"name={name!r} is no data set: take one of {', '.join(EMBEDDED)}")
+    if image_size is not None and (not isinstance(image_size, numbers.Integral) or image_size < 1):
+        raise DataError(f"image_size={image_size!r} is no positive number of pixels")
+    place = None if data_dir is None else os.path.expanduser(data_dir)
+    request = Request(name, place, download, validation, seed, image_size)
+    return make_binary(_loader(request)(request), binarize)
+
+
+def _loader(request: Request):
+    """The function that loads what the request names."""
+    name = request.name
+    if name in EMBEDDED:
+        if request.image_size is not None:
+            raise DataError(
+                f"image_size={request.image_size} is for TFDS sets and folders: data set {name!r} "
+                "has one size, leave image_size out"
+            )
+        return EMBEDDED[name][1]
+    looks_like_path = name.startswith(("/", ".", "~")) or ("/" in name and os.path.isdir(name))
+    if name.startswith("folder:") or looks_like_path:
+        return folder.open_folder
+    _check_known(request)
+    return catalog.open_catalog
+
+
+def _check_known(request: Request) -> None:
+    """Raises DataError, with what may have been meant, for a name that TFDS does not have."""
+    name = request.name
+    base = name.partition(":")[0].partition("/")[0]
+    known = catalog.known()
+    if base in known:
+        return
+    # TFDS also opens sets that somebody's own builder prepared, from their files alone.
+    if base and request.data_dir and os.path.isdir(os.path.join(request.data_dir, base)):
+        return
+    close = difflib.get_close_matches(base, [*EMBEDDED, *known], 1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    if os.path.isdir(name):
+        hint = f"for the folder write 'folder:{name}'; "
+    raise DataError(
+        f"data set {name!r} is unknown: {hint}embedded are {', '.join(EMBEDDED)}; any TFDS name "
+        "works with --data_dir or --download, any folder of images as folder:PATH"
+    )

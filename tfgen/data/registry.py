@@ -1,0 +1,49 @@
+"""Where modules of this package put their loaders.
+
+Three tables, filled by decorators:
+
+* `embedded(name, description)`: a data set by its own name, `function(request) -> Data`.
+* `catalog(feature)`: TFDS sets that have this feature, `function(source, request) -> Data` with
+  a `tfgen.data.catalog.Source`.
+* `folder(*suffixes)`: folders that hold such files, `function(listing, request) -> Data` with a
+  `tfgen.data.folder.Listing`.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+EMBEDDED: dict[str, tuple[str, Callable]] = {}
+CATALOG: dict[str, Callable] = {}
+FOLDER: dict[str, Callable] = {}
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What `load` was asked for; see there."""
+
+    name: str
+    data_dir: str | None = None
+    download: bool = False
+    validation: int | float | None = None
+    seed: int = 0
+    image_size: int | None = None
+
+
+def embedded(name: str, description: str) -> Callable:
+    """Registers the loader of the data set `name`, which `names()` then describes."""
+    return lambda function: EMBEDDED.setdefault(name, (description, function))[1]
+
+
+def catalog(feature: str) -> Callable:
+    """Registers the reader of TFDS sets with a feature called `feature`."""
+    return lambda function: CATALOG.setdefault(feature, function)
+
+
+def folder(*suffixes: str) -> Callable:
+    """Registers the reader of files that end in one of `suffixes` (lower case, with the dot)."""
+
+    def register(function):
+        FOLDER.update(dict.fromkeys(suffixes, function))
+        return function
+
+    return register

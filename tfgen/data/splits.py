@@ -1,0 +1,96 @@
+"""Deterministic cuts into train, validation and test.
+
+All orders come from `numpy.random.RandomState`, whose stream NumPy keeps the same for ever, so
+that a data set is the same in every release.
+"""
+
+import numbers
+
+import numpy as np
+
+from tfgen.data.dataset import DataError, Split
+
+
+def stratified_order(count: int, label: np.ndarray | None = None) -> np.ndarray:
+    """A fixed permutation of which every stretch holds the classes in their proportions.
+
+    The i-th example of a class of n, in random order, goes to place `(i + u) / n` with u uniform
+    on [0, 1): of the places below f, `f n` are the class's, to within one, and so the first m of
+    N examples hold `m n / N` of it to within `1 + K n / N` for K classes.
+
+    Args:
+        count: How many examples there are.
+        label: Their classes, `[count]`; None for one class.
+
+    Returns:
+        Indices, `[count]`.
+    """
+    random = np.random.RandomState(0)
+    label = np.zeros(count, np.int32) if label is None else np.asarray(label)
+    place = np.empty(count)
+    for value in np.unique(label):
+        members = np.flatnonzero(label == value)
+        ranks = random.permutation(len(members)) + random.random_sample(len(members))
+        place[members] = ranks / len(members)
+    return np.argsort(place, kind="stable")
+
+
+def a_sixth(count: int) -> int:
+    """What is held out where nothing else is said: one example in six, at most 10,000."""
+    return max(1, min(10_000, count // 6))
+
+
+def hold_out(
+    train: Split,
+    validation: int | float | None,
+    default: int,
+    groups: np.ndarray | None = None,
+    published: Split | None = None,
+) -> tuple[Split, Split]:
+    """Cuts the validation examples from the end of the training part.
+
+    Args:
+        train: What may be trained on.
+        validation: How many to hold out: a count, a fraction in [0, 1), or None for `default`.
+        default: The count that None means.
+        groups: Group of each example, `[N]`, in runs: the cut moves to the nearest boundary of a
+            group, so that examples of one group (overlapping patches) stay on one side.
+        published: The validation split that the data set has. None means it; any other value
+            appends it to `train` before the cut.
+
+    Returns:
+        Train and validation.
+
+    Raises:
+        DataError: If `validation` is no such number or leaves nothing to train on.
+    """
+    if validation is None and published is not None:
+        return train, published
+    if published is not None:
+        train = train.join(published)
+    cut = len(train) - _count(validation, default, len(train))
+    if groups is not None:
+        starts = np.flatnonzero(np.diff(groups)) + 1
+        edges = np.concatenate([starts, [len(train)]])
+        cut = int(edges[np.argmin(np.abs(edges - cut))])
+    return train.take(slice(None, cut)), train.take(slice(cut, None))
+
+
+def _count(validation: int | float | None, default: int, total: int) -> int:
+    """The number of examples to hold out of `total`."""
+    wrong = DataError(
+        f"validation={validation!r} is neither a count from 0 to {total - 1} nor a fraction from 0 to below 1"
+    )
+    if validation is None:
+        return min(default, total - 1)
+    if isinstance(validation, bool) or not isinstance(validation, numbers.Real):
+        raise wrong
+    if isinstance(validation, numbers.Integral):
+        count = int(validation)
+    elif 0 <= validation < 1:
+        count = round(float(validation) * total)
+    else:
+        raise wrong
+    if not 0 <= count < total:
+        raise wrong
+    return count
