@@ -136,6 +136,8 @@ class Step:
         for update in self.updates:
             if update.trainable:
                 self.optimizers[update.name].build(update.trainable)
+                # The gradients it is given are already reduced, in one vector (see `_reduce`).
+                self.optimizers[update.name]._all_reduce_sum_gradients = list
 
     def _compiled(self, function):
         return tf.function(function, jit_compile=True, autograph=False) if self.jit else function
@@ -185,23 +187,27 @@ class Step:
 
     def _run(self, update, batch, seed, step, replica, replicas):
         grads, sums, assigned, scalars = self._compute[update.name](batch, seed, step, replica, replicas)
-        if update.over == "epoch":
-            for variable, value in zip(self.sums[update.name], tf.nest.flatten(sums), strict=True):
-                _commit(variable, variable.value + _reduce(value, "sum"))
-        elif update.statistics:
-            scalars = self._apply(update, tf.nest.map_structure(lambda s: _reduce(s, "sum"), sums))
-        for variable, value in zip(update.variables, assigned, strict=True):
-            if value is not None:
-                _commit(variable, _reduce(value, "sum" if variable.aggregation == "sum" else "mean"))
+        fixed = [(v, x) for v, x in zip(update.variables, assigned, strict=True) if x is not None]
+        how = ["mean"] * len(grads) + ["sum"] * len(tf.nest.flatten(sums) if update.statistics else ())
+        how += ["sum" if v.aggregation == "sum" else "mean" for v, _ in fixed]
+        values = [*grads, *(tf.nest.flatten(sums) if update.statistics else ()), *(x for _, x in fixed)]
+        reduced = _reduce(values, how)
+        for (variable, _), value in zip(fixed, reduced[len(reduced) - len(fixed) :], strict=True):
+            _commit(variable, value)
         if update.objective:
-            self._descend(update, [_reduce(g, "mean") for g in grads], replicas)
+            self._descend(update, reduced[: len(grads)])
+        elif update.over == "epoch":
+            for variable, value in zip(self.sums[update.name], reduced, strict=False):
+                _commit(variable, variable.value + value)
+        else:
+            flat = reduced[: len(reduced) - len(fixed)]
+            scalars = self._apply(update, tf.nest.pack_sequence_as(sums, flat))
         return scalars
 
-    def _descend(self, update, grads, replicas):
+    def _descend(self, update, grads):
         if self.clip_norm is not None:
             grads, _ = tf.clip_by_global_norm(grads, self.clip_norm)
-        # Keras' optimizers sum over replicas; these gradients are the same, reduced, on every one.
-        self.optimizers[update.name].apply([g / replicas for g in grads], update.trainable)
+        self.optimizers[update.name].apply(grads, update.trainable)
 
     def _apply(self, update, sums):
         with keras.StatelessScope() as scope:
@@ -221,7 +227,8 @@ class Step:
         scalars = {}
         for update in (u for u in self.updates if u.over == "epoch"):
             variables = self.sums[update.name]
-            sums = tf.nest.pack_sequence_as(self._nests[update.name], [v.value for v in variables])
+            values = [tf.identity(v.value) for v in variables]
+            sums = tf.nest.pack_sequence_as(self._nests[update.name], values)
             scalars |= {f"{update.name}/{k}": v for k, v in self._apply(update, sums).items()}
             for variable in variables:
                 _commit(variable, tf.zeros_like(variable.value))
@@ -259,13 +266,20 @@ def _compute(update, batch, seed, step, replica, replicas):
     return grads, sums, state, {k: tf.cast(v, tf.float32) for k, v in scalars.items()}
 
 
-def _reduce(value, how):
-    """`value` summed or averaged over all replicas, on each of them."""
+def _reduce(values, how):
+    """Values summed or averaged over all replicas, on each of them.
+
+    They travel as one vector: separate collectives in a loop may be merged by the graph optimizer on one
+    device and not on another, and then wait for each other for ever or fail.
+    """
     context = tf.distribute.get_replica_context()
-    if context is None or context.num_replicas_in_sync == 1:
-        return value
-    op = tf.distribute.ReduceOp.SUM if how == "sum" else tf.distribute.ReduceOp.MEAN
-    return context.all_reduce(op, value)
+    if context is None or context.num_replicas_in_sync == 1 or not values:
+        return list(values)
+    scales = [1.0 if h == "sum" else 1.0 / context.num_replicas_in_sync for h in how]
+    flat = [tf.reshape(tf.cast(v, tf.float32) * s, [-1]) for v, s in zip(values, scales, strict=True)]
+    total = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.concat(flat, 0))
+    parts = tf.split(total, [tf.size(f) for f in flat])
+    return [tf.cast(tf.reshape(p, tf.shape(v)), v.dtype) for p, v in zip(parts, values, strict=True)]
 
 
 def _commit(variable, value):

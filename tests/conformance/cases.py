@@ -1,0 +1,75 @@
+"""One row for each model: its smallest honest instance. A model without a row fails `test_coverage`."""
+
+from typing import NamedTuple
+
+from tfgen.adversarial import DCGAN, GAN
+from tfgen.autoregressive import PixelCNN
+from tfgen.classical import GaussianMixture
+from tfgen.energy import RBM
+from tfgen.variational import VAE
+
+
+class Case(NamedTuple):
+    """A row.
+
+    Args:
+      cls: The model.
+      arguments: Constructor arguments of a tiny instance.
+      shapes: Other event shapes that it must take: odd, non-square, one and three channels.
+      bad: Constructor arguments that must be refused, each changing one of `arguments`.
+      enumerable: Whether all x of the tiny instance can be listed.
+    """
+
+    cls: type
+    arguments: dict
+    shapes: tuple = ()
+    bad: tuple = ()
+    enumerable: bool = False
+
+
+CASES = {
+    "GaussianMixture": Case(
+        GaussianMixture,
+        {"event_shape": (2,), "num_components": 3, "covariance": "full"},
+        shapes=((1,), (3, 2)),
+        bad=({"num_components": 0}, {"covariance": "round"}, {"regularization": -1.0}),
+    ),
+    "PixelCNN": Case(
+        PixelCNN,
+        {"event_shape": (2, 3, 1), "filters": 4, "num_blocks": 1, "hidden": 3, "head": 3},
+        shapes=((3, 2, 1), (2, 3, 3), (1, 5, 1)),
+        bad=({"filters": 0}, {"num_blocks": -1}, {"kernel_size": 4}, {"num_values": 1}),
+        enumerable=True,
+    ),
+    "VAE": Case(
+        VAE,
+        {"event_shape": (2, 2, 1), "latent_size": 2, "hidden": (5,)},
+        shapes=((3,), (5, 3, 3)),
+        bad=({"latent_size": 0}, {"hidden": (0,)}, {"likelihood": "poison"}, {"beta": -1.0}),
+        enumerable=True,
+    ),
+    "RBM": Case(
+        RBM,
+        {"event_shape": (2, 2, 1), "num_hidden": 3},
+        shapes=((5,), (3, 2, 3)),
+        bad=({"num_hidden": 0}, {"estimator": "guess"}),
+        enumerable=True,
+    ),
+    "GAN": Case(
+        GAN,
+        {"event_shape": (2,), "latent_size": 3, "hidden": (6,)},
+        shapes=((5,), (3, 5, 1), (4, 3, 3)),
+        bad=({"latent_size": 0}, {"hidden": (-1,)}, {"loss": "win"}),
+    ),
+    "DCGAN": Case(
+        DCGAN,
+        {"event_shape": (8, 8, 1), "latent_size": 3, "base_filters": 4},
+        shapes=((7, 9, 3), (5, 4, 1)),
+        bad=({"event_shape": (2, 8, 1)}, {"latent_size": 0}, {"base_filters": 0}),
+    ),
+}
+
+
+def make(case, **changes):
+    """A model of that case."""
+    return case.cls(**(case.arguments | changes))
