@@ -17,6 +17,14 @@ def examples(model, num, seed=0):
     return rng.uniform(low, high, shape).astype(np.float32)
 
 
+def perturb(model, size=0.1):
+    """Moves every trainable weight a little, so that none is zero by initialization; returns the model."""
+    rng = np.random.default_rng(1)
+    for variable in model.trainable_variables:
+        variable.assign(variable + size * rng.normal(size=variable.shape))
+    return model
+
+
 def dataset(model, num=40):
     """A data set that fits a model: `num` training examples, as many for validation and test."""
     parts = [examples(model, num, seed) for seed in range(3)]

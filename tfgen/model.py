@@ -124,7 +124,9 @@ class GenerativeModel(keras.Model, abc.ABC):
         names = constructor_parameters(cls)
         given = dict(zip(names, args, strict=False)) | kwargs
         defaults = {k: p.default for k, p in names.items() if p.default is not p.empty}
-        instance.__dict__["_arguments"] = {k: (defaults | given)[k] for k in names if k in defaults | given}
+        # Keras' files bring tuples back as lists.
+        values = {k: tuple(v) if isinstance(v, list) else v for k, v in (defaults | given).items()}
+        instance.__dict__["_arguments"] = {k: values[k] for k in names if k in values}
         return instance
 
     def __init__(self, event_shape, name=None, dtype=None):
@@ -386,7 +388,11 @@ class GenerativeModel(keras.Model, abc.ABC):
     @classmethod
     def from_config(cls, config, custom_objects=None):
         """The model that `get_config` describes."""
-        return cls(**keras.saving.deserialize_keras_object(config, custom_objects=custom_objects))
+        # Only what Keras serialized (layers, functions, tuples) is a dict; the rest is as it was given.
+        restore = keras.saving.deserialize_keras_object
+        return cls(
+            **{k: restore(v, custom_objects) if isinstance(v, dict) else v for k, v in config.items()}
+        )
 
     def compile(self, optimizer="adam", seed=0, clip_norm=None, jit_compile="auto", **kwargs):
         """Prepares `fit`.
@@ -444,7 +450,8 @@ class GenerativeModel(keras.Model, abc.ABC):
             self._engine.prepare(tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape, t.dtype), batch))
         scalars = self._engine(lambda i, seed: batch, self.seed, self.step.value)
         self.step.assign_add(1)
-        return self._mean(scalars, "")
+        # Keras wants a figure, and updates over an epoch have none before it ends.
+        return self._mean(scalars or {"step": tf.cast(self.step.value, tf.float32)}, "")
 
     def test_step(self, data):
         """The validation metrics, for `evaluate`."""

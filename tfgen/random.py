@@ -55,7 +55,7 @@ def as_seed(seed):
     try:
         seed = tf.cast(tf.convert_to_tensor(seed), tf.int32)
         seed.shape.assert_is_compatible_with([2])
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, tf.errors.OpError) as error:
         raise ValueError(f"seed must be an int or two int32, got {seed!r}.") from error
     return seed
 

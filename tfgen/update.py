@@ -269,8 +269,7 @@ def _compute(update, batch, seed, step, replica, replicas):
 def _reduce(values, how):
     """Values summed or averaged over all replicas, on each of them.
 
-    They travel as one vector: separate collectives in a loop may be merged by the graph optimizer on one
-    device and not on another, and then wait for each other for ever or fail.
+    They travel as one vector: one collective instead of one for each variable.
     """
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1 or not values:

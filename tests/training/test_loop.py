@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.replicas import two_replicas
 from tests.training.toys import Bits, Moments, TwoStages, fitting, sgd
 from tfgen.training import Interrupted, TrainingError, make_strategy, train
 from tfgen.training.batches import Order
@@ -78,7 +79,7 @@ def test_clipping_bounds_the_norm_of_the_step():
 @pytest.mark.parametrize("jit", ["on", "off"])
 @pytest.mark.parametrize("replicas", [1, 2])
 def test_every_way_of_running_gives_the_same_weights(jit, replicas):
-    strategy = make_strategy("mirrored", replicas) if replicas > 1 else None
+    strategy = two_replicas() if replicas > 1 else None
     reference = Bits()
     go(reference, 7, jit="on")
     with strategy.scope() if strategy else tf.name_scope("none"):
@@ -157,7 +158,7 @@ def test_stage_two_leaves_stage_one_alone():
 @pytest.mark.parametrize("replicas", [1, 2])
 def test_statistics_over_an_epoch_count_every_example_once(replicas):
     """40 examples in batches of 6: the last of a pass has 4."""
-    strategy = make_strategy("mirrored", replicas) if replicas > 1 else None
+    strategy = two_replicas() if replicas > 1 else None
     with strategy.scope() if strategy else tf.name_scope("none"):
         model = Moments()
     history = go(model, 14, batch_size=6, strategy=strategy, checkpoint_every=7)
@@ -291,7 +292,7 @@ def test_strategies_say_what_they_need(monkeypatch):
     with pytest.raises(ValueError, match="replicas=9"):
         make_strategy("mirrored", replicas=9)
     with pytest.raises(ValueError, match="does not divide into 2 replicas"):
-        go(Bits(), 5, batch_size=7, strategy=make_strategy("mirrored", 2))
+        go(Bits(), 5, batch_size=7, strategy=two_replicas())
 
 
 def test_loss_falls_to_the_entropy_of_the_data():

@@ -1,0 +1,31 @@
+"""PixelCNN (van den Oord, Kalchbrenner & Kavukcuoglu 2016): exact likelihood, samples, completion.
+
+python -m apps.pixel_cnn --filters=64 --num_blocks=8
+python -m apps.pixel_cnn --dataset=mnist --binarize=fixed --data_dir=... --steps=20000
+"""
+
+from tfgen.cli import App
+
+app = App(
+    "tfgen.autoregressive.pixel_cnn.PixelCNN",
+    dataset="digits",
+    binarize="threshold",
+    steps=500,
+    batch_size=128,
+    learning_rate=1e-3,
+    presets={
+        # The 15-layer network for 256-level CIFAR-10.
+        "paper": {
+            "filters": 256,
+            "hidden": 128,
+            "num_blocks": 15,
+            "head": 1024,
+            "batch_size": 16,
+            "dataset": "cifar10",
+            "binarize": "none",
+        },
+    },
+)
+
+if __name__ == "__main__":
+    app.run()

@@ -1,0 +1,32 @@
+"""Variational autoencoder (Kingma & Welling 2013): samples, codes, a lower bound of log p(x).
+
+python -m apps.vae --latent_size=16
+python -m apps.vae --preset=iwae --dataset=mnist --binarize=fixed --data_dir=...
+"""
+
+from tfgen.cli import App
+
+app = App(
+    "tfgen.variational.vae.VAE",
+    dataset="digits",
+    binarize="threshold",
+    steps=2000,
+    batch_size=128,
+    learning_rate=1e-3,
+    presets={
+        # Kingma & Welling's MNIST decoder and encoder, with their tanh.
+        "paper": {"hidden": (500,), "activation": "tanh", "latent_size": 20, "batch_size": 100},
+        # One stochastic layer, k = 50 (Burda, Grosse & Salakhutdinov 2015, table 1).
+        "iwae": {
+            "hidden": (200, 200),
+            "activation": "tanh",
+            "latent_size": 50,
+            "objective": "iwae",
+            "num_samples": 50,
+            "batch_size": 20,
+        },
+    },
+)
+
+if __name__ == "__main__":
+    app.run()

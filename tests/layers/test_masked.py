@@ -1,0 +1,89 @@
+"""Masked convolution against its definition, tap by tap."""
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfgen.layers import MaskedConv2D
+from tfgen.layers.masked import raster_mask
+
+
+def group(feature, features, channels):
+    """The color channel that a feature belongs to: equal shares, in order."""
+    return feature * channels // features
+
+
+@pytest.mark.parametrize("mask_type", ["A", "B"])
+@pytest.mark.parametrize(("channels", "inputs", "outputs"), [(1, 1, 4), (3, 3, 7), (3, 6, 12), (2, 5, 4)])
+def test_mask_equals_its_definition(mask_type, channels, inputs, outputs):
+    mask = raster_mask(5, inputs, outputs, mask_type, channels)
+    for dy, dx, i, o in np.ndindex(5, 5, inputs, outputs):
+        past = dy < 2 or (dy == 2 and dx < 2)
+        source, target = group(i, inputs, channels), group(o, outputs, channels)
+        present = (dy, dx) == (2, 2) and (source < target or (mask_type == "B" and source == target))
+        assert mask[dy, dx, i, o] == float(past or present), (dy, dx, i, o)
+
+
+def test_groups_of_one_hot_inputs_follow_their_channel():
+    mask = raster_mask(1, 12, 3, "A", 3)[0, 0]
+    np.testing.assert_array_equal(mask[:4], [[0, 1, 1]] * 4)
+    np.testing.assert_array_equal(mask[4:8], [[0, 0, 1]] * 4)
+    np.testing.assert_array_equal(mask[8:], [[0, 0, 0]] * 4)
+
+
+@pytest.mark.parametrize("mask_type", ["A", "B"])
+def test_convolution_equals_the_sum_over_open_taps(mask_type):
+    rng = np.random.default_rng(0)
+    layer = MaskedConv2D(3, 3, mask_type, channels=3)
+    x = rng.normal(size=(2, 4, 3, 3)).astype("float32")
+    layer.build(x.shape)
+    kernel, bias = rng.normal(size=(3, 3, 3, 3)), rng.normal(size=3)
+    layer.set_weights([kernel, bias])
+    want = np.zeros((2, 4, 3, 3)) + bias
+    for y, c, dy, dx in itertools.product(range(4), range(3), range(-1, 2), range(-1, 2)):
+        if not (0 <= y + dy < 4 and 0 <= c + dx < 3) or dy > 0 or (dy == 0 and dx > 0):
+            continue
+        for i, o in itertools.product(range(3), range(3)):
+            if (dy, dx) == (0, 0) and not (i < o or (mask_type == "B" and i == o)):
+                continue
+            want[:, y, c, o] += x[:, y + dy, c + dx, i] * kernel[dy + 1, dx + 1, i, o]
+    np.testing.assert_allclose(layer(x), want, atol=1e-5)
+
+
+def test_hidden_weights_have_no_gradient_and_open_ones_do():
+    layer = MaskedConv2D(6, 3, "A", channels=3)
+    x = tf.constant(np.random.default_rng(1).normal(size=(4, 5, 5, 3)).astype("float32"))
+    layer.build(x.shape)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(layer(x) ** 2)
+    gradient = tape.gradient(loss, layer.kernel.value).numpy()
+    np.testing.assert_array_equal(gradient != 0.0, raster_mask(3, 3, 6, "A", 3) == 1.0)
+
+
+def test_config_brings_the_layer_back():
+    layer = MaskedConv2D(6, 5, "A", channels=3, kernel_initializer="he_normal", name="masked")
+    layer.build((None, None, None, 3))
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
+    assert again.get_config() == layer.get_config()
+    again.set_weights(layer.get_weights())
+    x = np.random.default_rng(2).normal(size=(1, 3, 4, 3)).astype("float32")
+    np.testing.assert_array_equal(again(x), layer(x))
+    assert layer.compute_output_shape((2, 3, 4, 3)) == layer(x[[0, 0]]).shape
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"kernel_size": 4}, "kernel_size must be odd and positive, got 4"),
+        ({"kernel_size": -1}, "kernel_size must be odd and positive, got -1"),
+        ({"mask_type": "C"}, "mask_type must be 'A' or 'B', got 'C'"),
+        ({"channels": 0}, "channels must be positive, got 0"),
+        ({"filters": 2, "channels": 3}, "filters must be at least channels=3, got 2"),
+    ],
+)
+def test_bad_arguments_name_themselves(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        MaskedConv2D(**{"filters": 4, "kernel_size": 3} | arguments)

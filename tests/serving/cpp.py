@@ -1,0 +1,77 @@
+"""Builds loader.cc against TensorFlow's wheel, once a machine, and asks it."""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+from tensorflow.core.framework import tensor_pb2
+
+SOURCE = Path(__file__).with_name("loader.cc")
+
+
+def build(cache):
+    """Returns the program's path; of processes that ask at the same time one builds."""
+    if not shutil.which("g++"):
+        pytest.skip("g++ is absent: exports are not run in C++ here (install g++ to run them)")
+    libraries = Path(tf.sysconfig.get_lib())
+    recipe = [tf.__version__, str(libraries), *tf.sysconfig.get_compile_flags(), SOURCE.read_text()]
+    program = cache / f"loader-{hashlib.sha256(repr(recipe).encode()).hexdigest()[:16]}"
+    cache.mkdir(parents=True, exist_ok=True)
+    with open(cache / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not program.exists():
+            unfinished = program.with_suffix(".unfinished")
+            # The libraries register sessions and kernels when loaded, which is no symbol's use.
+            command = ["g++", "-w", "-O1", str(SOURCE), "-o", str(unfinished), "-pthread"]
+            command += [*tf.sysconfig.get_compile_flags(), "-Wl,--no-as-needed", f"-L{libraries}"]
+            command += ["-l:libtensorflow_cc.so.2", "-l:libtensorflow_framework.so.2"]
+            subprocess.run([*command, f"-Wl,-rpath,{libraries}"], check=True)
+            os.replace(unfinished, program)
+    return program
+
+
+def cache_directory(fallback):
+    """Where the program is kept between runs of the tests."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tfgen"
+    with contextlib.suppress(OSError):
+        home.mkdir(parents=True, exist_ok=True)
+    return home if os.access(home, os.W_OK) else fallback
+
+
+def ask(program, version_directory, requests, scratch):
+    """Runs requests in C++.
+
+    Args:
+      program: What `build` returns.
+      version_directory: The export.
+      requests: Inputs by name, by signature or "<signature>.<anything>".
+      scratch: Empty directory.
+
+    Returns:
+      Outputs by name (or, where a request failed, the status as a string) by request, and the names
+      of all signatures.
+    """
+    for request, inputs in requests.items():
+        folder = scratch / "requests" / request
+        folder.mkdir(parents=True)
+        for key, value in inputs.items():
+            (folder / f"{key}.pb").write_bytes(tf.make_tensor_proto(value).SerializeToString())
+    answers = scratch / "answers"
+    command = [program, version_directory, scratch / "requests", answers]
+    ran = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    signatures = set((answers / "signatures").read_text().split())
+    return {request: _read(answers / request) for request in requests}, signatures
+
+
+def _read(folder):
+    if (folder / "error").exists():
+        return (folder / "error").read_text()
+    proto = tensor_pb2.TensorProto.FromString
+    return {path.stem: tf.make_ndarray(proto(path.read_bytes())) for path in folder.iterdir()}

@@ -1,0 +1,119 @@
+// Answers requests from an export the way TensorFlow Serving does: the model is loaded by its "serve"
+// tag, a request's tensors are matched with those of a signature, and requests run at the same time on
+// one session. XLA is off, as it is in a server unless it is started with
+// --xla_cpu_compilation_enabled.
+//
+//   loader EXPORT/VERSION REQUESTS ANSWERS
+//
+// A request is a folder REQUESTS/<signature> or REQUESTS/<signature>.<anything> with a serialized
+// TensorProto <input>.pb for each input. Its answer is the folder ANSWERS/<same name> with
+// <output>.pb for each output, or a file `error` with the status. ANSWERS/signatures lists all
+// signatures of the export, one a line.
+
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "tensorflow/cc/saved_model/loader.h"
+#include "tensorflow/core/framework/tensor.h"
+#include "tensorflow/core/framework/tensor.pb.h"
+#include "tensorflow/core/platform/errors.h"
+#include "tensorflow/core/public/session.h"
+
+namespace tensorflow {
+void DisableXlaCompilation();
+}
+
+namespace fs = std::filesystem;
+using Signatures = google::protobuf::Map<std::string, tensorflow::SignatureDef>;
+
+tensorflow::Status ReadTensor(const fs::path& path, tensorflow::Tensor* tensor) {
+  std::ifstream file(path, std::ios::binary);
+  tensorflow::TensorProto proto;
+  if (!proto.ParseFromIstream(&file) || !tensor->FromProto(proto)) {
+    return tensorflow::errors::DataLoss("not a tensor: ", path.string());
+  }
+  return tensorflow::OkStatus();
+}
+
+tensorflow::Status Answer(tensorflow::Session* session, const Signatures& signatures,
+                          const fs::path& request, const fs::path& answer) {
+  const std::string name = request.filename().string();
+  const auto signature = signatures.find(name.substr(0, name.find('.')));
+  if (signature == signatures.end()) {
+    return tensorflow::errors::NotFound("no signature ", name);
+  }
+  std::vector<std::pair<std::string, tensorflow::Tensor>> feeds;
+  for (const auto& file : fs::directory_iterator(request)) {
+    const std::string input = file.path().stem().string();
+    const auto info = signature->second.inputs().find(input);
+    if (info == signature->second.inputs().end()) {
+      return tensorflow::errors::InvalidArgument("no input ", input, " in ", name);
+    }
+    feeds.emplace_back(info->second.name(), tensorflow::Tensor());
+    TF_RETURN_IF_ERROR(ReadTensor(file.path(), &feeds.back().second));
+    if (feeds.back().second.dtype() != info->second.dtype()) {
+      return tensorflow::errors::InvalidArgument("another dtype than that of input ", input);
+    }
+  }
+  if (feeds.size() != static_cast<size_t>(signature->second.inputs().size())) {
+    return tensorflow::errors::InvalidArgument("inputs are missing in ", name);
+  }
+  std::vector<std::string> outputs, fetches;
+  for (const auto& output : signature->second.outputs()) {
+    outputs.push_back(output.first);
+    fetches.push_back(output.second.name());
+  }
+  std::vector<tensorflow::Tensor> tensors;
+  TF_RETURN_IF_ERROR(session->Run(feeds, fetches, {}, &tensors));
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    tensorflow::TensorProto proto;
+    tensors[i].AsProtoTensorContent(&proto);
+    std::ofstream file(answer / (outputs[i] + ".pb"), std::ios::binary);
+    if (!proto.SerializeToOstream(&file)) {
+      return tensorflow::errors::Unavailable("cannot write ", answer.string());
+    }
+  }
+  return tensorflow::OkStatus();
+}
+
+int main(int argc, char** argv) {
+  if (argc != 4) {
+    std::cerr << "usage: loader EXPORT/VERSION REQUESTS ANSWERS\n";
+    return 2;
+  }
+  tensorflow::DisableXlaCompilation();
+  tensorflow::SavedModelBundle bundle;
+  const tensorflow::Status loaded =
+      tensorflow::LoadSavedModel(tensorflow::SessionOptions(), tensorflow::RunOptions(), argv[1],
+                                 {"serve"}, &bundle);
+  if (!loaded.ok()) {
+    std::cerr << "cannot load " << argv[1] << ": " << loaded.ToString() << "\n";
+    return 1;
+  }
+  const fs::path answers(argv[3]);
+  fs::create_directories(answers);
+  const Signatures& signatures = bundle.meta_graph_def.signature_def();
+  std::ofstream names(answers / "signatures");
+  for (const auto& signature : signatures) {
+    // A convention of the format, not something to call: what initializes the tables.
+    if (signature.first != "__saved_model_init_op") names << signature.first << "\n";
+  }
+  std::vector<std::thread> threads;
+  for (const auto& request : fs::directory_iterator(argv[2])) {
+    threads.emplace_back([&bundle, &signatures, &answers, path = request.path()] {
+      const fs::path answer = answers / path.filename();
+      fs::create_directories(answer);
+      const tensorflow::Status status =
+          Answer(bundle.GetSession(), signatures, path, answer);
+      if (!status.ok()) std::ofstream(answer / "error") << status.ToString();
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  return 0;
+}

@@ -1,0 +1,66 @@
+"""Trainings as processes: killed and resumed, and two workers against two replicas."""
+
+import json
+import os
+import random
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from tests.training import kills
+
+FLAGS = ["--steps=20", "--checkpoint_every=10", "--hidden=8", "--batch_size=16", "--jit=off"]
+    "--steps=20",
+    "--checkpoint_every=10",
+    "--hidden=8",
+    "--latent_size=2",
+    "--batch_size=16",
+    "--jit=off",
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("app", ["rbm", "dcgan"])
+def test_killed_and_resumed_ends_with_the_same_bits(app, tmp_path):
+    kills.finish(kills.start(app, tmp_path / "straight"))
+    said = kills.killed(app, tmp_path / "cut", 1, random.Random(0))
+    assert any(line.startswith("resumed at step") for line in said)
+    assert kills.digest(tmp_path / "straight") == kills.digest(tmp_path / "cut")
+
+
+def free_ports(num):
+    sockets = [socket.socket() for _ in range(num)]
+    for s in sockets:
+        s.bind(("127.0.0.1", 0))
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
+
+
+def vae(directory, *flags, **environment):
+    command = [sys.executable, "-m", "apps.vae", f"--run_dir={directory}", *FLAGS, *flags]
+    return subprocess.Popen(
+        command, cwd=kills.ROOT, env=os.environ | environment, text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_two_workers_equal_two_replicas_and_only_the_chief_writes(tmp_path):
+    kills.finish(vae(tmp_path / "mirrored", "--strategy=mirrored", "--replicas=2"))
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
+    workers = []
+    for index in range(2):
+        task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+        # Each worker is told a directory of its own: the second must leave it empty.
+        where = tmp_path / f"worker{index}"
+        workers.append(vae(where, "--strategy=multi_worker", TF_CONFIG=json.dumps(task)))
+    for worker in workers:
+        kills.finish(worker)
+    mirrored, chief = (tmp_path / d / "metrics.csv" for d in ("mirrored", "worker0"))
+    assert mirrored.read_text() == chief.read_text()
+    assert (tmp_path / "worker0/export/1/saved_model.pb").exists()
+    assert not (tmp_path / "worker1").exists()

@@ -1,0 +1,114 @@
+"""Deep convolutional GAN.
+
+References:
+  [1] Radford, Metz & Chintala, 2015, Unsupervised representation learning with deep convolutional
+    generative adversarial networks, arXiv:1511.06434.
+  [2] White, 2016, Sampling generative networks, arXiv:1609.04468 (spherical interpolation).
+"""
+
+import keras
+import tensorflow as tf
+
+from tfgen.adversarial.players import AdversarialModel, positive_int
+from tfgen.networks import adversarial
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class DCGAN(AdversarialModel):
+    """All-convolutional GAN with batch norm in both players, for pictures of any size from 4x4.
+
+    The paper trains with Adam at 2e-4 and beta_1 = 0.5. Samples and the served signatures use the
+    moving statistics of batch norm.
+
+    Args:
+      event_shape: (height, width, channels) of one picture in [-1, 1].
+      base_filters: Filters at half the picture's size; they double as resolution halves.
+      kernel_size: Side of the kernels.
+      **kwargs: As `AdversarialModel`.
+
+    Raises:
+      ValueError: If `event_shape` is not that of a picture of 4x4 or more; as `AdversarialModel`.
+    """
+
+    jit_updates = False
+
+    def __init__(self, event_shape, base_filters=64, kernel_size=4, **kwargs):
+        super().__init__(event_shape, **kwargs)
+        if len(self.event_shape) != 3 or min(self.event_shape[:2]) < 4:
+            raise ValueError(
+                "event_shape must be (height, width, channels) with sides of 4 or more, got "
+                f"{self.event_shape}; for other shapes use GAN."
+            )
+        self.base_filters = positive_int("base_filters", base_filters)
+        self.kernel_size = positive_int("kernel_size", kernel_size)
+        self.create_players()
+
+    def make_generator(self):
+        """Dense layer to the smallest map, then transposed convolutions of stride 2."""
+        return adversarial.conv_generator(
+            self.event_shape,
+            self.latent_size,
+            self.base_filters,
+            self.kernel_size,
+            self.dtype_policy,
+        )
+
+    def make_discriminator(self):
+        """Convolutions of stride 2, then one dense unit."""
+        return adversarial.conv_discriminator(
+            self.event_shape, self.base_filters, self.kernel_size, self.dtype_policy
+        )
+
+    def interpolate(self, z0, z1, num):
+        """Pictures on the way from z0 to z1, a row of a grid for each pair [2].
+
+        Args:
+          z0: `[batch, latent_size]`.
+          z1: `[batch, latent_size]`.
+          num: Pictures on each way, both ends included; at least 2.
+
+        Returns:
+          float32 `[batch, num, *event_shape]`.
+        """
+        if num < 2:
+            raise ValueError(f"num must be at least 2, got {num!r}.")
+        t = tf.linspace(0.0, 1.0, num)
+        z0, z1 = (tf.convert_to_tensor(z, tf.float32)[:, None] for z in (z0, z1))
+        z = tf.reshape(slerp(z0, z1, t[:, None]), [-1, self.latent_size])
+        return tf.reshape(self.generate(z), [-1, num, *self.event_shape])
+
+    def combine(self, plus, minus, base):
+        """G(mean(plus) - mean(minus) + mean(base)): arithmetic on what the pictures show [1].
+
+        Args:
+          plus: Latent vectors `[any, latent_size]` of pictures that show one thing with a trait.
+          minus: Latent vectors of the same thing without it.
+          base: Latent vectors of another thing, to which the trait is given.
+
+        Returns:
+          float32 `event_shape`.
+        """
+        plus, minus, base = (tf.reduce_mean(z, axis=0) for z in (plus, minus, base))
+        return self.generate((plus - minus + base)[None])[0]
+
+
+def slerp(z0, z1, t):
+    """Spherical interpolation [2]: sin((1-t) w) / sin(w) z0 + sin(t w) / sin(w) z1, w their angle.
+
+    Straight where the angle is so small, or so near to pi, that its sine is below 1e-4.
+
+    Args:
+      z0: float32 `[..., latent_size]`.
+      z1: float32 `[..., latent_size]`.
+      t: Where between 0 and 1; broadcasts against the last axis of z0.
+
+    Returns:
+      float32 of the broadcast shape.
+    """
+    unit0, unit1 = tf.math.l2_normalize(z0, -1), tf.math.l2_normalize(z1, -1)
+    # The half-angle form keeps small angles, which the arc cosine of float32 loses.
+    chord, sum_ = tf.norm(unit0 - unit1, axis=-1), tf.norm(unit0 + unit1, axis=-1)
+    angle = 2.0 * tf.atan2(chord, sum_)[..., None]
+    sine = tf.sin(angle)
+    curved = (tf.sin((1.0 - t) * angle) * z0 + tf.sin(t * angle) * z1) / tf.maximum(sine, 1e-4)
+    return tf.where(sine < 1e-4, (1.0 - t) * z0 + t * z1, curved)

@@ -1,0 +1,192 @@
+"""`AdversarialModel`: the game of generator and discriminator, whatever their networks."""
+
+import abc
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfgen import random
+from tfgen.adversarial import losses
+from tfgen.evaluation.samples import energy_distance
+from tfgen.model import GenerativeModel, Signature, Update
+
+
+class AdversarialModel(GenerativeModel):
+    """Two players: x = G(z) with z ~ N(0, I), and D, whose logit says how real an x looks.
+
+    min_G max_D V(D, G) = E[log D(x)] + E[log(1 - D(G(z)))]
+
+    A subclass says what the networks are (`make_generator`, `make_discriminator`), calls
+    `create_players` at the end of its constructor, and may override the two objectives. Each step
+    updates D, `discriminator_repeat` times on a batch each, and then G. An update moves its own
+    player only, batch-norm statistics included; these are counted on each replica and averaged.
+
+    Args:
+      event_shape: Shape of one x; pictures are in [-1, 1], vectors are any reals.
+      latent_size: Size of the latent vector z.
+      loss: What the generator minimizes, "non_saturating" (-log D) or "minimax" (log(1 - D)).
+      label_smoothing: How far the label of real data is moved from 1 towards 0, in [0, 0.5).
+      discriminator_repeat: Discriminator updates before each generator update.
+      generator: Keras layer from `[batch, latent_size]` to `[batch, *event_shape]`; None for the
+        default network.
+      discriminator: Keras layer from `[batch, *event_shape]` to logits `[batch, 1]`; None for the
+        default network.
+      **kwargs: As `GenerativeModel`.
+
+    Raises:
+      ValueError: If an argument is out of range, or a network's shapes do not fit.
+    """
+
+    density = "none"
+
+    def __init__(
+        self,
+        event_shape,
+        latent_size=64,
+        loss="non_saturating",
+        label_smoothing=0.0,
+        discriminator_repeat=1,
+        generator: keras.layers.Layer | None = None,
+        discriminator: keras.layers.Layer | None = None,
+        **kwargs,
+    ):
+        super().__init__(event_shape, **kwargs)
+        if None in self.event_shape:
+            raise ValueError(f"event_shape must hold sizes, not None, got {self.event_shape}.")
+        if loss not in losses.GENERATOR:
+            raise ValueError(f"loss must be one of {sorted(losses.GENERATOR)}, got {loss!r}.")
+        if not 0.0 <= label_smoothing < 0.5:
+            raise ValueError(f"label_smoothing must be in [0, 0.5), got {label_smoothing!r}.")
+        self.values = "real" if len(self.event_shape) == 1 else "symmetric"
+        self.latent_size = positive_int("latent_size", latent_size)
+        self.discriminator_repeat = positive_int("discriminator_repeat", discriminator_repeat)
+        self.label_smoothing, self.generator_loss = float(label_smoothing), loss
+        self.generator, self.discriminator = generator, discriminator
+
+    @abc.abstractmethod
+    def make_generator(self):
+        """The default network from `[batch, latent_size]` to `[batch, *event_shape]`."""
+
+    @abc.abstractmethod
+    def make_discriminator(self):
+        """The default network from `[batch, *event_shape]` to logits `[batch, 1]`."""
+
+    def create_players(self):
+        """Makes `generator` and `discriminator`, the given networks or the default ones."""
+        if self.generator is None:
+            self.generator = self.make_generator()
+        if self.discriminator is None:
+            self.discriminator = self.make_discriminator()
+        _check_network("generator", self.generator, (self.latent_size,), self.event_shape)
+        _check_network("discriminator", self.discriminator, self.event_shape, (1,))
+
+    def prior(self):
+        """p(z), a standard normal with event shape `[latent_size]`."""
+        return tfp.distributions.MultivariateNormalDiag(tf.zeros(self.latent_size))
+
+    def generate(self, z, training=False):
+        """G(z), float32 `[batch, *event_shape]`, of z `[batch, latent_size]`."""
+        return tf.cast(self.generator(z, training=training), tf.float32)
+
+    def discriminate(self, x, training=False):
+        """The logit of D(x), float32 `[batch]`: positive where x looks real."""
+        return tf.cast(self.discriminator(x, training=training), tf.float32)[:, 0]
+
+    def call(self, x, training=False):
+        """What a Keras user gets from `model(x)`: `discriminate(x)`."""
+        return self.discriminate(x, training=training)
+
+    def updates(self):
+        """The discriminator's updates, then the generator's."""
+        return (
+            Update(
+                "discriminator",
+                self.discriminator_objective,
+                self.discriminator.variables,
+                repeat=self.discriminator_repeat,
+            ),
+            Update("generator", self.generator_objective, self.generator.variables, share_batch=True),
+        )
+
+    def discriminator_objective(self, batch, seed, step):
+        """The cross-entropy of telling real from fake, each in a pass of its own; as `Update`."""
+        del step
+        fake = self.generate(self._latents(batch, seed), training=True)
+        real_logits = self.discriminate(batch["x"], training=True)
+        fake_logits = self.discriminate(fake, training=True)
+        loss = losses.discriminator(real_logits, fake_logits, self.label_smoothing)
+        return loss, _verdicts(real_logits, fake_logits)
+
+    def generator_objective(self, batch, seed, step):
+        """What `loss` names; as `Update`."""
+        del step
+        fake = self.generate(self._latents(batch, seed), training=True)
+        logits = self.discriminate(fake, training=True)
+        return losses.GENERATOR[self.generator_loss](logits), {"fake_logit": tf.reduce_mean(logits)}
+
+    def sample_rows(self, seeds, temperature=1.0):
+        """G(temperature * z), one z for each row of seeds.
+
+        Args:
+          seeds: int32 `[num, 2]`.
+          temperature: Scales the latent vectors, at least 0: a scalar or one for each row.
+
+        Returns:
+          float32 `[num, *event_shape]`.
+        """
+        if isinstance(temperature, (int, float)) and not temperature >= 0:
+            raise ValueError(f"temperature must be at least 0, got {temperature!r}.")
+        temperature = tf.reshape(tf.cast(temperature, tf.float32), [-1, 1])
+        return self.generate(temperature * random.normal(seeds, [self.latent_size]))
+
+    def validation_metrics(self, batch, seed):
+        """How far samples are from held-out data, and what the discriminator makes of both.
+
+        A GAN's losses do not say how good its samples are, so "loss" is `energy_distance` between
+        the batch and as many samples, in the space of x: unbiased, so that its average over batches
+        is meaningful (and may be below 0), and 0 in expectation only for equal distributions.
+        """
+        x, fake = batch["x"], self.generate(self._latents(batch, seed))
+        real_logits, fake_logits = self.discriminate(x), self.discriminate(fake)
+        return {
+            "loss": energy_distance(x, fake),
+            "discriminator_loss": losses.discriminator(real_logits, fake_logits),
+        } | _verdicts(real_logits, fake_logits)
+
+    def signatures(self):
+        """Of the base class, and `decode` (z to x) and `discriminate` (x to logits)."""
+        z = tf.TensorSpec([None, self.latent_size], tf.float32, name="z")
+        x = tf.TensorSpec([None, *self.event_shape], tf.float32, name="x")
+        return super().signatures() | {
+            "decode": Signature(lambda z: {"x": self.generate(z)}, {"z": z}),
+            "discriminate": Signature(lambda x: {"logits": self.discriminate(self.check_x(x))}, {"x": x}),
+        }
+
+    def _latents(self, batch, seed):
+        return random.normal(seed, [tf.shape(batch["x"])[0], self.latent_size])
+
+
+def positive_int(name, value):
+    """The value as an int; ValueError where it is not a positive integer."""
+    if isinstance(value, bool) or int(value) != value or value < 1:
+        raise ValueError(f"{name} must be a positive integer, got {value!r}.")
+    return int(value)
+
+
+def _check_network(name, network, inputs, outputs):
+    if not isinstance(network, keras.layers.Layer):
+        raise ValueError(f"{name} must be a Keras layer, got {network!r}.")
+    made = tuple(network(keras.Input(inputs)).shape)
+    if made != (None, *outputs):
+        raise ValueError(f"{name} must map {(None, *inputs)} to {(None, *outputs)}, it gives {made}.")
+
+
+def _verdicts(real_logits, fake_logits):
+    """Means of the logits, and how often the discriminator is right on either side."""
+    return {
+        "real_logit": tf.reduce_mean(real_logits),
+        "fake_logit": tf.reduce_mean(fake_logits),
+        "real_accuracy": tf.reduce_mean(tf.cast(real_logits > 0, tf.float32)),
+        "fake_accuracy": tf.reduce_mean(tf.cast(fake_logits < 0, tf.float32)),
+    }

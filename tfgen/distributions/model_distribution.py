@@ -1,0 +1,80 @@
+"""A model as a TFP distribution, to be composed with any other."""
+
+import tensorflow as tf
+from tensorflow_probability import distributions as tfd
+from tensorflow_probability import random as tfp_random
+
+from tfgen import random
+
+
+class ModelDistribution(tfd.Distribution):
+    """Distribution whose `log_prob` and `sample` are those of a model with an exact density.
+
+    It reads the model's weights whenever it is used, so gradients reach them.
+
+    Args:
+      model: GenerativeModel with density "exact" and a fixed event shape.
+      condition: Tensor `[*batch_shape, *condition.shape]`, for a conditional model.
+      validate_args: Check values given to `log_prob`.
+      allow_nan_stats: As in TFP.
+      name: As in TFP.
+    """
+
+    def __init__(self, model, condition=None, validate_args=False, allow_nan_stats=True, name=None):
+        parameters = dict(locals())
+        self._model = model
+        self._condition = None if condition is None else tf.convert_to_tensor(condition)
+        super().__init__(
+            dtype=tf.float32,
+            reparameterization_type=tfd.NOT_REPARAMETERIZED,
+            validate_args=validate_args,
+            allow_nan_stats=allow_nan_stats,
+            parameters=parameters,
+            name=name or f"{type(model).__name__}Distribution",
+        )
+
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        return {}
+
+    def _event_shape(self):
+        return tf.TensorShape(self._model.event_shape)
+
+    def _event_shape_tensor(self):
+        return tf.constant(self._model.event_shape, tf.int32)
+
+    def _batch_shape(self):
+        if self._condition is None:
+            return tf.TensorShape([])
+        return self._condition.shape[: self._condition.shape.rank - len(self._model.condition.shape)]
+
+    def _batch_shape_tensor(self):
+        if self._condition is None:
+            return tf.constant([], tf.int32)
+        shape = tf.shape(self._condition)
+        return shape[: self._condition.shape.rank - len(self._model.condition.shape)]
+
+    def _conditions(self, leading):
+        """The condition for each of the rows that `leading` counts, as keyword arguments of the model."""
+        if self._condition is None:
+            return {}
+        each = self._model.condition.shape
+        conditions = tf.broadcast_to(self._condition, tf.concat([leading, each], 0))
+        return {"condition": tf.reshape(conditions, (-1, *each))}
+
+    def _log_prob(self, x):
+        event = self._model.event_shape
+        leading = tf.broadcast_dynamic_shape(tf.shape(x)[: -len(event)], self._batch_shape_tensor())
+        rows = tf.reshape(tf.broadcast_to(x, tf.concat([leading, event], 0)), (-1, *event))
+        log_prob = self._model.log_prob if self.validate_args else self._model.score
+        return tf.reshape(log_prob(rows, **self._conditions(leading)), leading)
+
+    def _sample_n(self, n, seed=None):
+        leading = tf.concat([[n], self._batch_shape_tensor()], 0)
+        seed, num = tfp_random.sanitize_seed(seed), tf.reduce_prod(leading)
+        if tf.inside_function():
+            # Not `sample`, which may compile itself: the caller decides, and an export must not hold XLA.
+            rows = self._model.sample_rows(random.rows(seed, num), **self._conditions(leading))
+        else:
+            rows = self._model.sample(num, seed=seed, **self._conditions(leading))
+        return tf.reshape(rows, tf.concat([leading, self._model.event_shape], 0))

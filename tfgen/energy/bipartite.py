@@ -1,0 +1,193 @@
+"""What all machines of one visible and one hidden layer have in common."""
+
+import abc
+import math
+
+import tensorflow as tf
+
+from tfgen import random
+from tfgen.energy.estimators import ESTIMATORS, SURROGATES, pseudo_likelihood
+from tfgen.evaluation.ais import annealed_importance_sampling
+from tfgen.model import GenerativeModel, Signature, Update
+
+
+class BipartiteModel(GenerativeModel):
+    """p(v) = exp(-F(v)) / Z with Gibbs sampling v -> h -> v, trained by one of several estimators.
+
+    A subclass names its `num_visible` units, its `estimator` and, where that has some, its persistent `chains`,
+    and implements the methods below on flat v `[..., num_visible]`. A path of densities from independent
+    units (beta = 0) to the model (beta = 1) serves annealed importance sampling and parallel tempering.
+    """
+
+    density = "unnormalized"
+    jit_sampler = True
+    chains = None
+
+    @abc.abstractmethod
+    def start(self, seed, num):
+        """Draws `num` flat v from the path's density at beta = 0; `seed` is [2], or [num, 2] for rows."""
+
+    @abc.abstractmethod
+    def gibbs(self, v, seed, beta=1.0, temperature=1.0):
+        """A sweep v -> h -> v that leaves the path's density at `beta`, ^ 1 / temperature, invariant."""
+
+    @abc.abstractmethod
+    def log_unnormalized(self, v):
+        """-F of flat v, `[...]`."""
+
+    @abc.abstractmethod
+    def log_ratio(self, v, beta, next_beta):
+        """log f_{next_beta}(v) - log f_beta(v) of the path's unnormalized densities, beta <= next_beta."""
+
+    @abc.abstractmethod
+    def log_z0(self):
+        """log Z of the path's density at beta = 0."""
+
+    @abc.abstractmethod
+    def exact_log_partition(self):
+        """log Z by enumeration; raises ValueError where that is too much."""
+
+    @abc.abstractmethod
+    def encode(self, x):
+        """Probability of 1 of each hidden unit given x: float32 `[batch, hidden]`."""
+
+    @abc.abstractmethod
+    def reconstruct(self, x):
+        """Mean of v given the probabilities of the hidden units given x: float32, the shape of x."""
+
+    def flat(self, x):
+        """x `[batch, *event_shape]` as `[batch, num_visible]`."""
+        return tf.reshape(x, [-1, self.num_visible])
+
+    def score(self, x):
+        """-F(x)."""
+        return self.log_unnormalized(self.flat(x))
+
+    def free_energy(self, v):
+        """F(v) = -log sum_h exp(-E(v, h)), float32 `[batch]`, of v `[batch, *event_shape]`."""
+        return -self.log_prob(v)
+
+    def log_partition(self, method="exact", num_temperatures=10_000, num_chains=100, seed=0):
+        """log Z.
+
+        Args:
+          method: "exact" (enumeration) or "ais" (annealed importance sampling).
+          num_temperatures: Inverse temperatures of "ais", 0 and 1 included.
+          num_chains: Chains of "ais".
+          seed: Seed of "ais", Python int or int32 [2].
+
+        Returns:
+          float32 scalar; for "ais" `(estimate, low, high)`, the interval three standard errors to each side.
+
+        Raises:
+          ValueError: If the smaller layer is too large to enumerate, or an argument does not fit.
+        """
+        if method == "exact":
+            return self.exact_log_partition()
+        if method != "ais":
+            raise ValueError(f"method must be 'exact' or 'ais', got {method!r}.")
+        path = (self.start, self.log_ratio, lambda v, beta, seed: self.gibbs(v, seed, beta), self.log_z0())
+        found = annealed_importance_sampling(*path, num_temperatures, num_chains, seed)
+        return found.estimate, found.low, found.high
+
+    def log_likelihood(self, x, log_z=None):
+        """log p(x) = -F(x) - log Z in nats, float32 `[batch]`; `log_z=None` computes log Z exactly."""
+        return self.log_prob(x) - (self.log_partition() if log_z is None else log_z)
+
+    def updates(self):
+        """One gradient step by the chosen estimator."""
+        moved = [*self.trainable_variables, *([] if self.chains is None else [self.chains])]
+        surrogate = self.estimator in SURROGATES
+        return [Update(self.estimator, self._objective, moved, surrogate=surrogate)]
+
+    def _objective(self, batch, seed, step):
+        del step
+        return ESTIMATORS[self.estimator](self, self.flat(batch["x"]), seed)
+
+    def validation_metrics(self, batch, seed):
+        """Negative log pseudo-likelihood (it needs no Z), free energy, mean squared reconstruction error."""
+        x = batch["x"]
+        loss, scalars = pseudo_likelihood(self, self.flat(x), seed)
+        error = tf.reduce_mean(tf.square(x - self.reconstruct(x)))
+        return {"loss": loss, "pseudo_nats": loss} | scalars | {"reconstruction_error": error}
+
+    def sample_rows(self, seeds, num_steps=1000, temperature=1.0, given=None, mask=None):
+        """The last v of a Gibbs chain for each row, begun at the path's independent units.
+
+        Args:
+          seeds: int32 `[n, 2]`.
+          num_steps: Sweeps.
+          temperature: Divides the logits; 0 takes the likelier value of each unit in turn.
+          given: float32 `[n, *event_shape]`, clamped where `mask` holds.
+          mask: bool `[n, *event_shape]`; None with `given`.
+
+        Returns:
+          float32 `[n, *event_shape]`.
+        """
+        num, (first, seeds) = tf.shape(seeds)[0], random.split(seeds)
+
+        def clamp(v):
+            v = v if mask is None else tf.where(self.flat(mask), self.flat(given), v)
+            return tf.ensure_shape(v, [None, self.num_visible])
+
+        def sweep(i, v):
+            return i + 1, clamp(self.gibbs(v, random.fold_in(seeds, i), 1.0, temperature))
+
+        state = (tf.constant(0), clamp(self.start(first, num)))
+        v = tf.while_loop(lambda i, _: i < num_steps, sweep, state)[1]
+        return tf.reshape(v, [num, *self.event_shape])
+
+    def sample(self, num, condition=None, seed=None, num_steps=1000, temperature=1.0, given=None, mask=None):
+        """Draws `num` v by Gibbs chains, or completes given ones by chains with the known units clamped.
+
+        Args:
+          num: Number of samples.
+          condition: None.
+          seed: Python int or int32 [2]; None draws a fresh one.
+          num_steps: Sweeps of each chain; a sample's distribution approaches p(v) as it grows.
+          temperature: Divides the logits; 0 settles in a state where no layer's update changes it.
+          given: Values of the known units, `event_shape` or `[num, *event_shape]`.
+          mask: 1 where `given` is known, 0 where not, of the shape of `given`.
+
+        Returns:
+          float32 `[num, *event_shape]`.
+
+        Raises:
+          ValueError: If an argument does not fit.
+        """
+        if not tf.is_tensor(temperature) and not 0.0 <= temperature < math.inf:
+            raise ValueError(f"temperature must be finite and not negative, got {temperature!r}.")
+        if not tf.is_tensor(num_steps) and not num_steps >= 1:
+            raise ValueError(f"num_steps must be positive, got {num_steps!r}.")
+        if (given is None) != (mask is None):
+            raise ValueError(f"given and mask go together, got {'given' if given is None else 'mask'}=None.")
+        options = {"temperature": tf.cast(temperature, tf.float32), "num_steps": tf.cast(num_steps, tf.int32)}
+        if given is not None:
+            shape = [num, *self.event_shape]
+            given, mask = (tf.broadcast_to(tf.cast(v, tf.float32), shape) for v in (given, mask))
+            options["given"], options["mask"] = self._check_known(given, mask)
+        return super().sample(num, condition, seed, **options)
+
+    def complete(self, x, mask, seeds, **kwargs):
+        """`sample_rows` with x, `[n, *event_shape]`, clamped where `mask`, of the same shape, is 1."""
+        given, mask = self._check_known(x, mask)
+        return self.sample_rows(seeds, given=given, mask=mask, **kwargs)
+
+    def _check_known(self, given, mask):
+        """`given` with zeros where it is unknown, and `mask` as bool."""
+        mask = self.check_x(mask, "mask") > 0.5
+        return self.check_x(tf.where(mask, tf.cast(given, tf.float32), 0.0), "given"), mask
+
+    def signatures(self):
+        """Adds `complete`, `encode` (probabilities of the hidden units) and `reconstruct`."""
+        x, mask = (tf.TensorSpec([None, *self.event_shape], tf.float32, name=n) for n in ("x", "mask"))
+        seeds = tf.TensorSpec([None, 2], tf.int32, name="seeds")
+        served = {
+            "complete": (lambda x, mask, seeds: {"x": self.complete(x, mask, seeds)}, (x, mask, seeds)),
+            "encode": (lambda x: {"hidden": self.encode(x)}, (x,)),
+            "reconstruct": (lambda x: {"x": self.reconstruct(x)}, (x,)),
+        }
+        return super().signatures() | {
+            name: Signature(function, {spec.name: spec for spec in specs})
+            for name, (function, specs) in served.items()
+        }

@@ -1,0 +1,88 @@
+"""The figures of a trained model on held-out data, each with its kind."""
+
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from tfgen import random
+
+_BATCH = 250
+_Z95 = 1.959964
+
+
+def evaluate(model, data, seed, importance_samples=100):
+    """Evaluates a model on a data set's test split.
+
+    What is reported depends on `model.density`: exact nats, a bound with its number of importance samples, or
+    an unnormalized density's nats with its partition function; then what the model's `test_metrics` add.
+
+    Args:
+      model: A trained `GenerativeModel`.
+      data: A `tfgen.data.Data`.
+      seed: int32 [2].
+      importance_samples: Samples of a bound.
+
+    Returns:
+      Dict by name of {"value", "kind"} and, where uncertain, {"low", "high"}: the 95 % interval over test
+      examples.
+    """
+    model.check_data(data)
+    results = {}
+    if model.density == "exact":
+        nats = -_per_example(model, data, seed, lambda batch, s: model.score(**batch))
+        results = _nats(model, "nats", nats, "exact density, mean over the test split")
+    elif model.density == "lower_bound":
+        bound = _per_example(
+            model, data, seed, lambda batch, s: model.score(**batch, num_samples=importance_samples, seed=s)
+        )
+        kind = f"upper bound of the nats, K={importance_samples}, mean over the test split"
+        results = _nats(model, "nats_bound", -bound, kind)
+    elif model.density == "unnormalized":
+        results = _unnormalized(model, data, seed)
+    return results | model.test_metrics(data, random.fold_in(seed, 1))
+
+
+def interval(values):
+    """Mean of per-example values with its 95 % interval, as {"value", "low", "high", "examples"}."""
+    values = np.asarray(values, np.float64)
+    mean, half = values.mean(), _Z95 * values.std(ddof=1) / math.sqrt(len(values))
+    return {"value": mean, "low": mean - half, "high": mean + half, "examples": len(values)}
+
+
+def _nats(model, name, nats, kind):
+    results = {name: interval(nats) | {"kind": kind}}
+    if model.values == "levels" and len(model.event_shape) == 3:
+        per_bit = math.prod(model.event_shape) * math.log(2)
+        results[name.replace("nats", "bits_per_dim")] = interval(nats / per_bit) | {"kind": kind}
+    return results
+
+
+def _unnormalized(model, data, seed):
+    score = _per_example(model, data, seed, lambda batch, s: model.score(**batch))
+    try:
+        log_z = low = high = float(model.log_partition())
+        kind = "exact partition function, mean over the test split"
+    except ValueError:
+        # Too large to enumerate, as its message says: annealed importance sampling with its own interval.
+        log_z, low, high = (float(v) for v in model.log_partition(method="ais", seed=seed))
+        kind = "partition function estimated by annealed importance sampling, mean over the test split"
+    nats = interval(log_z - score)
+    nats["low"] += low - log_z
+    nats["high"] += high - log_z
+    log_partition = {"value": log_z, "kind": kind.partition(",")[0]} | (
+        {"low": low, "high": high} if high > low else {}
+    )
+    return {"nats": nats | {"kind": kind}, "log_partition": log_partition}
+
+
+def _per_example(model, data, seed, function):
+    compiled = tf.function(function, autograph=False, reduce_retracing=True)
+    parts = []
+    for start in range(0, len(data.test.x), _BATCH):
+        rows = slice(start, start + _BATCH)
+        batch = {"x": model.from_data(data.test.x[rows], data, random.fold_in(seed, start))}
+        if model.condition is not None:
+            batch["condition"] = data.test.label[rows]
+        parts.append(compiled(batch, random.fold_in(seed, start, 1)).numpy())
+    return np.concatenate(parts)

@@ -1,0 +1,115 @@
+"""Convolution that sees only what comes before a pixel in raster order."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+def raster_mask(kernel_size, in_features, out_features, mask_type, channels=1):
+    """Which weights of a convolution kernel point to the past of the pixel they compute.
+
+    Features are split into `channels` groups in order, feature i of n in group `i * channels // n`:
+    group c computes what belongs to color channel c. A tap above, or to the left in the same row, is
+    open. In the center, group b sees group a where a < b (type "A", the first layer: the input itself)
+    or a <= b (type "B", later layers: features of channel a know only the channels before a).
+
+    Args:
+      kernel_size: Odd height and width of the kernel.
+      in_features: Number of features that come in.
+      out_features: Number of features that go out.
+      mask_type: "A" or "B".
+      channels: Number of color channels, in the order in which they are generated.
+
+    Returns:
+      float32 array `[kernel_size, kernel_size, in_features, out_features]` of zeros and ones.
+
+    References:
+      van den Oord, Kalchbrenner & Kavukcuoglu, "Pixel recurrent neural networks", 2016,
+      arXiv:1601.06759, section 3.4.
+    """
+    center = kernel_size // 2
+    mask = np.zeros((kernel_size, kernel_size, in_features, out_features), np.float32)
+    mask[:center] = 1.0
+    mask[center, :center] = 1.0
+    before = np.arange(in_features) * channels // in_features
+    after = np.arange(out_features) * channels // out_features
+    later = np.greater if mask_type == "A" else np.greater_equal
+    mask[center, center] = later(after[None, :], before[:, None])
+    return mask
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class MaskedConv2D(keras.layers.Layer):
+    """Convolution `[B, H, W, in] -> [B, H, W, filters]` whose kernel is masked in every call.
+
+    The mask is part of the computation, not a constraint on the weights: the layer is causal at
+    initialization and after any optimizer step, and hidden weights have no gradient.
+
+    Args:
+      filters: Number of features that go out.
+      kernel_size: Odd height and width of the kernel.
+      mask_type: "A" hides the pixel itself (first layer), "B" shows it (later layers).
+      channels: Number of color channels that the features are split into.
+      kernel_initializer: Keras initializer of the kernel.
+      **kwargs: Passed on to `keras.layers.Layer`.
+
+    Raises:
+      ValueError: If an argument does not fit.
+
+    References:
+      van den Oord, Kalchbrenner & Kavukcuoglu, 2016, arXiv:1601.06759.
+    """
+
+    def __init__(
+        self,
+        filters,
+        kernel_size,
+        mask_type="B",
+        channels=1,
+        kernel_initializer="glorot_uniform",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if kernel_size < 1 or kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size must be odd and positive, got {kernel_size!r}.")
+        if mask_type not in ("A", "B"):
+            raise ValueError(f"mask_type must be 'A' or 'B', got {mask_type!r}.")
+        if channels < 1:
+            raise ValueError(f"channels must be positive, got {channels!r}.")
+        if filters < channels:
+            raise ValueError(f"filters must be at least channels={channels}, got {filters!r}.")
+        self.filters, self.kernel_size = int(filters), int(kernel_size)
+        self.mask_type, self.channels = mask_type, int(channels)
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+
+    def build(self, input_shape):
+        """Creates the kernel and the bias."""
+        shape = (self.kernel_size, self.kernel_size, input_shape[-1], self.filters)
+        self.mask = raster_mask(*shape[1:], self.mask_type, self.channels)
+        self.kernel = self.add_weight(shape, initializer=self.kernel_initializer, name="kernel")
+        self.bias = self.add_weight((self.filters,), initializer="zeros", name="bias")
+        self.built = True
+
+    @property
+    def masked_kernel(self):
+        """The kernel as it is used, `[kernel_size, kernel_size, in, filters]` in the compute dtype."""
+        return tf.cast(self.kernel, self.compute_dtype) * self.mask
+
+    def call(self, x):
+        """The convolution of `x` `[B, H, W, in]`, zeros outside the image."""
+        features = tf.nn.conv2d(x, self.masked_kernel, strides=1, padding="SAME")
+        return tf.nn.bias_add(features, tf.cast(self.bias, self.compute_dtype))
+
+    def compute_output_shape(self, input_shape):
+        """`[..., filters]`."""
+        return (*input_shape[:-1], self.filters)
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return super().get_config() | {
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "mask_type": self.mask_type,
+            "channels": self.channels,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+        }

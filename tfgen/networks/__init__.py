@@ -1,0 +1,1 @@
+"""Default networks: encoders, decoders, generators and critics by event shape."""
