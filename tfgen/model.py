@@ -390,9 +390,7 @@ class GenerativeModel(keras.Model, abc.ABC):
         """The model that `get_config` describes."""
         # Only what Keras serialized (layers, functions, tuples) is a dict; the rest is as it was given.
         restore = keras.saving.deserialize_keras_object
-        return cls(
-            **{k: restore(v, custom_objects) if isinstance(v, dict) else v for k, v in config.items()}
-        )
+        return cls(**{k: restore(v, custom_objects) if isinstance(v, dict) else v for k, v in config.items()})
 
     def compile(self, optimizer="adam", seed=0, clip_norm=None, jit_compile="auto", **kwargs):
         """Prepares `fit`.

@@ -143,7 +143,7 @@ class Step:
         return tf.function(function, jit_compile=True, autograph=False) if self.jit else function
 
     def prepare(self, batch):
-        """Makes the sums of updates over an epoch, given one batch or specs of it; all variables exist then."""
+        """Makes the sums of updates over an epoch, given a batch or specs of it; all variables exist then."""
         specs = tf.nest.map_structure(lambda x: tf.TensorSpec([None, *x.shape[1:]], x.dtype), batch)
         for update in self.updates:
             if update.over == "epoch" and update.name not in self.sums:

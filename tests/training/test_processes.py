@@ -12,13 +12,6 @@ import pytest
 from tests.training import kills
 
 FLAGS = ["--steps=20", "--checkpoint_every=10", "--hidden=8", "--batch_size=16", "--jit=off"]
-    "--steps=20",
-    "--checkpoint_every=10",
-    "--hidden=8",
-    "--latent_size=2",
-    "--batch_size=16",
-    "--jit=off",
-]
 
 
 @pytest.mark.slow

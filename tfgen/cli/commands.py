@@ -10,7 +10,6 @@ import time
 import keras
 import tensorflow as tf
 
-import tfgen
 from tfgen import data as datasets
 from tfgen import random, serving
 from tfgen.evaluation.report import evaluate as evaluate_model
@@ -42,9 +41,7 @@ def train(config, run, settings, arguments):
             run.begin(config | {"versions": _versions()}, settings["overwrite"])
     began = time.perf_counter()
     if flags["jit"] == "auto" and not model.jit_updates and type(model).jit_updates:
-        print(
-            "XLA off: these arguments bring distributions or layers that are slower with it (--jit=on overrides)"
-        )
+        print("XLA off: it is slower with the layers or distributions chosen (--jit=on overrides)")
     try:
         train_model(
             model, data, config["steps"], run.path, flags["batch_size"], _optimizer(config), flags["seed"],
@@ -156,7 +153,7 @@ def _optimizer(config):
 
 def _versions():
     modules = {name: importlib.import_module(name) for name in _VERSIONED}
-    return {"tfgen": tfgen.__version__, "python": sys.version.split()[0]} | {
+    return {"tfgen": sys.modules["tfgen"].__version__, "python": sys.version.split()[0]} | {
         name: module.__version__ for name, module in modules.items()
     }
 

@@ -6,8 +6,6 @@ import inspect
 import pathlib
 import re
 
-import tfgen
-
 
 @dataclasses.dataclass(frozen=True)
 class Argument:
@@ -58,7 +56,7 @@ def read_arguments(path):
 
 
 def _source(module):
-    path = pathlib.Path(tfgen.__file__).parent.joinpath(*module.split(".")[1:])
+    path = pathlib.Path(__file__).parents[1].joinpath(*module.split(".")[1:])
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 

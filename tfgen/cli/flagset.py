@@ -108,55 +108,58 @@ def _define_argument(values, argument, default):
         flags.DEFINE(parser, name, default, text, flag_values=values, module_name="model")
 
 
+# Each: name, how it is read, what it is for. The reader is a `_Number`, a tuple of choices, str or bool.
+_POSITIVE = _Number(int, 0, strictly=True)
+_POSITIVE_FLOAT = _Number(float, 0, strictly=True)
+_SHARED = (
+    ("run_dir", str, "the run's directory"),
+    ("dataset", str, "an embedded data set, a TFDS name, or a folder of images"),
+    ("data_dir", str, "where TFDS data lie"),
+    ("download", bool, "let TFDS download the data set"),
+    ("binarize", ("none", "threshold", "fixed", "dynamic"), "how grey levels become 0 and 1"),
+    ("image_size", _POSITIVE, "resize a folder's or a TFDS set's images to this many pixels"),
+    ("steps", _POSITIVE, "training steps"),
+    ("batch_size", _POSITIVE, "examples in a batch, over all replicas"),
+    ("learning_rate", _POSITIVE_FLOAT, "the optimizer's learning rate"),
+    ("clip_norm", _POSITIVE_FLOAT, "clip gradients to this global norm"),
+    ("ema", _POSITIVE_FLOAT, "decay of a moving average of the weights, e.g. 0.999"),
+    ("early_stopping", _POSITIVE, "stop after this many evaluations without a better validation loss"),
+    ("checkpoint_every", _POSITIVE, "steps between evaluations, each with a checkpoint"),
+    ("seed", _Number(int), "seed of all random numbers"),
+    ("jit", ("auto", "on", "off"), "compile with XLA"),
+    ("mixed_precision", ("off", "bfloat16"), "compute layers in bfloat16"),
+    ("strategy", ("one_device", "mirrored", "multi_worker", "tpu"), "devices"),
+    ("replicas", _POSITIVE, "GPUs, or logical CPUs, of --strategy=mirrored"),
+    ("tpu", str, "name or address of the TPU"),
+    ("resume", bool, "go on from the run's newest checkpoint"),
+    ("overwrite", bool, "replace the run in run_dir"),
+    ("num", _POSITIVE, "sample: how many"),
+    ("temperature", _Number(float, 0), "sample: below 1 less varied, 0 the mode"),
+    ("checkpoint", ("best", "last"), "sample, evaluate, export: which weights"),
+    ("importance_samples", _POSITIVE, "evaluate: samples of a bound"),
+    ("xla", bool, "export: add compiled variants, for servers started with XLA"),
+    ("help", bool, "show this text"),
+)
+_DEFAULTS = {
+    "seed": 0, "jit": "auto", "mixed_precision": "off", "strategy": "one_device", "num": 64,
+    "checkpoint": "best", "importance_samples": 100,
+}  # fmt: skip
+
+
 def _define_shared(values, defaults, presets):
-    def number(name, default, text, low=0, kind=int, strictly=True):
-        flags.DEFINE(
-            _Number(kind, low, strictly), name, default, text, flag_values=values, module_name="shared"
-        )
-
-    def text(name, default, help_text, choices=None):
+    chosen_here = _DEFAULTS | dataclasses.asdict(defaults)
+    rows = (*_SHARED, ("preset", tuple(sorted(presets)) or ("none",), "published settings; flags override"))
+    for name, reader, text in rows:
         keywords = {"flag_values": values, "module_name": "shared"}
-        if choices:
-            flags.DEFINE_enum(name, default, choices, help_text, **keywords)
+        default = chosen_here.get(name)
+        if reader is bool:
+            flags.DEFINE_bool(name, False, text, **keywords)
+        elif reader is str:
+            flags.DEFINE_string(name, default, text, **keywords)
+        elif isinstance(reader, tuple):
+            flags.DEFINE_enum(name, default, reader, text, **keywords)
         else:
-            flags.DEFINE_string(name, default, help_text, **keywords)
-
-    def switch(name, help_text):
-        flags.DEFINE_bool(name, False, help_text, flag_values=values, module_name="shared")
-
-    text("run_dir", defaults.run_dir, "the run's directory")
-    text("dataset", defaults.dataset, "an embedded data set, a TFDS name, or a folder of images")
-    text("data_dir", None, "where TFDS data lie")
-    switch("download", "let TFDS download the data set")
-    text(
-        "binarize",
-        defaults.binarize,
-        "how grey levels become 0 and 1",
-        ["none", "threshold", "fixed", "dynamic"],
-    )
-    number("image_size", None, "resize a folder's images to this many pixels")
-    number("steps", defaults.steps, "training steps")
-    number("batch_size", defaults.batch_size, "examples in a batch, over all replicas")
-    number("learning_rate", defaults.learning_rate, "the optimizer's learning rate", kind=float)
-    number("clip_norm", None, "clip gradients to this global norm", kind=float)
-    number("ema", None, "decay of a moving average of the weights, e.g. 0.999", kind=float)
-    number("early_stopping", None, "stop after this many evaluations without a better validation loss")
-    number("checkpoint_every", defaults.checkpoint_every, "steps between evaluations, each with a checkpoint")
-    number("seed", 0, "seed of all random numbers", low=None)
-    text("jit", "auto", "compile with XLA", ["auto", "on", "off"])
-    text("mixed_precision", "off", "compute in bfloat16", ["off", "bfloat16"])
-    text("strategy", "one_device", "devices", ["one_device", "mirrored", "multi_worker", "tpu"])
-    number("replicas", None, "GPUs, or logical CPUs, of --strategy=mirrored")
-    text("tpu", None, "name or address of the TPU")
-    switch("resume", "go on from the run's newest checkpoint")
-    switch("overwrite", "replace the run in run_dir")
-    text("preset", None, "published configurations; flags after it override", sorted(presets) or ["none"])
-    number("num", 64, "sample: how many")
-    number("temperature", None, "sample: below 1 less varied, 0 the mode", kind=float, strictly=False)
-    text("checkpoint", "best", "sample, evaluate, export: which weights", ["best", "last"])
-    number("importance_samples", 100, "evaluate: samples of a bound")
-    switch("xla", "export: add compiled variants, for servers started with XLA")
-    switch("help", "show this text")
+            flags.DEFINE(reader, name, default, text, **keywords)
 
 
 def chosen(values, names):

@@ -14,7 +14,7 @@ from tfgen.model import GenerativeModel, Signature, Update
 class BipartiteModel(GenerativeModel):
     """p(v) = exp(-F(v)) / Z with Gibbs sampling v -> h -> v, trained by one of several estimators.
 
-    A subclass names its `num_visible` units, its `estimator` and, where that has some, its persistent `chains`,
+    A subclass names its `num_visible` units, its `estimator` and, where it has some, its persistent `chains`,
     and implements the methods below on flat v `[..., num_visible]`. A path of densities from independent
     units (beta = 0) to the model (beta = 1) serves annealed importance sampling and parallel tempering.
     """

@@ -47,6 +47,12 @@ def save_samples(model, directory, num, seed, data=None, **keywords):
     """
     x = model.sample(num, seed=seed, **keywords).numpy()
     picture = draw(model, x, data)
+    paths = []
+    if hasattr(model, "mean_rows"):
+        means = draw(model, model.mean_rows(random.rows(random.as_seed(seed), num), **keywords))
+        if means is not None:
+            pictures.save(means, directory / "samples_mean.png")
+            paths.append(directory / "samples_mean.png")
     if picture is None:
         path = directory / "samples.txt"
         lines = [" ".join(f"{v:.6g}" for v in row) for row in x.reshape(len(x), -1)]
@@ -55,7 +61,7 @@ def save_samples(model, directory, num, seed, data=None, **keywords):
         temporary.replace(path)
         return [path]
     pictures.save(picture, directory / "samples.png")
-    return [directory / "samples.png"]
+    return [directory / "samples.png", *paths]
 
 
 def tensorboard_pictures(model, data, num=64):

@@ -1,3 +1,6 @@
-from tfgen.variational.priors import CouplingFlowPrior as CouplingFlowPrior
-from tfgen.variational.priors import GaussianMixturePrior as GaussianMixturePrior
-from tfgen.variational.vae import VAE as VAE
+"""Latent variables and a lower bound of log p(x)."""
+
+from tfgen.variational.priors import CouplingFlowPrior, GaussianMixturePrior
+from tfgen.variational.vae import VAE
+
+__all__ = ["VAE", "CouplingFlowPrior", "GaussianMixturePrior"]

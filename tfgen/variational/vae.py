@@ -94,37 +94,35 @@ class VAE(GenerativeModel):
         **kwargs,
     ):
         super().__init__(event_shape, **kwargs)
-        self._check(latent_size, num_samples, objective, beta, beta_warmup, free_bits)
         self.latent_size, self.num_samples, self.objective = latent_size, num_samples, objective
         self.beta, self.beta_warmup, self.free_bits = beta, beta_warmup, free_bits
+        self._check(posterior, prior)
         self._likelihood, size, levels = likelihood_head(likelihood, num_values, likelihood_size)
         self.values, self.num_values = ("real" if levels is None else "levels"), levels
         self._posterior, code = posterior_head(posterior, latent_size, posterior_size)
         self._prior = make_prior(prior, latent_size)
-        if free_bits and (posterior, prior) != ("diagonal", "normal"):
-            raise ValueError(
-                f"free_bits={free_bits} needs posterior='diagonal' and prior='normal', where the "
-                "KL is a sum over latent variables: leave it at 0."
-            )
         options = (hidden, filters, activation, self.dtype_policy)
         self.encoder = encoder or default_encoder(network, self.event_shape, code, *options)
         outputs = (*self.event_shape, size)
         self.decoder = decoder or default_decoder(network, latent_size, outputs, *options)
-        own_networks = encoder is not None or decoder is not None
-        self.jit_updates = self._draws_are_ours() and network == "mlp" and not own_networks
+        self.jit_updates = self._draws_are_ours() and network == "mlp" and encoder is decoder is None
 
-    @staticmethod
-    def _check(latent_size, num_samples, objective, beta, beta_warmup, free_bits):
-        for name, value in (("latent_size", latent_size), ("num_samples", num_samples)):
+    def _check(self, posterior, prior):
+        weights = {name: getattr(self, name) for name in ("beta", "beta_warmup", "free_bits")}
+        for name, value in {"latent_size": self.latent_size, "num_samples": self.num_samples}.items():
             if value < 1:
                 raise ValueError(f"{name} must be positive, got {value}.")
-        weights = {"beta": beta, "beta_warmup": beta_warmup, "free_bits": free_bits}
         for name, value in weights.items():
             if not value >= 0:
                 raise ValueError(f"{name} must not be negative, got {value}.")
-        if objective not in ("elbo", "iwae"):
-            raise ValueError(f"objective must be 'elbo' or 'iwae', got {objective!r}.")
-        if objective == "iwae" and tuple(weights.values()) != (1, 0, 0):
+        if self.objective not in ("elbo", "iwae"):
+            raise ValueError(f"objective must be 'elbo' or 'iwae', got {self.objective!r}.")
+        if self.free_bits and (posterior, prior) != ("diagonal", "normal"):
+            raise ValueError(
+                f"free_bits={self.free_bits} needs posterior='diagonal' and prior='normal', where the KL is "
+                "a sum over latent variables: leave it at 0."
+            )
+        if self.objective == "iwae" and tuple(weights.values()) != (1, 0, 0):
             raise ValueError(
                 f"objective='iwae' has no KL term to weigh, got {weights}: leave them at 1, 0, 0."
             )
