@@ -8,7 +8,7 @@ from tfgen.cli import App
 app = App(
     "tfgen.energy.rbm.RBM",
     binarize="threshold",
-    steps=5000,
+    steps=20_000,
     batch_size=100,
     learning_rate=0.05,
     optimizer="sgd",

@@ -55,7 +55,8 @@ def test_one_command_leaves_a_whole_run(trained):
     directory, done = trained
     names = {p.name for p in directory.iterdir()}
     assert names >= {
-        "config.json", "metrics.csv", "metrics.json", "checkpoints", "tensorboard", "samples.png", "export"
+        "config.json", "metrics.csv", "metrics.json", "checkpoints", "tensorboard", "samples.png", "export",
+        "samples_mean.png", "curves.png",
     }  # fmt: skip
     assert (directory / "export/1/saved_model.pb").exists()
     config = json.loads((directory / "config.json").read_text())
@@ -110,7 +111,7 @@ def test_help_is_quick_and_complete():
         (["--run_dir=/dev/null/run"], "/dev/null/run cannot be written"),
         (["--replicas=2"], "replicas=2 needs strategy=mirrored"),
         (["sample", "--run_dir=/nowhere"], "run_dir=/nowhere holds no run"),
-        (["--resume", "--run_dir=/nowhere"], "run_dir=/nowhere holds no run"),
+        (["--resume", "--overwrite"], "--resume and --overwrite exclude each other"),
     ],
 )
 def test_mistakes_are_said_in_one_line(capsys, tmp_path, arguments, said):
@@ -180,8 +181,14 @@ def test_evaluate_and_export_again(trained):
     after = json.loads((directory / "metrics.json").read_text())["metrics"]
     for name, result in before.items():
         np.testing.assert_allclose(result["value"], after[name]["value"], rtol=1e-6)
+    assert json.loads((directory / "metrics.json").read_text())["cost"]["seconds"] > 0
     assert command("export", f"--run_dir={directory}").returncode == 0
     assert (directory / "export/2/saved_model.pb").exists()
+
+
+def test_resuming_what_was_never_begun_starts_and_says_so(tmp_path):
+    done = command(f"--run_dir={tmp_path / 'run'}", "--resume", *TINY)
+    assert done.returncode == 0 and "holds no run: starting at step 0" in done.stdout
 
 
 def test_a_finished_run_ends_at_once(trained):

@@ -264,25 +264,29 @@ def run(command, folder=ROOT):
     return done
 
 
+DOCUMENTS = {p: p.read_text("utf-8") for p in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))}
+
+
 def snippets(language):
-    """Finds README.md's fenced blocks of a language: [pytest.param(text, id=its line)]."""
-    text = (ROOT / "README.md").read_text("utf-8")
+    """Finds the documents' fenced blocks of a language: [pytest.param(text, id=file and line)]."""
     return [
-        pytest.param(found[1], id=f"README.md:{text.count(chr(10), 0, found.start()) + 1}")
+        pytest.param(found[1], id=f"{path.name}:{text.count(chr(10), 0, found.start()) + 1}")
+        for path, text in DOCUMENTS.items()
         for found in re.finditer(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     ]
 
 
 def commands():
-    """Finds the commands of README.md's shell blocks, a continued line being one command."""
+    """Finds the commands of the documents' shell blocks, a continued line being one command."""
     blocks = "\n".join(block.values[0] for block in snippets("bash"))
     lines = [line.strip() for line in blocks.replace("\\\n", " ").splitlines()]
     return [shlex.split(line, comments=True) for line in lines if shlex.split(line, comments=True)]
 
 
 def test_every_snippet_names_a_language_that_is_tested():
-    fences = re.findall(r"^```(.*)$", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE)
-    assert set(fences[0::2]) <= {"python", "bash", "text"} and set(fences[1::2]) == {""}
+    for text in DOCUMENTS.values():
+        fences = re.findall(r"^```(.*)$", text, re.MULTILINE)
+        assert set(fences[0::2]) <= {"python", "bash", "text"} and set(fences[1::2]) <= {""}
 
 
 @pytest.mark.slow

@@ -452,7 +452,7 @@ def test_beats_independent_pixels_on_digits(digits):
         ({"free_bits": 0.1, "prior": "mixture"}, "free_bits=0.1 needs posterior='diagonal'"),
         ({"num_samples": 0}, "num_samples must be positive, got 0"),
     ],
-    ids=str,
+    ids=lambda v: "-".join(v) if isinstance(v, dict) else "",
 )
 def test_bad_arguments(kwargs, message):
     with pytest.raises(ValueError, match=message):

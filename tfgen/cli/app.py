@@ -88,18 +88,24 @@ class App:
             print(flagset.help_text(values, arguments, self.summary, f"apps.{self.name}"))
             return
         run = RunDirectory(values["run_dir"].value)
-        if command == "train" and not values["resume"].value:
+        settings = {name: values[name].value for name in values if name in _FREE_ON_RESUME}
+        if settings["resume"] and settings["overwrite"]:
+            raise UsageError("--resume and --overwrite exclude each other: leave one out.")
+        if command == "train" and settings["resume"] and not run.holds_run:
+            print(f"run_dir={run.path} holds no run: starting at step 0")
+            settings["resume"] = False
+        if command == "train" and not settings["resume"]:
             config = {
                 "model": self.model,
                 "optimizer": self.optimizer,
                 "flags": flagset.chosen(values, [n for n in values if n not in _FREE_ON_RESUME]),
-                "steps": values["steps"].value,
+                "steps": settings["steps"],
+                "data_dir": settings["data_dir"],
             }
-            if run.holds_run and not values["overwrite"].value:
-                run.begin(config, overwrite=False)
+            run.check_free(settings["overwrite"])
         else:
             config = self._stored(run, values, command, arguments)
-        settings = {name: values[name].value for name in values if name in _FREE_ON_RESUME}
+            settings["data_dir"] = settings["data_dir"] or config.get("data_dir")
         _start_tensorflow()
         from tfgen.cli import commands
 

@@ -17,7 +17,7 @@ from tfgen.model import constructor_parameters
 from tfgen.training import Interrupted, make_strategy
 from tfgen.training import train as train_model
 from tfgen.training.checkpoints import Checkpoints
-from tfgen.training.gallery import save_samples, tensorboard_pictures
+from tfgen.training.gallery import save_curves, save_samples, tensorboard_pictures
 from tfgen.training.strategies import is_chief
 
 _VERSIONED = ("tensorflow", "keras", "tensorflow_probability", "numpy")
@@ -26,8 +26,8 @@ _VERSIONED = ("tensorflow", "keras", "tensorflow_probability", "numpy")
 def train(config, run, settings, arguments):
     """Trains, then evaluates, samples and exports."""
     flags = config["flags"]
-    data = _load_data(flags, settings)
     strategy = make_strategy(flags["strategy"], flags["replicas"], settings["tpu"])
+    data = _load_data(flags, settings)
     config |= {"arguments": config.get("arguments") or _constructor_arguments(config, data, arguments)}
     config |= {"data": config.get("data") or _describe(data)}
     if config["data"]["fingerprint"] != data.fingerprint():
@@ -35,15 +35,15 @@ def train(config, run, settings, arguments):
     with strategy.scope() if strategy else contextlib.nullcontext():
         model = build(config)
     if is_chief(strategy):
-        if settings["resume"]:
-            run.write_json("config.json", config)
-        else:
+        if not settings["resume"]:
             run.begin(config | {"versions": _versions()}, settings["overwrite"])
+        elif config.get("versions") != _versions():
+            print(f"trained with {config.get('versions')}, now {_versions()}: not the same to the last bit")
     began = time.perf_counter()
     if flags["jit"] == "auto" and not model.jit_updates and type(model).jit_updates:
         print("XLA off: it is slower with the layers or distributions chosen (--jit=on overrides)")
     try:
-        train_model(
+        rows = train_model(
             model, data, config["steps"], run.path, flags["batch_size"], _optimizer(config), flags["seed"],
             strategy, flags["jit"], flags["clip_norm"], flags["checkpoint_every"], settings["resume"],
             settings["early_stopping"], pictures=lambda m: tensorboard_pictures(m, data),
@@ -53,8 +53,9 @@ def train(config, run, settings, arguments):
         print(f"interrupted at step {interrupted.step}; go on with: {again}")
         sys.exit(130)
     if is_chief(strategy):
-        config["cost"] = {"seconds": round(time.perf_counter() - began, 1)}
-        finish(config, run, settings, data)
+        cost = {"seconds": round(time.perf_counter() - began, 1), "resumed": settings["resume"]}
+        finish(config | {"cost": cost}, run, settings, data)
+        print(f"curves: {save_curves(rows, run.path)}")
 
 
 def finish(config, run, settings, data):
@@ -63,7 +64,6 @@ def finish(config, run, settings, data):
     _evaluate(model, config, run, settings, data)
     _sample(model, config, run, settings, data)
     _export(model, run, settings)
-    print(f"tensorboard --logdir={run.path / 'tensorboard'} shows the curves")
 
 
 def sample(config, run, settings, arguments):
@@ -170,10 +170,11 @@ def _seed(config):
 
 def _evaluate(model, config, run, settings, data):
     results = evaluate_model(model, data, _seed(config), settings["importance_samples"])
+    cost = config.get("cost") or run.read_json("metrics.json").get("cost")
     report = {
         "step": int(model.step.numpy()), "density": model.density, "metrics": results,
         "command": shlex.join(["python", "-m", f"apps.{_app()}", *sys.argv[1:]]),
-        "seed": config["flags"]["seed"], "data": config["data"], "cost": config.get("cost"),
+        "seed": config["flags"]["seed"], "data": config["data"], "cost": cost,
     }  # fmt: skip
     run.write_json("metrics.json", report)
     for name, result in results.items():

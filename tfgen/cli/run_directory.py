@@ -5,7 +5,7 @@ import os
 import pathlib
 import shutil
 
-FILES = ("config.json", "metrics.csv", "metrics.json")
+FILES = ("config.json", "metrics.csv", "metrics.json", "curves.png")
 FOLDERS = ("checkpoints", "tensorboard", "export")
 
 
@@ -42,17 +42,25 @@ class RunDirectory:
             ) from error
         return config
 
-    def begin(self, config, overwrite):
-        """Makes the directory ready for a new run.
+    def check_free(self, overwrite):
+        """Whether a new run may begin here.
 
         Raises:
-          ValueError: If it holds a run and `overwrite` is not set, or it cannot be written.
+          ValueError: If it holds a run and `overwrite` is not set.
         """
         if self.holds_run and not overwrite:
             raise ValueError(
                 f"run_dir={self.path} already holds a run; go on with --resume, replace it with --overwrite, "
                 "or name another --run_dir."
             )
+
+    def begin(self, config, overwrite):
+        """Makes the directory ready for a new run.
+
+        Raises:
+          ValueError: If it holds a run and `overwrite` is not set, or it cannot be written.
+        """
+        self.check_free(overwrite)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             if overwrite:
@@ -67,6 +75,13 @@ class RunDirectory:
             shutil.rmtree(self.path / name, ignore_errors=True)
         for name in (*FILES, *(p.name for p in self.path.glob("samples*.*"))):
             (self.path / name).unlink(missing_ok=True)
+
+    def read_json(self, name):
+        """What a JSON file holds; an empty dict where it is absent or broken."""
+        try:
+            return json.loads((self.path / name).read_text())
+        except (OSError, ValueError):
+            return {}
 
     def write_json(self, name, content):
         """Writes a JSON file by rename."""

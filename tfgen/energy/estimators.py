@@ -129,6 +129,17 @@ def noise_contrastive(model, x, seed):
     return data + nu * false, {"log_z": model.log_z.value, "noise_share": false}
 
 
+@tf.custom_gradient
+def softplus(logits):
+    """log(1 + exp(logits)), off by 1e-7 at most.
+
+    Value and gradient share the sigmoid that Gibbs sampling needs as well; `tf.nn.softplus` and its gradient
+    are the dearest part of a compiled step after the matrix products.
+    """
+    on = tf.sigmoid(logits)
+    return tf.nn.relu(logits) - tf.math.log(tf.maximum(on, 1.0 - on)), lambda upstream: upstream * on
+
+
 def gibbs_chain(model, v, seed, num_sweeps):
     """`v` after a fixed number of Gibbs sweeps, without a gradient."""
     v = tf.while_loop(

@@ -10,7 +10,7 @@ import tensorflow_probability as tfp
 
 from tfgen import random
 from tfgen.energy.bipartite import BipartiteModel
-from tfgen.energy.estimators import ESTIMATORS
+from tfgen.energy.estimators import ESTIMATORS, softplus
 from tfgen.energy.partition import bipartite_log_partition
 
 tfd = tfp.distributions
@@ -127,7 +127,7 @@ class RBM(BipartiteModel):
         """-F of flat v, whose hidden logits may be known already."""
         logits = self.hidden_logits(v) if hidden_logits is None else hidden_logits
         bias = tf.linalg.matvec(v, self.visible_bias.value)
-        return bias + tf.reduce_sum(tf.nn.softplus(logits), axis=-1)
+        return bias + tf.reduce_sum(softplus(logits), axis=-1)
 
     def encode(self, x):
         """Probability of 1 of each hidden unit given x: float32 `[batch, hidden]`."""

@@ -64,6 +64,24 @@ def save_samples(model, directory, num, seed, data=None, **keywords):
     return [directory / "samples.png", *paths]
 
 
+def save_curves(rows, directory):
+    """Writes `curves.png`: the validation loss, and the training loss of each update, over the steps.
+
+    Args:
+      rows: The history that `train` returned.
+      directory: Where it goes.
+
+    Returns:
+      Its path.
+    """
+    names = [
+        n for n in dict.fromkeys(n for row in rows for n in row) if n == "val_loss" or n.endswith("/loss")
+    ]
+    history = {n: [row.get(n) for row in rows] for n in ("step", *names)}
+    pictures.save(pictures.curves(history, names), directory / "curves.png")
+    return directory / "curves.png"
+
+
 def tensorboard_pictures(model, data, num=64):
     """The same samples at each evaluation, as an array for TensorBoard by name."""
     x = model.sample(num, seed=random.as_seed(0))

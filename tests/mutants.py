@@ -1,0 +1,263 @@
+"""Breaks the code in small ways, one at a time, and fails if the tests that should notice do not.
+
+python -m tests.mutants              all of them
+python -m tests.mutants --only=kl    those whose name contains "kl"
+
+Each mutant is a textual patch to a copy of the tree, and the tests that must fail on it. The tests named are
+run once on the copy as it is, where they must pass.
+"""
+
+import argparse
+import pathlib
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from typing import NamedTuple
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+class Mutant(NamedTuple):
+    """One small fault.
+
+    Args:
+      name: What is wrong.
+      path: File below the root.
+      right: Text that occurs there once.
+      wrong: What stands there instead.
+      tests: What must notice: pytest arguments.
+    """
+
+    name: str
+    path: str
+    right: str
+    wrong: str
+    tests: str
+
+
+CONTRACT, TRAINING = "tests/conformance/test_contract.py", "tests/conformance/test_training.py"
+LOOP = "tests/training/test_loop.py"
+PIXELS, MIXTURE = "tests/autoregressive/test_pixel_cnn.py", "tests/classical/test_gaussian_mixture.py"
+VAE_TESTS, RBM_TESTS, GAN_TESTS = (
+    "tests/variational/test_vae.py",
+    "tests/energy/test_rbm.py",
+    "tests/adversarial/test_gan.py",
+)
+
+MUTANTS = (
+    Mutant(
+        "a mask that shows the pixel itself", "tfgen/layers/masked.py",
+        'later = np.greater if mask_type == "A" else np.greater_equal', "later = np.greater_equal",
+        f"{CONTRACT} -k 'sum_to_one and PixelCNN'",
+    ),
+    Mutant(
+        "a mask that shows the next pixel", "tfgen/layers/masked.py",
+        "mask[center, :center] = 1.0", "mask[center, : center + 2] = 1.0",
+        f"{CONTRACT} -k 'sum_to_one and PixelCNN'",
+    ),
+    Mutant(
+        "a mask that is applied nowhere", "tfgen/layers/masked.py",
+        "tf.cast(self.kernel, self.compute_dtype) * self.mask", "tf.cast(self.kernel, self.compute_dtype)",
+        f"{CONTRACT} -k 'sum_to_one and PixelCNN'",
+    ),
+    Mutant(
+        "a cache off by one row", "tfgen/autoregressive/incremental.py",
+        "return tf.concat([pixels[:, 1:], row], 1), tf.concat([before[:, 1:], hidden], 1)",
+        "return tf.concat([row, pixels[:, :-1]], 1), tf.concat([before[:, 1:], hidden], 1)",
+        f"{PIXELS} -k cached",
+    ),
+    Mutant(
+        "a cache that forgets the left neighbor", "tfgen/autoregressive/incremental.py",
+        "before = tf.concat([before[..., self.width :], hidden], axis=-1)", "before = before * 1.0",
+        f"{PIXELS} -k cached",
+    ),
+    Mutant(
+        "the sign of log q", "tfgen/variational/bounds.py",
+        "likelihood.log_prob(x) + prior.log_prob(z) - posterior.log_prob(z)",
+        "likelihood.log_prob(x) + prior.log_prob(z) + posterior.log_prob(z)",
+        f"{CONTRACT} -k 'constant and VAE'",
+    ),
+    Mutant(
+        "the sign of the KL", "tfgen/variational/vae.py",
+        "loss = reconstruction + divergence", "loss = reconstruction - divergence",
+        VAE_TESTS + " -m 'not slow'",
+    ),
+    Mutant(
+        "a bound without its log K", "tfgen/evaluation/importance.py",
+        "ImportanceBound(once - math.log(num_samples), error", "ImportanceBound(once, error",
+        f"{CONTRACT} -k 'constant and VAE'",
+    ),
+    Mutant(
+        "a flow without its log-determinant", "tfgen/variational/priors.py",
+        "return shift, 2.0 * tf.tanh(log_scale / 2.0)",
+        "return shift, tf.stop_gradient(0.0 * log_scale)",
+        VAE_TESTS + " -k flow -m 'not slow'",
+    ),
+    Mutant(
+        "an edge mass cut off", "tfgen/distributions/discretized_logistic.py",
+        "below_top = tf.where(highest, 0.0, tf.math.log_sigmoid(above))",
+        "below_top = tf.math.log_sigmoid(above)",
+        "tests/distributions/test_discretized_logistic.py",
+    ),
+    Mutant(
+        "a seed that all calls of a step share", "tfgen/update.py",
+        "call_seed = random.fold_in(step_seed, call, replica)",
+        "call_seed = random.fold_in(step_seed, 0, replica)",
+        f"{TRAINING} -k 'two_replicas and GAN'",
+    ),
+    Mutant(
+        "a seed that all steps share", "tfgen/update.py",
+        "step_seed = random.fold_in(seed, step)", "step_seed = random.fold_in(seed, 0)",
+        f"{TRAINING} -k 'two_replicas and VAE'",
+    ),
+    Mutant(
+        "a seed that all replicas share", "tfgen/update.py",
+        "call_seed = random.fold_in(step_seed, call, replica)",
+        "call_seed = random.fold_in(step_seed, call, 0)",
+        f"{TRAINING} -k 'two_replicas and VAE'",
+    ),
+    Mutant(
+        "gradients summed over replicas, not averaged", "tfgen/update.py",
+        'how = ["mean"] * len(grads)', 'how = ["sum"] * len(grads)',
+        f"{LOOP} -k every_way",
+    ),
+    Mutant(
+        "rows of samples that share a seed", "tfgen/random.py",
+        "return fold_in(seed, tf.range(num) + start)", "return fold_in(seed, 0 * tf.range(num) + start)",
+        f"{CONTRACT} -k own_seed",
+    ),
+    Mutant(
+        "a wrong rotation in Threefry", "tfgen/random.py",
+        "(13, 15, 26, 6, 17, 29, 16, 24)", "(13, 15, 26, 6, 17, 29, 16, 25)",
+        "tests/test_random.py",
+    ),
+    Mutant(
+        "a gradient through the Gibbs chain's samples", "tfgen/energy/estimators.py",
+        "num, both = tf.shape(x)[0], tf.stop_gradient(tf.concat([x, samples], axis=0))",
+        "num, both = tf.shape(x)[0], tf.concat([x, samples * model.kernel.value[0, 0]], axis=0)",
+        RBM_TESTS,
+    ),
+    Mutant(
+        "model samples weighed like data", "tfgen/energy/estimators.py",
+        "return data - model_side, scalars", "return data + model_side, scalars",
+        RBM_TESTS,
+    ),
+    Mutant(
+        "annealing that moves before it weighs", "tfgen/evaluation/ais.py",
+        "log_w += tf.cast(log_ratio(state, beta, next_beta), tf.float64)",
+        "state = transition(state, next_beta, random.fold_in(seed, k))\n"
+        "        log_w += tf.cast(log_ratio(state, beta, next_beta), tf.float64)",
+        "tests/evaluation/test_ais.py tests/energy/test_rbm.py",
+    ),
+    Mutant(
+        "batch-norm statistics moved by the other player", "tfgen/adversarial/players.py",
+        "self.discriminator.variables,\n",
+        "self.discriminator.variables + self.generator.non_trainable_variables,\n",
+        f"{TRAINING} -k 'players and DCGAN'",
+    ),
+    Mutant(
+        "a generator that wants its samples to look false", "tfgen/adversarial/losses.py",
+        "return tf.reduce_mean(tf.math.softplus(-fake))", "return tf.reduce_mean(tf.math.softplus(fake))",
+        GAN_TESTS + " -m 'not slow'",
+    ),
+    Mutant(
+        "labels smoothed on the wrong side", "tfgen/adversarial/losses.py",
+        "on_real = tf.math.softplus(-real) + label_smoothing * real",
+        "on_real = tf.math.softplus(-real) + label_smoothing * fake",
+        GAN_TESTS + " -m 'not slow'",
+    ),
+    Mutant(
+        "a lost constructor argument", "tfgen/model.py",
+        "        return dict(self._arguments)\n",
+        '        return {k: v for k, v in self._arguments.items() if k != "hidden"}\n',
+        f"{CONTRACT} -k 'config_returns'",
+    ),
+    Mutant(
+        "resumed data off by one batch", "tfgen/training/stage.py",
+        "order[:count] = self.order(local, count)", "order[:count] = self.order(local + (count > 1), count)",
+        f"{LOOP} -k 'control_c or statistics'",
+    ),
+    Mutant(
+        "a pass that counts an example twice", "tfgen/training/batches.py",
+        "constant_values=-1", "constant_values=0",
+        f"{LOOP} -k 'short_batch or statistics'",
+    ),
+    Mutant(
+        "sums that are not cleared after a pass", "tfgen/update.py",
+        "_commit(variable, tf.zeros_like(variable.value))", "_commit(variable, variable.value)",
+        f"{LOOP} -k statistics",
+    ),
+    Mutant(
+        "averages that are not put back", "tfgen/training/checkpoints.py",
+        "            variable.assign(value)\n", "            variable.assign(variable.value)\n",
+        f"{LOOP} -k 'averages_are or put_back'",
+    ),
+    Mutant(
+        "a torn checkpoint taken for whole", "tfgen/training/checkpoints.py",
+        "            if problem:\n", "            if problem is True:\n",
+        f"{LOOP} -k torn",
+    ),
+    Mutant(
+        "a covariance that forgets its shift", "tfgen/classical/gaussian_mixture.py",
+        'covariance = sums["scatter"] / count[:, None, None] - shift[:, :, None] * shift[:, None]',
+        'covariance = sums["scatter"] / count[:, None, None]',
+        MIXTURE,
+    ),
+    Mutant(
+        "pixels binarized the wrong way round", "tfgen/model.py",
+        "x = random.bernoulli(seed, x / (data.levels - 1))",
+        "x = random.bernoulli(seed, 1 - x / (data.levels - 1))",
+        "tests/training/test_batches.py",
+    ),
+)  # fmt: skip
+
+
+def run(tree, tests):
+    """Whether the tests pass in that tree, and the end of what they said."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-x", "-q", *shlex.split(tests)], cwd=tree, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    return done.returncode, done.stdout[-1500:]
+
+
+def survives(tree, mutant):
+    """Applies a mutant, runs its tests, takes it back; whether they passed all the same."""
+    path = tree / mutant.path
+    whole = path.read_text()
+    path.write_text(whole.replace(mutant.right, mutant.wrong))
+    try:
+        code, said = run(tree, mutant.tests)
+    finally:
+        path.write_text(whole)
+    if code not in (0, 1):
+        raise RuntimeError(f"{mutant.name}: pytest could not run: {said}")
+    return code == 0
+
+
+def main():
+    """Runs the chosen mutants; exits with 1 if one survives."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--only", default="")
+    chosen = [m for m in MUTANTS if parser.parse_args().only in m.name]
+    with tempfile.TemporaryDirectory() as place:
+        tree = pathlib.Path(place, "tree")
+        ignored = shutil.ignore_patterns(".git", ".venv*", "runs", "__pycache__")
+        shutil.copytree(ROOT, tree, ignore=ignored)
+        for tests in sorted({m.tests for m in chosen}):
+            code, said = run(tree, tests)
+            if code:
+                sys.exit(f"unbroken, {tests} must pass:\n{said}")
+        survivors = []
+        for mutant in chosen:
+            alive = survives(tree, mutant)
+            print(f"{'SURVIVED' if alive else 'noticed '}  {mutant.name}", flush=True)
+            survivors += [mutant.name] * alive
+    print(f"{len(chosen) - len(survivors)} of {len(chosen)} noticed")
+    sys.exit(bool(survivors))
+
+
+if __name__ == "__main__":
+    main()
