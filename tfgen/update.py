@@ -103,6 +103,10 @@ def replica_rows(variable):
     Returns:
       Tensor `[rows / replicas, ...]`.
     """
+    if variable.shape[0] % _REPLICA.count:
+        raise ValueError(
+            f"{variable.path}: {variable.shape[0]} rows do not divide into {_REPLICA.count} replicas."
+        )
     size = variable.shape[0] // _REPLICA.count
     return tf.convert_to_tensor(variable.value)[_REPLICA.index * size :][:size]
 
@@ -262,6 +266,8 @@ def _compute(update, batch, seed, step, replica, replicas):
     unused = [v.path for v, g in zip(trainable, grads, strict=bool(update.objective)) if g is None]
     if unused:
         raise ValueError(f"the objective of update {update.name!r} does not depend on {unused}.")
+    # A gather's gradient comes in slices; everything after this takes tensors.
+    grads = [tf.convert_to_tensor(g) for g in grads]
     state = [None if v.trainable else scope.get_current_value(v) for v in update.variables]
     return grads, sums, state, {k: tf.cast(v, tf.float32) for k, v in scalars.items()}
 

@@ -26,13 +26,15 @@ def tensorflow_side():
 
     from tfgen.data import Data, Split
     from tfgen.energy import RBM
-    from tfgen.training.loop import _Run
+    from tfgen.training.batches import Examples
+    from tfgen.training.loop import Run
 
     x = images()
     few = Split(x[:BATCH])
     data = Data("random", "image", (VISIBLE,), 2, 2, None, None, Split(x), few, few)
     model = RBM(VISIBLE, HIDDEN, num_chains=BATCH)
-    run = _Run(model, data, 10**9, BATCH, keras.optimizers.SGD(RATE), 0, None, "auto", None)
+    splits = Examples(data.train, data, model), Examples(data.validation, data, model)
+    run = Run(model, splits, 10**9, BATCH, keras.optimizers.SGD(RATE), 0, None, "auto", None)
     position = [0]
 
     def steps():

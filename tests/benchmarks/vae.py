@@ -23,13 +23,16 @@ def images():
 def tensorflow_side():
     """tfgen's training loop at its defaults."""
     from tfgen.data import Data, Split
-    from tfgen.training.loop import _Run
+    from tfgen.training.batches import Examples
+    from tfgen.training.loop import Run
     from tfgen.variational import VAE
 
     x = images()[..., None]
     split, shape = Split(x), (*SIZE, 1)
     data = Data("random", "image", shape, 2, 2, None, None, split, Split(x[:BATCH]), Split(x[:BATCH]))
-    run = _Run(VAE(shape), data, 10**9, BATCH, "adam", 0, None, "auto", None)
+    model = VAE(shape)
+    splits = Examples(data.train, data, model), Examples(data.validation, data, model)
+    run = Run(model, splits, 10**9, BATCH, "adam", 0, None, "auto", None)
     position = [0]
 
     def steps():

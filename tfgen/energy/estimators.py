@@ -17,16 +17,16 @@ SURROGATES = ("cd", "pcd", "pt")
 
 
 def contrast(model, x, samples):
-    """mean F(x) - mean F(samples), with the hidden logits of the samples.
+    """mean F(x) - mean F(samples), with the samples' probabilities of 1 of the hidden units.
 
-    Both go through the same matrix products, which is faster than one after the other.
+    Both go through the same matrix products and sigmoids, which is faster than one after the other.
     """
     num, both = tf.shape(x)[0], tf.stop_gradient(tf.concat([x, samples], axis=0))
     logits = model.hidden_logits(both)
     log_p = model.log_unnormalized(both, logits)
     data, model_side = -tf.reduce_mean(log_p[:num]), -tf.reduce_mean(log_p[num:])
     scalars = {"free_energy": data, "free_energy_gap": model_side - data}
-    return data - model_side, scalars, tf.stop_gradient(logits[num:])
+    return data - model_side, scalars, tf.stop_gradient(tf.sigmoid(logits))[num:]
 
 
 def contrastive_divergence(model, x, seed):
@@ -42,8 +42,8 @@ def persistent_contrastive_divergence(model, x, seed):
     """
     first, chain, last = random.split(seed, 3)
     v = random.bernoulli(first, tf.sigmoid(model.visible_logits(replica_rows(model.chains))))
-    loss, scalars, logits = contrast(model, x, gibbs_chain(model, v, chain, model.num_gibbs - 1))
-    assign_replica_rows(model.chains, random.bernoulli(last, tf.sigmoid(logits)))
+    loss, scalars, hidden = contrast(model, x, gibbs_chain(model, v, chain, model.num_gibbs - 1))
+    assign_replica_rows(model.chains, random.bernoulli(last, hidden))
     return loss, scalars
 
 
@@ -142,6 +142,8 @@ def softplus(logits):
 
 def gibbs_chain(model, v, seed, num_sweeps):
     """`v` after a fixed number of Gibbs sweeps, without a gradient."""
+    if num_sweeps == 0:  # A loop that never runs would still keep XLA from fusing what is around it.
+        return tf.stop_gradient(v)
     v = tf.while_loop(
         lambda i, _: i < num_sweeps,
         lambda i, v: (i + 1, model.gibbs(v, random.fold_in(seed, i))),

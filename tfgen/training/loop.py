@@ -91,23 +91,26 @@ def train(
     replicas = strategy.num_replicas_in_sync if strategy else 1
     if batch_size % replicas:
         raise ValueError(f"batch_size={batch_size} does not divide into {replicas} replicas.")
+    # On one device of each worker, which gathers for all its replicas; a TPU must hold them itself.
+    on_tpu = isinstance(strategy, tf.distribute.TPUStrategy)
+    with strategy.scope() if on_tpu else contextlib.nullcontext():
+        splits = Examples(data.train, data, model), Examples(data.validation, data, model)
     with strategy.scope() if strategy else contextlib.nullcontext():
-        run = _Run(model, data, steps, batch_size, optimizer, seed, strategy, jit, clip_norm)
+        run = Run(model, splits, steps, batch_size, optimizer, seed, strategy, jit, clip_norm)
         run.open(run_dir, resume, log)
     return run.go(checkpoint_every, early_stopping, validation_examples, pictures, callbacks)
 
 
-class _Run:
+class Run:
     """Everything that one training holds."""
 
-    def __init__(self, model, data, steps, batch_size, optimizer, seed, strategy, jit, clip_norm):
+    def __init__(self, model, splits, steps, batch_size, optimizer, seed, strategy, jit, clip_norm):
         if jit not in ("auto", "on", "off"):
             raise ValueError(f"jit must be auto, on or off, got {jit!r}.")
         self.model, self.steps, self.batch_size, self.strategy = model, steps, batch_size, strategy
         self.jit = model.jit_updates if jit == "auto" else jit == "on"
         self.seed = random.as_seed(seed)
-        self.examples = Examples(data.train, data, model)
-        self.validation = Examples(data.validation, data, model)
+        self.examples, self.validation = splits
         stages, self.stages, first = model.stages(), [], 0
         whole, done = sum(s.share for s in stages), 0.0
         for number, stage in enumerate(stages):
