@@ -97,7 +97,11 @@ class MaskedConv2D(keras.layers.Layer):
 
     def call(self, x):
         """The convolution of `x` `[B, H, W, in]`, zeros outside the image."""
-        features = tf.nn.conv2d(x, self.masked_kernel, strides=1, padding="SAME")
+        # The rows below the pixel are masked whole: leaving them out saves a third of a 3x3 kernel's work.
+        radius = self.kernel_size // 2
+        if radius:
+            x = tf.pad(x, [[0, 0], [radius, 0], [radius, radius], [0, 0]])
+        features = tf.nn.conv2d(x, self.masked_kernel[: radius + 1], strides=1, padding="VALID")
         return tf.nn.bias_add(features, tf.cast(self.bias, self.compute_dtype))
 
     def compute_output_shape(self, input_shape):
