@@ -169,7 +169,7 @@ MUTANTS = (
         GAN_TESTS + " -m 'not slow'",
     ),
     Mutant(
-        "a lost constructor argument", "tfgen/model.py",
+        "a lost constructor argument", "tfgen/fitting.py",
         "        return dict(self._arguments)\n",
         '        return {k: v for k, v in self._arguments.items() if k != "hidden"}\n',
         f"{CONTRACT} -k 'config_returns'",

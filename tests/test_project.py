@@ -21,10 +21,12 @@ FAMILY_MAY = {"random", "update", "model", "distributions", "layers", "networks"
 # What each part of tfgen may import of tfgen, besides itself.
 MAY_IMPORT = {
     "random": set(),
+    "checks": set(),
     "pictures": set(),
     "data": set(),
     "update": {"random"},
-    "model": {"random", "update"},
+    "fitting": {"random", "update"},
+    "model": {"random", "checks", "update", "fitting"},
     "distributions": {"random", "update", "model"},
     "layers": {"random", "update", "model", "distributions"},
     "networks": {"random", "layers"},

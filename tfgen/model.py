@@ -11,12 +11,11 @@ import inspect
 import math
 from collections.abc import Callable
 
-import keras
-import numpy as np
 import tensorflow as tf
 
-from tfgen import random
-from tfgen.update import Stage, Step, Update, assign_replica_rows, replica_rows
+from tfgen import checks, random
+from tfgen.fitting import UpdatedModel
+from tfgen.update import Stage, Update, assign_replica_rows, replica_rows
 
 __all__ = [
     "Condition",
@@ -25,7 +24,6 @@ __all__ = [
     "Stage",
     "Update",
     "assign_replica_rows",
-    "constructor_parameters",
     "replica_rows",
 ]
 
@@ -65,27 +63,7 @@ class Signature:
     inputs: dict
 
 
-def constructor_parameters(cls):
-    """All parameters of a model's constructor, those that `**kwargs` hands to base classes included.
-
-    Returns:
-      Dict of `inspect.Parameter` by name, without `self`.
-    """
-    parameters = {}
-    for base in cls.__mro__:
-        if base is keras.Model:
-            break
-        if "__init__" not in base.__dict__:
-            continue
-        own = inspect.signature(base.__init__).parameters.values()
-        named = [p for p in own if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)][1:]
-        parameters = parameters | {p.name: p for p in named if p.name not in parameters}
-        if not any(p.kind is p.VAR_KEYWORD for p in own):
-            break
-    return parameters
-
-
-class GenerativeModel(keras.Model, abc.ABC):
+class GenerativeModel(UpdatedModel, abc.ABC):
     """A model of p(x), or of p(x | condition).
 
     A subclass sets the class attributes, builds all its weights in its constructor (calling
@@ -117,17 +95,6 @@ class GenerativeModel(keras.Model, abc.ABC):
     condition = None
     jit_updates = True
     jit_sampler = False
-
-    def __new__(cls, *args, **kwargs):
-        """Remembers the constructor's arguments, which `get_config` returns."""
-        instance = super().__new__(cls, *args, **kwargs)
-        names = constructor_parameters(cls)
-        given = dict(zip(names, args, strict=False)) | kwargs
-        defaults = {k: p.default for k, p in names.items() if p.default is not p.empty}
-        # Keras' files bring tuples back as lists.
-        values = {k: tuple(v) if isinstance(v, list) else v for k, v in (defaults | given).items()}
-        instance.__dict__["_arguments"] = {k: values[k] for k in names if k in values}
-        return instance
 
     def __init__(self, event_shape, name=None, dtype=None):
         super().__init__(name=name, dtype=dtype)
@@ -202,27 +169,36 @@ class GenerativeModel(keras.Model, abc.ABC):
         x, condition = self.check_x(x), self.check_condition(condition)
         return self.score(x, **({} if condition is None else {"condition": condition}), **kwargs)
 
-    def sample(self, num, condition=None, seed=None, **kwargs):
+    def sample(self, num, condition=None, seed=None, temperature=1.0, given=None, mask=None, **kwargs):
         """Draws `num` samples, row i from the seed `fold_in(seed, i)` whatever `num` is.
 
         Args:
           num: Number of samples.
           condition: One condition, or `num` of them; None for a model without.
           seed: Python int or int32 [2]; None draws a fresh one.
-          **kwargs: The model's own arguments, e.g. `temperature`, or `given` and `mask` to complete.
+          temperature: Below 1 less varied, 0 the mode, in the model's own sense.
+          given: Known entries to complete, `event_shape` or `[num, *event_shape]`.
+          mask: 1 where `given` is known, 0 where not, of the shape of `given`; its last axis may be 1.
+          **kwargs: The model's own arguments.
 
         Returns:
           float32 `[num, *event_shape]`.
 
         Raises:
-          ValueError: If an argument does not fit.
+          ValueError: If an argument does not fit, or the model does not take it.
         """
         if not tf.is_tensor(num) and (isinstance(num, bool) or int(num) != num or num < 1):
             raise ValueError(f"num must be a positive integer, got {num!r}.")
-        seeds = random.rows(random.as_seed(seed), num)
+        if tf.is_tensor(temperature) or temperature != 1.0:
+            kwargs["temperature"] = checks.temperature(temperature)
+        if given is not None or mask is not None:
+            known = checks.known_entries(given, mask, num, self.event_shape)
+            kwargs["given"], kwargs["mask"] = self.check_known(*known)
         if condition is not None or self.condition is not None:
             kwargs["condition"] = self._broadcast_condition(condition, num)
-        return self._sampler(seeds, **kwargs)
+        for name in kwargs.keys() - inspect.signature(self.sample_rows).parameters.keys():
+            raise ValueError(f"{type(self).__name__} samples without {name}: leave it out.")
+        return self._sampler(random.rows(random.as_seed(seed), num), **kwargs)
 
     @functools.cached_property
     def _sampler(self):
@@ -279,7 +255,7 @@ class GenerativeModel(keras.Model, abc.ABC):
         Raises:
           ValueError: If they do not fit; in a graph, InvalidArgumentError when it runs.
         """
-        x = _as_float(x, name)
+        x = checks.as_float(x, name)
         if not x.shape[1:].is_compatible_with(self.event_shape) or x.shape.rank != len(self.event_shape) + 1:
             raise ValueError(
                 f"{name} must have shape [batch, {', '.join(map(str, self.event_shape))}], got {x.shape}."
@@ -290,7 +266,22 @@ class GenerativeModel(keras.Model, abc.ABC):
         if self.values == "levels":
             valid &= tf.reduce_all(tf.round(x) == x)
             what = f"integer values 0 to {self.num_values - 1}"
-        return _require(valid, x, f"{type(self).__name__}: {name} must hold {what}")
+        return checks.require(valid, x, f"{type(self).__name__}: {name} must hold {what}")
+
+    def check_known(self, given, mask):
+        """`given` with zeros where it is unknown, and `mask` as bool, checked as `check_x` does.
+
+        Args:
+          given: `[batch, *event_shape]`.
+          mask: 1 where `given` is known, 0 where not.
+
+        Raises:
+          ValueError: If known values or the mask do not fit; in a graph, InvalidArgumentError.
+        """
+        mask = checks.as_float(mask, "mask")
+        binary = tf.reduce_all((mask == 0.0) | (mask == 1.0))
+        mask = checks.require(binary, mask, f"{type(self).__name__}: mask must hold 0 and 1") > 0.5
+        return self.check_x(tf.where(mask, checks.as_float(given, "given"), 0.0), "given"), mask
 
     def check_data(self, data):
         """Checks that this model takes these data.
@@ -358,7 +349,7 @@ class GenerativeModel(keras.Model, abc.ABC):
         if kind.num_classes is None:
             return condition
         valid = tf.reduce_all((condition >= 0) & (condition < kind.num_classes))
-        return _require(valid, condition, f"{name}: condition must hold 0 to {kind.num_classes - 1}")
+        return checks.require(valid, condition, f"{name}: condition must hold 0 to {kind.num_classes - 1}")
 
     def _broadcast_condition(self, condition, num):
         if self.condition is not None and condition is not None:
@@ -366,155 +357,3 @@ class GenerativeModel(keras.Model, abc.ABC):
             if condition.shape.rank == len(self.condition.shape):
                 condition = tf.repeat(condition[None], num, axis=0)
         return self.check_condition(condition)
-
-    def get_config(self):
-        """Every constructor argument, as given.
-
-        Raises:
-          ValueError: If an argument is a function that is not registered with Keras.
-        """
-        for name, value in self._arguments.items():
-            if (
-                callable(value)
-                and not isinstance(value, keras.layers.Layer)
-                and keras.saving.get_registered_name(value) == getattr(value, "__name__", None)
-            ):
-                raise ValueError(
-                    f"{type(self).__name__}: argument {name}={value!r} cannot be saved; register it with "
-                    "@keras.saving.register_keras_serializable() or pass a Keras layer."
-                )
-        return dict(self._arguments)
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """The model that `get_config` describes."""
-        # Only what Keras serialized (layers, functions, tuples) is a dict; the rest is as it was given.
-        restore = keras.saving.deserialize_keras_object
-        return cls(**{k: restore(v, custom_objects) if isinstance(v, dict) else v for k, v in config.items()})
-
-    def compile(self, optimizer="adam", seed=0, clip_norm=None, jit_compile="auto", **kwargs):
-        """Prepares `fit`.
-
-        Args:
-          optimizer: One Keras optimizer or its name, cloned for each gradient update, or a dict of them by
-            update name.
-          seed: Seed of all random numbers of the training.
-          clip_norm: Clip each update's gradients to this global norm.
-          jit_compile: True, False, or "auto" for what was measured to be faster for this model.
-          **kwargs: Passed on to `keras.Model.compile`, e.g. `steps_per_execution`.
-
-        Raises:
-          ValueError: If the optimizers do not fit the updates, or the model trains in several stages.
-        """
-        stages = self.stages()
-        if len(stages) != 1:
-            raise ValueError(f"{type(self).__name__} has {len(stages)} stages: use tfgen.training.train.")
-        if kwargs.get("loss") is not None:
-            raise ValueError(f"{type(self).__name__} brings its own objective: leave loss out.")
-        optimizers = optimizers_by_update(stages[0].updates, optimizer)
-        super().compile(optimizer=next(iter(optimizers.values()), "sgd"), jit_compile=False, **kwargs)
-        self._compile_arguments = {
-            "optimizer": dict(optimizers), "seed": seed, "clip_norm": clip_norm, "jit_compile": jit_compile
-        } | kwargs  # fmt: skip
-        self.seed, self.optimizers, self._means = random.as_seed(seed), optimizers, {}
-        jit = self.jit_updates if jit_compile == "auto" else bool(jit_compile)
-        self._engine = Step(stages[0].updates, optimizers, jit, clip_norm)
-
-    def get_compile_config(self):
-        """What `compile` was given, for `.keras` files."""
-        if not getattr(self, "_compile_arguments", None):
-            return None
-        return keras.saving.serialize_keras_object(dict(self._compile_arguments))
-
-    def compile_from_config(self, config):
-        """Compiles as the saved model was."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
-
-    def fit(self, *args, callbacks=None, **kwargs):
-        """As `keras.Model.fit`, on x, (x, condition) or dicts; all updates of a step share its batch."""
-        callbacks = list(callbacks or []) + [keras.callbacks.LambdaCallback(on_epoch_end=self._finish_epoch)]
-        return super().fit(*args, callbacks=callbacks, **kwargs)
-
-    def _finish_epoch(self, epoch, logs=None):
-        if self._engine.over_epoch:
-            (logs if logs is not None else {}).update(
-                {k: float(v) for k, v in self._engine.finish_epoch().items()}
-            )
-
-    def train_step(self, data):
-        """One step of all updates, for `fit`."""
-        batch = as_batch(data)
-        with tf.init_scope():
-            self._engine.prepare(tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape, t.dtype), batch))
-        scalars = self._engine(lambda i, seed: batch, self.seed, self.step.value)
-        self.step.assign_add(1)
-        # Keras wants a figure, and updates over an epoch have none before it ends.
-        return self._mean(scalars or {"step": tf.cast(self.step.value, tf.float32)}, "")
-
-    def test_step(self, data):
-        """The validation metrics, for `evaluate`."""
-        return self._mean(self.validation_metrics(as_batch(data), self.seed), "validation/")
-
-    def _mean(self, scalars, prefix):
-        with tf.init_scope():
-            for name in scalars:
-                if prefix + name not in self._means:
-                    self._means[prefix + name] = keras.metrics.Mean(name=name)
-        for name, value in scalars.items():
-            self._means[prefix + name].update_state(value)
-        return {name: self._means[prefix + name].result() for name in scalars}
-
-    @property
-    def metrics(self):
-        """The running means that Keras resets at each epoch."""
-        return list(getattr(self, "_means", {}).values())
-
-
-def optimizers_by_update(updates, optimizer):
-    """One Keras optimizer for each update with an objective.
-
-    Args:
-      updates: The updates.
-      optimizer: A Keras optimizer, its name, or a dict of them by update name.
-
-    Raises:
-      ValueError: If a dict's keys are not the names of these updates.
-    """
-    names = [u.name for u in updates if u.objective]
-    if not isinstance(optimizer, dict):
-        optimizer = dict.fromkeys(names, optimizer)
-    if set(optimizer) != set(names):
-        raise ValueError(f"optimizer must name the updates {sorted(names)}, got {sorted(optimizer)}.")
-    optimizers = {k: keras.optimizers.get(v) for k, v in optimizer.items()}
-    return {k: type(v).from_config(v.get_config()) for k, v in optimizers.items()}
-
-
-def as_batch(data):
-    """Keras' x, (x,), (x, condition) or dict as the dict that objectives take."""
-    if isinstance(data, dict):
-        return dict(data)
-    if not isinstance(data, (tuple, list)):
-        return {"x": data}
-    return {"x": data[0]} | ({"condition": data[1]} if len(data) > 1 and data[1] is not None else {})
-
-
-def _as_float(x, name):
-    try:
-        x = tf.convert_to_tensor(x)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{name} must be numeric, got {type(x).__name__}.") from error
-    if not (x.dtype.is_floating or x.dtype.is_integer or x.dtype.is_bool):
-        raise ValueError(f"{name} must be numeric, got dtype {x.dtype.name}.")
-    return tf.cast(x, tf.float32)
-
-
-def _require(valid, tensor, message):
-    """`tensor` if `valid` holds: raised at once where values are known, asserted in the graph elsewhere."""
-    if tf.executing_eagerly():
-        if not bool(valid):
-            shown = np.asarray(tensor, np.float64)
-            bounds = f"{shown.min():g} to {shown.max():g}" if shown.size else "none"
-            raise ValueError(f"{message}; the values given range from {bounds}.")
-        return tensor
-    with tf.control_dependencies([tf.debugging.Assert(valid, [message], name="valid")]):
-        return tf.identity(tensor)

@@ -85,6 +85,25 @@ def batches_per_step(updates):
     return max(1, sum(0 if u.share_batch else u.repeat for u in updates))
 
 
+def optimizers_by_update(updates, optimizer):
+    """One Keras optimizer for each update with an objective.
+
+    Args:
+      updates: The updates.
+      optimizer: A Keras optimizer, its name, or a dict of them by update name.
+
+    Raises:
+      ValueError: If a dict's keys are not the names of these updates.
+    """
+    names = [u.name for u in updates if u.objective]
+    if not isinstance(optimizer, dict):
+        optimizer = dict.fromkeys(names, optimizer)
+    if set(optimizer) != set(names):
+        raise ValueError(f"optimizer must name the updates {sorted(names)}, got {sorted(optimizer)}.")
+    optimizers = {k: keras.optimizers.get(v) for k, v in optimizer.items()}
+    return {k: type(v).from_config(v.get_config()) for k, v in optimizers.items()}
+
+
 class _Replica(threading.local):
     """Which part of the global batch the code being traced is working on."""
 

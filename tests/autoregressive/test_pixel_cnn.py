@@ -307,7 +307,10 @@ def test_bad_constructor_arguments_name_themselves(kwargs, message):
         ({"mask": np.zeros((3, 3, 1))}, "given and mask go together, got given=None"),
         ({"given": np.zeros((3, 3, 1)), "mask": np.zeros((3, 3))}, r"mask must have shape \[3, 3, 1\] or"),
         ({"given": np.zeros((5, 3, 3, 1)), "mask": np.zeros((3, 3, 1))}, "given must have shape"),
-        ({"given": np.zeros((3, 3, 1)), "mask": np.full((3, 3, 1), 0.5)}, "mask must hold 0 and 1, got 0.5"),
+        (
+            {"given": np.zeros((3, 3, 1)), "mask": np.full((3, 3, 1), 0.5)},
+            "mask must hold 0 and 1; the values given range from 0.5",
+        ),
         (
             {"given": np.full((3, 3, 1), 2.0), "mask": np.ones((3, 3, 1))},
             "given must hold integer values 0 to 1",

@@ -16,7 +16,8 @@ from tests.conformance.cases import CASES, make
 from tests.planted import dataset, examples, perturb
 from tfgen import random, serving
 from tfgen.cli.constructor import read_arguments
-from tfgen.model import GenerativeModel, constructor_parameters
+from tfgen.fitting import constructor_parameters
+from tfgen.model import GenerativeModel
 
 SEED = tf.constant([3, 4])
 
@@ -279,6 +280,12 @@ def test_bad_inputs_are_refused(model):
         model.sample(1, seed="x")
     with pytest.raises(ValueError, match="condition"):
         model.sample(1, condition=3)
+    with pytest.raises(ValueError, match="temperature must be finite and not negative, got -1"):
+        model.sample(1, temperature=-1)
+    with pytest.raises(ValueError, match="given and mask go together, got mask=None"):
+        model.sample(1, given=x[0])
+    with pytest.raises(ValueError, match="samples without colour"):
+        model.sample(1, colour=3)
     if not has_density(model):
         return
     for wrong in (x[0], x[..., None], x[:, :1]):

@@ -54,9 +54,8 @@ class App:
         self.name = pathlib.Path(caller["__file__"]).stem
         self.summary, self.model, self.optimizer = caller["__doc__"] or "", model, optimizer
         self.presets, self.overrides = presets or {}, overrides
-        every = checkpoint_every or max(1, steps // 10)
         self.defaults = flagset.Defaults(
-            dataset, binarize, steps, batch_size, learning_rate, every, f"runs/{self.name}"
+            dataset, binarize, steps, batch_size, learning_rate, checkpoint_every, f"runs/{self.name}"
         )
 
     def run(self, argv=None):
@@ -125,6 +124,8 @@ class App:
             for name, value in self.presets[preset].items():
                 if not values[name].present:
                     values[name].value = value
+        if values["checkpoint_every"].value is None:
+            values["checkpoint_every"].value = max(1, values["steps"].value // 10)
         if values["ema"].value is not None and values["ema"].value >= 1:
             raise UsageError(f"flag --ema={values['ema'].value}: takes a number below 1.")
         return command

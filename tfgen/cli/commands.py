@@ -2,18 +2,16 @@
 
 import contextlib
 import importlib
-import inspect
 import shlex
 import sys
 import time
 
 import keras
-import tensorflow as tf
 
 from tfgen import data as datasets
 from tfgen import random, serving
 from tfgen.evaluation.report import evaluate as evaluate_model
-from tfgen.model import constructor_parameters
+from tfgen.fitting import constructor_parameters
 from tfgen.training import Interrupted, make_strategy
 from tfgen.training import train as train_model
 from tfgen.training.checkpoints import Checkpoints
@@ -183,12 +181,8 @@ def _evaluate(model, config, run, settings, data):
 
 
 def _sample(model, config, run, settings, data):
-    accepted = inspect.signature(model.sample_rows).parameters
-    keywords = {}
-    if settings["temperature"] is not None:
-        if "temperature" not in accepted:
-            raise ValueError(f"{type(model).__name__} has no temperature; leave --temperature out.")
-        keywords["temperature"] = tf.constant(settings["temperature"], tf.float32)
+    temperature = settings["temperature"]
+    keywords = {} if temperature is None else {"temperature": temperature}
     seed = config["flags"]["seed"] if config.get("given_seed") else _seed(config)
     for path in save_samples(model, run.path, settings["num"], seed, data, **keywords):
         print(f"samples: {path}")

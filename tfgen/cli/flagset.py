@@ -73,7 +73,7 @@ class Defaults:
     steps: int
     batch_size: int
     learning_rate: float
-    checkpoint_every: int
+    checkpoint_every: int | None
     run_dir: str
 
 
@@ -124,7 +124,11 @@ _SHARED = (
     ("clip_norm", _POSITIVE_FLOAT, "clip gradients to this global norm"),
     ("ema", _POSITIVE_FLOAT, "decay of a moving average of the weights, e.g. 0.999"),
     ("early_stopping", _POSITIVE, "stop after this many evaluations without a better validation loss"),
-    ("checkpoint_every", _POSITIVE, "steps between evaluations, each with a checkpoint"),
+    (
+        "checkpoint_every",
+        _POSITIVE,
+        "steps between evaluations, each with a checkpoint; by default a tenth of the steps",
+    ),
     ("seed", _Number(int), "seed of all random numbers"),
     ("jit", ("auto", "on", "off"), "compile with XLA"),
     ("mixed_precision", ("off", "bfloat16"), "compute layers in bfloat16"),

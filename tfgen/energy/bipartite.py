@@ -1,7 +1,6 @@
 """What all machines of one visible and one hidden layer have in common."""
 
 import abc
-import math
 
 import tensorflow as tf
 
@@ -137,17 +136,16 @@ class BipartiteModel(GenerativeModel):
         v = tf.while_loop(lambda i, _: i < num_steps, sweep, state)[1]
         return tf.reshape(v, [num, *self.event_shape])
 
-    def sample(self, num, condition=None, seed=None, num_steps=1000, temperature=1.0, given=None, mask=None):
-        """Draws `num` v by Gibbs chains, or completes given ones by chains with the known units clamped.
+    def sample(self, num, condition=None, seed=None, num_steps=1000, **kwargs):
+        """As in the base class, by Gibbs chains; known units are clamped.
 
         Args:
           num: Number of samples.
           condition: None.
           seed: Python int or int32 [2]; None draws a fresh one.
           num_steps: Sweeps of each chain; a sample's distribution approaches p(v) as it grows.
-          temperature: Divides the logits; 0 settles in a state where no layer's update changes it.
-          given: Values of the known units, `event_shape` or `[num, *event_shape]`.
-          mask: 1 where `given` is known, 0 where not, of the shape of `given`.
+          **kwargs: `temperature`, `given` and `mask`; temperature 0 settles in a state where no layer's
+            update changes it.
 
         Returns:
           float32 `[num, *event_shape]`.
@@ -155,28 +153,14 @@ class BipartiteModel(GenerativeModel):
         Raises:
           ValueError: If an argument does not fit.
         """
-        if not tf.is_tensor(temperature) and not 0.0 <= temperature < math.inf:
-            raise ValueError(f"temperature must be finite and not negative, got {temperature!r}.")
         if not tf.is_tensor(num_steps) and not num_steps >= 1:
             raise ValueError(f"num_steps must be positive, got {num_steps!r}.")
-        if (given is None) != (mask is None):
-            raise ValueError(f"given and mask go together, got {'given' if given is None else 'mask'}=None.")
-        options = {"temperature": tf.cast(temperature, tf.float32), "num_steps": tf.cast(num_steps, tf.int32)}
-        if given is not None:
-            shape = [num, *self.event_shape]
-            given, mask = (tf.broadcast_to(tf.cast(v, tf.float32), shape) for v in (given, mask))
-            options["given"], options["mask"] = self._check_known(given, mask)
-        return super().sample(num, condition, seed, **options)
+        return super().sample(num, condition, seed, num_steps=tf.cast(num_steps, tf.int32), **kwargs)
 
     def complete(self, x, mask, seeds, **kwargs):
         """`sample_rows` with x, `[n, *event_shape]`, clamped where `mask`, of the same shape, is 1."""
-        given, mask = self._check_known(x, mask)
+        given, mask = self.check_known(x, mask)
         return self.sample_rows(seeds, given=given, mask=mask, **kwargs)
-
-    def _check_known(self, given, mask):
-        """`given` with zeros where it is unknown, and `mask` as bool."""
-        mask = self.check_x(mask, "mask") > 0.5
-        return self.check_x(tf.where(mask, tf.cast(given, tf.float32), 0.0), "given"), mask
 
     def signatures(self):
         """Adds `complete`, `encode` (probabilities of the hidden units) and `reconstruct`."""

@@ -7,9 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen import random
-from tfgen.model import optimizers_by_update
 from tfgen.training.batches import Order
-from tfgen.update import Step
+from tfgen.update import Step, optimizers_by_update
 
 # The loop carries its scalars as one vector, so that it need not know their names before it is traced.
 MAX_SCALARS = 64

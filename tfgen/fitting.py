@@ -1,0 +1,158 @@
+"""What makes a model of updates a Keras model: its arguments, `compile`, `fit`, `.keras` files."""
+
+import inspect
+
+import keras
+import tensorflow as tf
+
+from tfgen import random
+from tfgen.update import Step, optimizers_by_update
+
+
+def constructor_parameters(cls):
+    """All parameters of a model's constructor, those that `**kwargs` hands to base classes included.
+
+    Returns:
+      Dict of `inspect.Parameter` by name, without `self`.
+    """
+    parameters = {}
+    for base in cls.__mro__:
+        if base is keras.Model:
+            break
+        if "__init__" not in base.__dict__:
+            continue
+        own = inspect.signature(base.__init__).parameters.values()
+        named = [p for p in own if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)][1:]
+        parameters = parameters | {p.name: p for p in named if p.name not in parameters}
+        if not any(p.kind is p.VAR_KEYWORD for p in own):
+            break
+    return parameters
+
+
+class UpdatedModel(keras.Model):
+    """A Keras model that is trained by the updates of its one stage.
+
+    It remembers the arguments of its constructor, so that `get_config` cannot lose one.
+    """
+
+    def __new__(cls, *args, **kwargs):
+        """Remembers the constructor's arguments, which `get_config` returns."""
+        instance = super().__new__(cls, *args, **kwargs)
+        names = constructor_parameters(cls)
+        given = dict(zip(names, args, strict=False)) | kwargs
+        defaults = {k: p.default for k, p in names.items() if p.default is not p.empty}
+        # Keras' files bring tuples back as lists.
+        values = {k: tuple(v) if isinstance(v, list) else v for k, v in (defaults | given).items()}
+        instance.__dict__["_arguments"] = {k: values[k] for k in names if k in values}
+        return instance
+
+    def get_config(self):
+        """Every constructor argument, as given.
+
+        Raises:
+          ValueError: If an argument is a function that is not registered with Keras.
+        """
+        for name, value in self._arguments.items():
+            if (
+                callable(value)
+                and not isinstance(value, keras.layers.Layer)
+                and keras.saving.get_registered_name(value) == getattr(value, "__name__", None)
+            ):
+                raise ValueError(
+                    f"{type(self).__name__}: argument {name}={value!r} cannot be saved; register it with "
+                    "@keras.saving.register_keras_serializable() or pass a Keras layer."
+                )
+        return dict(self._arguments)
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """The model that `get_config` describes."""
+        # Only what Keras serialized (layers, functions, tuples) is a dict; the rest is as it was given.
+        restore = keras.saving.deserialize_keras_object
+        return cls(**{k: restore(v, custom_objects) if isinstance(v, dict) else v for k, v in config.items()})
+
+    def compile(self, optimizer="adam", seed=0, clip_norm=None, jit_compile="auto", **kwargs):
+        """Prepares `fit`.
+
+        Args:
+          optimizer: One Keras optimizer or its name, cloned for each gradient update, or a dict of them by
+            update name.
+          seed: Seed of all random numbers of the training.
+          clip_norm: Clip each update's gradients to this global norm.
+          jit_compile: True, False, or "auto" for what was measured to be faster for this model.
+          **kwargs: Passed on to `keras.Model.compile`, e.g. `steps_per_execution`.
+
+        Raises:
+          ValueError: If the optimizers do not fit the updates, or the model trains in several stages.
+        """
+        stages = self.stages()
+        if len(stages) != 1:
+            raise ValueError(f"{type(self).__name__} has {len(stages)} stages: use tfgen.training.train.")
+        if kwargs.get("loss") is not None:
+            raise ValueError(f"{type(self).__name__} brings its own objective: leave loss out.")
+        optimizers = optimizers_by_update(stages[0].updates, optimizer)
+        super().compile(optimizer=next(iter(optimizers.values()), "sgd"), jit_compile=False, **kwargs)
+        self._compile_arguments = {
+            "optimizer": dict(optimizers), "seed": seed, "clip_norm": clip_norm, "jit_compile": jit_compile
+        } | kwargs  # fmt: skip
+        self.seed, self.optimizers, self._means = random.as_seed(seed), optimizers, {}
+        jit = self.jit_updates if jit_compile == "auto" else bool(jit_compile)
+        self._engine = Step(stages[0].updates, optimizers, jit, clip_norm)
+
+    def get_compile_config(self):
+        """What `compile` was given, for `.keras` files."""
+        if not getattr(self, "_compile_arguments", None):
+            return None
+        return keras.saving.serialize_keras_object(dict(self._compile_arguments))
+
+    def compile_from_config(self, config):
+        """Compiles as the saved model was."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+
+    def fit(self, *args, callbacks=None, **kwargs):
+        """As `keras.Model.fit`, on x, (x, condition) or dicts; all updates of a step share its batch."""
+        callbacks = list(callbacks or []) + [keras.callbacks.LambdaCallback(on_epoch_end=self._finish_epoch)]
+        return super().fit(*args, callbacks=callbacks, **kwargs)
+
+    def _finish_epoch(self, epoch, logs=None):
+        if self._engine.over_epoch:
+            (logs if logs is not None else {}).update(
+                {k: float(v) for k, v in self._engine.finish_epoch().items()}
+            )
+
+    def train_step(self, data):
+        """One step of all updates, for `fit`."""
+        batch = as_batch(data)
+        with tf.init_scope():
+            self._engine.prepare(tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape, t.dtype), batch))
+        scalars = self._engine(lambda i, seed: batch, self.seed, self.step.value)
+        self.step.assign_add(1)
+        # Keras wants a figure, and updates over an epoch have none before it ends.
+        return self._mean(scalars or {"step": tf.cast(self.step.value, tf.float32)}, "")
+
+    def test_step(self, data):
+        """The validation metrics, for `evaluate`."""
+        return self._mean(self.validation_metrics(as_batch(data), self.seed), "validation/")
+
+    def _mean(self, scalars, prefix):
+        with tf.init_scope():
+            for name in scalars:
+                if prefix + name not in self._means:
+                    self._means[prefix + name] = keras.metrics.Mean(name=name)
+        for name, value in scalars.items():
+            self._means[prefix + name].update_state(value)
+        return {name: self._means[prefix + name].result() for name in scalars}
+
+    @property
+    def metrics(self):
+        """The running means that Keras resets at each epoch."""
+        return list(getattr(self, "_means", {}).values())
+
+
+def as_batch(data):
+    """Keras' x, (x,), (x, condition) or dict as the dict that objectives take."""
+    if isinstance(data, dict):
+        return dict(data)
+    if not isinstance(data, (tuple, list)):
+        return {"x": data}
+    return {"x": data[0]} | ({"condition": data[1]} if len(data) > 1 and data[1] is not None else {})
