@@ -208,6 +208,23 @@ def test_gradients_are_those_of_the_reported_loss(model):
             np.testing.assert_allclose(numeric, exact, rtol=0.03, atol=4e-3, err_msg=variable.path)
 
 
+def test_bfloat16_layers_give_nearly_the_same_loss(case):
+    """bfloat16 has 8 bits: losses agree to a few per cent, weights and losses stay float32."""
+    model = perturb(make(case))
+    twin = make(case, dtype="mixed_bfloat16")
+    twin.set_weights(model.get_weights())
+    assert {v.dtype for v in twin.trainable_variables} <= {"float32"}
+    batch = {"x": tf.constant(examples(model, 8))}
+    for one, two in zip(model.updates(), twin.updates(), strict=True):
+        if one.objective:
+            with keras.StatelessScope():
+                (exact, _), (rough, _) = (
+                    u.objective(batch, SEED, tf.constant(0, tf.int64)) for u in (one, two)
+                )
+            assert rough.dtype == tf.float32
+            np.testing.assert_allclose(exact, rough, rtol=0.05, atol=0.02)
+
+
 def test_config_returns_every_argument(case):
     model = make(case)
     config = model.get_config()

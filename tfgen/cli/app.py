@@ -4,7 +4,7 @@ import os
 import pathlib
 import sys
 
-from absl import flags
+from absl import flags, logging
 
 from tfgen.cli import flagset
 from tfgen.cli.run_directory import RunDirectory
@@ -163,6 +163,7 @@ def _start_tensorflow():
     """Imports TensorFlow without its start-up messages, which no level of logging silences."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = "tensorflow"
+    logging.set_verbosity(logging.ERROR)
     sys.stderr.flush()
     kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 2)

@@ -104,7 +104,10 @@ class StageRun:
         if bad.numpy() >= 0:
             values = dict(zip(self.names, at_bad.numpy(), strict=False))
             name = next(k for k, v in values.items() if k.endswith("/loss") and not math.isfinite(v))
-            raise TrainingError(f"objective {name.rpartition('/')[0]!r} is {values[name]} at step {int(bad)}")
+            raise TrainingError(
+                f"objective {name.rpartition('/')[0]!r} is {values[name]} at step {int(bad)}; try a lower "
+                "--learning_rate or --clip_norm, the checkpoints before it are kept."
+            )
         self.run.total.assign(total)
         finished = per_pass and (local + count) % per_pass == 0
         logs = {k: float(v) for k, v in self.finish().items()} if finished else {}
