@@ -186,6 +186,22 @@ def test_evaluate_and_export_again(trained):
     assert (directory / "export/2/saved_model.pb").exists()
 
 
+def test_averaged_weights_are_those_that_are_used(tmp_path):
+    """The best checkpoint holds averages; the last one holds both, and its averages count."""
+    run = tmp_path / "run"
+    assert command(f"--run_dir={run}", "--ema=0.9", *TINY, "--checkpoint_every=20").returncode == 0
+
+    def samples(*which):
+        assert command("sample", f"--run_dir={run}", "--seed=3", *which).returncode == 0
+        return (run / "samples_mean.png").read_bytes()
+
+    best = samples("--checkpoint=best")
+    assert best == samples("--checkpoint=last") == samples()
+    for file in (run / "checkpoints/best").glob("ckpt*"):
+        file.unlink()
+    assert best == samples()
+
+
 def test_resuming_what_was_never_begun_starts_and_says_so(tmp_path):
     done = command(f"--run_dir={tmp_path / 'run'}", "--resume", *TINY)
     assert done.returncode == 0 and "holds no run: starting at step 0" in done.stdout

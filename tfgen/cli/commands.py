@@ -14,9 +14,10 @@ from tfgen.evaluation.report import evaluate as evaluate_model
 from tfgen.fitting import constructor_parameters
 from tfgen.training import Interrupted, make_strategy
 from tfgen.training import train as train_model
-from tfgen.training.checkpoints import Checkpoints
+from tfgen.training.checkpoints import Checkpoints, load_averages
 from tfgen.training.gallery import save_curves, save_samples, tensorboard_pictures
 from tfgen.training.strategies import is_chief
+from tfgen.update import optimizers_by_update
 
 _VERSIONED = ("tensorflow", "keras", "tensorflow_probability", "numpy")
 
@@ -97,7 +98,7 @@ def build(config):
 
 
 def restored(config, run, settings):
-    """The model of a run with its best weights, or its last ones.
+    """The model of a run with its best weights or its last ones, averaged where the training averages.
 
     Raises:
       ValueError: If there is no complete checkpoint.
@@ -105,13 +106,16 @@ def restored(config, run, settings):
     if "arguments" not in config:
         raise ValueError(f"run_dir={run.path} was not trained yet; go on with --resume.")
     model = build(config)
-    where = run.path / "checkpoints"
-    for directory in [where / "best", where] if settings["checkpoint"] == "best" else [where]:
-        step = Checkpoints({"model": model}, directory, 1).restore()
-        if step is not None:
-            model.step.assign(step)
-            print(f"{directory} at step {step}")
-            return model
+    where, optimizers = run.path / "checkpoints", _optimizers(config, model)
+    # What chooses the best checkpoint says little of a model without a density.
+    chosen = settings["checkpoint"] or ("last" if model.density == "none" else "best")
+    if chosen == "best" and Checkpoints({"model": model}, where / "best", 1).restore() is not None:
+        print(f"best checkpoint, step {int(model.step)}")
+        return model
+    if Checkpoints({"model": model, "optimizers": optimizers}, where, 1).restore() is not None:
+        load_averages([o for each in optimizers.values() for o in each.values()])
+        print(f"last checkpoint, step {int(model.step)}")
+        return model
     raise ValueError(f"run_dir={run.path} has no complete checkpoint; go on training with --resume.")
 
 
@@ -147,6 +151,17 @@ def _optimizer(config):
     name = chosen.pop("name")
     settings = {"learning_rate": flags["learning_rate"]} | averaging | chosen
     return keras.optimizers.get({"class_name": name, "config": settings})
+
+
+def _optimizers(config, model):
+    """The optimizers of a training by stage and update, as its checkpoints hold them."""
+    optimizers = {}
+    for stage in model.stages():
+        optimizers[stage.name] = optimizers_by_update(stage.updates, _optimizer(config))
+        for update in stage.updates:
+            if update.trainable:
+                optimizers[stage.name][update.name].build(update.trainable)
+    return optimizers
 
 
 def _versions():

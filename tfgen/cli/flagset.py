@@ -139,14 +139,14 @@ _SHARED = (
     ("overwrite", bool, "replace the run in run_dir"),
     ("num", _POSITIVE, "sample: how many"),
     ("temperature", _Number(float, 0), "sample: below 1 less varied, 0 the mode"),
-    ("checkpoint", ("best", "last"), "sample, evaluate, export: which weights"),
+    ("checkpoint", ("best", "last"), "which weights to use; by default best, or last without a density"),
     ("importance_samples", _POSITIVE, "evaluate: samples of a bound"),
     ("xla", bool, "export: add compiled variants, for servers started with XLA"),
     ("help", bool, "show this text"),
 )
 _DEFAULTS = {
     "seed": 0, "jit": "auto", "mixed_precision": "off", "strategy": "one_device", "num": 64,
-    "checkpoint": "best", "importance_samples": 100,
+    "importance_samples": 100,
 }  # fmt: skip
 
 

@@ -55,6 +55,7 @@ class Checkpoints:
             try:
                 status = self.checkpoint.restore(path)
                 status.assert_existing_objects_matched()
+                status.expect_partial()
             except (AssertionError, ValueError) as error:
                 line = str(error).strip().splitlines()[0]
                 raise ValueError(
@@ -94,22 +95,28 @@ def _forget_clock(directory, manager):
     os.replace(temporary, directory / "checkpoint")
 
 
+def load_averages(optimizers):
+    """Gives the model the moving averages of its weights that its optimizers keep (`use_ema`), if any.
+
+    Returns:
+      (variable, value before) of those that were changed.
+    """
+    before = []
+    for optimizer in optimizers:
+        if optimizer.use_ema:
+            averages = optimizer._model_variables_moving_average
+            for variable, average in zip(optimizer._trainable_variables, averages, strict=True):
+                before.append((variable, tf.identity(variable.value)))
+                variable.assign(average.value)
+    return before
+
+
 @contextlib.contextmanager
 def averaged_weights(optimizers):
-    """Within it the model's weights are the moving averages that its optimizers keep (`use_ema`), if any."""
-    pairs = [
-        (variable, average)
-        for optimizer in optimizers
-        if optimizer.use_ema
-        for variable, average in zip(
-            optimizer._trainable_variables, optimizer._model_variables_moving_average, strict=True
-        )
-    ]
-    kept = [tf.identity(v.value) for v, _ in pairs]
-    for variable, average in pairs:
-        variable.assign(average.value)
+    """Within it the model's weights are their moving averages, where its optimizers keep them."""
+    before = load_averages(optimizers)
     try:
         yield
     finally:
-        for (variable, _), value in zip(pairs, kept, strict=True):
+        for variable, value in before:
             variable.assign(value)
