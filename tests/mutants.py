@@ -80,7 +80,12 @@ MUTANTS = (
         f"{CONTRACT} -k 'constant and VAE'",
     ),
     Mutant(
-        "the sign of the KL", "tfgen/variational/vae.py",
+        "the sign of the KL in the objective", "tfgen/variational/vae.py",
+        'loss = terms["reconstruction"] + beta * charged', 'loss = terms["reconstruction"] - beta * charged',
+        f"{VAE_TESTS} -k objectives_against",
+    ),
+    Mutant(
+        "the sign of the KL in what is reported", "tfgen/variational/vae.py",
         "loss = reconstruction + divergence", "loss = reconstruction - divergence",
         f"{VAE_TESTS} -k objectives_against",
     ),
@@ -91,8 +96,10 @@ MUTANTS = (
     ),
     Mutant(
         "a flow without its log-determinant", "tfgen/variational/priors.py",
-        "return shift, 2.0 * tf.tanh(log_scale / 2.0)",
-        "return shift, tf.stop_gradient(0.0 * log_scale)",
+        "return tfb.RealNVP(num_masked=kept, shift_and_log_scale_fn=shift_and_log_scale)",
+        "real = tfb.RealNVP(num_masked=kept, shift_and_log_scale_fn=shift_and_log_scale)\n"
+        "        flat = lambda y: tf.zeros(tf.shape(y)[:-1])\n"
+        "        return tfb.Inline(real.forward, real.inverse, flat, forward_min_event_ndims=1)",
         f"{VAE_TESTS} -k learned_priors_integrate",
     ),
     Mutant(

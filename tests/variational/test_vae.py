@@ -125,9 +125,15 @@ def test_objectives_against_their_formulas_on_the_same_samples(num_samples):
     np.testing.assert_allclose(terms["elbo"], log_w.mean(), rtol=1e-5)
     if num_samples == 1:
         np.testing.assert_allclose(-bound, terms["elbo"], rtol=1e-6)
-    # The same samples, with the KL in closed form.
+    # The same samples, with the KL in closed form: (m^2 + s^2 - 1) / 2 - log s, summed over z.
     reconstruction = -tf.reduce_mean(log_likelihood)
-    np.testing.assert_allclose(objective(elbo, x)[1]["reconstruction"], reconstruction, rtol=1e-5)
+    mean, sd = q.loc.numpy(), q.stddev().numpy()
+    kl = np.sum((mean**2 + sd**2 - 1) / 2 - np.log(sd), axis=-1).mean()
+    loss, terms = objective(elbo, x)
+    held_out = elbo.validation_metrics({"x": x}, SEED)
+    np.testing.assert_allclose(terms["reconstruction"], reconstruction, rtol=1e-5)
+    np.testing.assert_allclose(terms["kl"], kl, rtol=1e-5)
+    np.testing.assert_allclose([loss, held_out["loss"], -held_out["elbo"]], reconstruction + kl, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
