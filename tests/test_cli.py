@@ -51,6 +51,7 @@ def trained(tmp_path_factory):
     return directory, done
 
 
+@pytest.mark.slow
 def test_one_command_leaves_a_whole_run(trained):
     directory, done = trained
     names = {p.name for p in directory.iterdir()}
@@ -127,6 +128,7 @@ def test_a_folder_with_a_broken_image_is_named(capsys, tmp_path):
     assert "broken.png" in said and not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_directory_that_holds_a_run_is_kept(trained, capsys):
     directory, _ = trained
     before = {p: p.stat().st_mtime_ns for p in directory.rglob("*")}
@@ -138,6 +140,7 @@ def test_a_directory_that_holds_a_run_is_kept(trained, capsys):
     assert before == {p: p.stat().st_mtime_ns for p in directory.rglob("*")}
 
 
+@pytest.mark.slow
 def test_a_run_of_another_model_is_refused(trained, capsys):
     other = App("tfgen.energy.rbm.RBM", binarize="threshold")
     with pytest.raises(SystemExit):
@@ -162,6 +165,7 @@ def test_overwrite_takes_only_what_a_run_makes(tmp_path, capsys):
         run.config()
 
 
+@pytest.mark.slow
 def test_samples_have_their_seed(trained):
     directory, _ = trained
 
@@ -174,6 +178,7 @@ def test_samples_have_their_seed(trained):
     assert first == draw(7) and first != draw(8)
 
 
+@pytest.mark.slow
 def test_evaluate_and_export_again(trained):
     directory, _ = trained
     before = json.loads((directory / "metrics.json").read_text())["metrics"]
@@ -186,6 +191,7 @@ def test_evaluate_and_export_again(trained):
     assert (directory / "export/2/saved_model.pb").exists()
 
 
+@pytest.mark.slow
 def test_averaged_weights_are_those_that_are_used(tmp_path):
     """The best checkpoint holds averages; the last one holds both, and its averages count."""
     run = tmp_path / "run"
@@ -202,22 +208,26 @@ def test_averaged_weights_are_those_that_are_used(tmp_path):
     assert best == samples()
 
 
+@pytest.mark.slow
 def test_resuming_what_was_never_begun_starts_and_says_so(tmp_path):
     done = command(f"--run_dir={tmp_path / 'run'}", "--resume", *TINY)
     assert done.returncode == 0 and "holds no run: starting at step 0" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_finished_run_ends_at_once(trained):
     directory, _ = trained
     done = command(f"--run_dir={directory}", "--resume")
     assert done.returncode == 0 and "resumed at step 20" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_run_without_checkpoints_cannot_be_sampled(trained, tmp_path, capsys):
     (tmp_path / "config.json").write_text((trained[0] / "config.json").read_text())
     assert "has no complete checkpoint" in fails(capsys, "sample", f"--run_dir={tmp_path}")
 
 
+@pytest.mark.slow
 def test_control_c_saves_and_says_how_to_go_on(tmp_path):
     arguments = [f"--run_dir={tmp_path / 'run'}", "--steps=1000000", "--checkpoint_every=500000", *TINY[2:]]
     process = subprocess.Popen(

@@ -131,6 +131,7 @@ def test_two_replicas_average_their_gradients(case):
         np.testing.assert_allclose(one.numpy(), two.numpy(), rtol=1e-5, atol=1e-5, err_msg=one.path)
 
 
+@pytest.mark.slow
 def test_resumed_training_ends_with_the_same_bits(case, tmp_path):
     def run(directory, steps, resume=False):
         # Names of variables are in the files, and Keras numbers them from process start.

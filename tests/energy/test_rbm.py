@@ -214,6 +214,7 @@ def train_12x8():
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [lambda: with_weights(visible=12, hidden=8), train_12x8])
 def test_ais_of_12x8(make):
     """Within 0.02 nats and within its own three standard errors (false-failure rate 0.3 % a seed, fixed)."""
@@ -248,6 +249,7 @@ def test_pcd_gradient_from_given_chains(num_gibbs):
     assert_mean_is(gradients(model), contrast_slope(theta, reached))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", ["cd", "pcd"])
 def test_gradient_approaches_the_exact_one(estimator):
     exact = None
@@ -295,6 +297,7 @@ def test_pt_chains_go_on_to_the_tempered_models():
         assert_drawn_from(numbers(chains[:, t]), probabilities(parameters(model), beta, base))
 
 
+@pytest.mark.slow
 def test_pt_gradient():
     model = slow_machine(estimator="pt", num_temperatures=3, num_chains=1000)
     commit(model, 25)

@@ -82,6 +82,7 @@ def test_one_heavy_weight_is_seen():
     assert float(found.high - found.estimate) == pytest.approx(3.0, abs=0.01)
 
 
+@pytest.mark.slow
 def test_compiled_run_and_its_seed():
     found = [annealed_importance_sampling(*PATH, math.log(5.0), 500, 200, seed=s) for s in (1, 1, 2)]
     assert float(found[0].estimate) == float(found[1].estimate) != float(found[2].estimate)

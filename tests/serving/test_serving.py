@@ -87,6 +87,7 @@ def assert_same(actual, expected, exact, what):
         np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=atol, err_msg=what)
 
 
+@pytest.mark.slow
 def test_every_signature_answers_in_cpp_as_in_memory(exported, loader, tmp_path):
     model, version = exported
     rng, served = np.random.default_rng(0), model.signatures()
@@ -119,6 +120,7 @@ def test_every_signature_answers_in_cpp_as_in_memory(exported, loader, tmp_path)
                 assert np.isfinite(value).all(), f"{request}: {key}"
 
 
+@pytest.mark.slow
 def test_no_xla_in_an_export_by_default(exported):
     assert b"_XlaMustCompile" not in (exported[1] / "saved_model.pb").read_bytes()
 

@@ -132,6 +132,7 @@ def test_a_loss_that_is_not_finite_stops_with_its_name_and_step(tmp_path):
         assert names == {"ckpt-5.index"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", [3, 4, 8])
 def test_stages_resume_inside_and_at_the_boundary(tmp_path, cut):
     """12 steps: stage one has the first 4. A cut at 4 lies on the boundary."""
@@ -199,6 +200,7 @@ def test_the_best_checkpoint_has_the_lowest_validation_loss(tmp_path):
     assert losses[step] == min(losses.values()) and len(losses) == 12
 
 
+@pytest.mark.slow
 def test_early_stopping_waits_as_long_as_it_is_told(tmp_path):
     class Worsens(Bits):
         def validation_metrics(self, batch, seed):
