@@ -126,8 +126,9 @@ def replica_rows(variable):
         raise ValueError(
             f"{variable.path}: {variable.shape[0]} rows do not divide into {_REPLICA.count} replicas."
         )
-    size = variable.shape[0] // _REPLICA.count
-    return tf.convert_to_tensor(variable.value)[_REPLICA.index * size :][:size]
+    size, rest = variable.shape[0] // _REPLICA.count, variable.shape[1:]
+    first = [_REPLICA.index * size] + [0] * len(rest)
+    return tf.slice(tf.convert_to_tensor(variable.value), first, [size, *rest])
 
 
 def assign_replica_rows(variable, rows):
