@@ -11,6 +11,7 @@ from tests.replicas import two_replicas
 from tfgen import random
 from tfgen import update as engine
 from tfgen.training import train
+from tfgen.training.checkpoints import Checkpoints, weights_of
 from tfgen.update import Step
 
 SEED = tf.constant([3, 4])
@@ -148,6 +149,12 @@ def test_resumed_training_ends_with_the_same_bits(case, tmp_path):
         return [v.numpy() for v in model.variables]
 
     straight = run("straight", 12)
+    # The best checkpoint of a run of one evaluation holds its final weights, and so does the last one.
+    for expected, where in ((run("once", 5), "once/checkpoints/best"), (straight, "straight/checkpoints")):
+        kept = make(case)
+        Checkpoints(weights_of(kept), tmp_path / where, 1).restore()
+        for one, two in zip(expected, kept.variables, strict=True):
+            np.testing.assert_array_equal(one, two)
     run("cut", 7)
     resumed = run("cut", 12, resume=True)
     for one, two in zip(straight, resumed, strict=True):

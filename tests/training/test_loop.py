@@ -15,7 +15,7 @@ from tests.training.toys import Bits, Moments, TwoStages, fitting, sgd
 from tfgen.training import Interrupted, TrainingError, make_strategy, train
 from tfgen.training.batches import Order
 from tfgen.training.callbacks import write_text
-from tfgen.training.checkpoints import Checkpoints, averaged_weights, find_damage
+from tfgen.training.checkpoints import Checkpoints, averaged_weights, find_damage, weights_of
 
 
 def go(model, steps, directory=None, **keywords):
@@ -175,7 +175,7 @@ def test_moving_averages_are_those_of_the_definition(tmp_path):
     weights = [-1e-3 * gradient * k for k in (1, 2, 3)]
     average = 0.9 * (0.9 * weights[0] + 0.1 * weights[1]) + 0.1 * weights[2]
     best = Bits()
-    Checkpoints({"model": best}, tmp_path / "checkpoints/best", 1).restore()
+    Checkpoints(weights_of(best), tmp_path / "checkpoints/best", 1).restore()
     np.testing.assert_allclose(best.logits, average, rtol=1e-3)
     np.testing.assert_allclose(model.logits, weights[2], rtol=1e-3)
 
@@ -196,7 +196,7 @@ def test_the_best_checkpoint_has_the_lowest_validation_loss(tmp_path):
     model = Bits()
     history = go(model, 60, tmp_path, optimizer=sgd(6.0))
     losses = {int(r["step"]): r["val_loss"] for r in history}
-    step = Checkpoints({"model": Bits()}, tmp_path / "checkpoints/best", 1).restore()
+    step = Checkpoints(weights_of(Bits()), tmp_path / "checkpoints/best", 1).restore()
     assert losses[step] == min(losses.values()) and len(losses) == 12
 
 
@@ -221,7 +221,7 @@ def test_a_torn_checkpoint_is_passed_over(tmp_path):
     for torn in (whole[:-20], whole[:40] + bytes(b ^ 255 for b in whole[40:60]) + whole[60:], b""):
         data.write_bytes(torn)
         assert find_damage(str(tmp_path / "checkpoints/ckpt-10"))
-        step = Checkpoints({"model": Bits()}, tmp_path / "checkpoints", 1).restore(lines.append)
+        step = Checkpoints(weights_of(Bits()), tmp_path / "checkpoints", 1).restore(lines.append)
         assert step == 5
     assert all("ckpt-10 is torn" in line for line in lines) and len(lines) == 3
 

@@ -14,7 +14,7 @@ from tfgen.evaluation.report import evaluate as evaluate_model
 from tfgen.fitting import constructor_parameters
 from tfgen.training import Interrupted, make_strategy
 from tfgen.training import train as train_model
-from tfgen.training.checkpoints import Checkpoints, load_averages
+from tfgen.training.checkpoints import Checkpoints, load_averages, weights_of
 from tfgen.training.gallery import save_curves, save_samples, tensorboard_pictures
 from tfgen.training.strategies import is_chief
 from tfgen.update import optimizers_by_update
@@ -109,10 +109,10 @@ def restored(config, run, settings):
     where, optimizers = run.path / "checkpoints", _optimizers(config, model)
     # What chooses the best checkpoint says little of a model without a density.
     chosen = settings["checkpoint"] or ("last" if model.density == "none" else "best")
-    if chosen == "best" and Checkpoints({"model": model}, where / "best", 1).restore() is not None:
+    if chosen == "best" and Checkpoints(weights_of(model), where / "best", 1).restore() is not None:
         print(f"best checkpoint, step {int(model.step)}")
         return model
-    if Checkpoints({"model": model, "optimizers": optimizers}, where, 1).restore() is not None:
+    if Checkpoints(weights_of(model) | {"optimizers": optimizers}, where, 1).restore() is not None:
         load_averages([o for each in optimizers.values() for o in each.values()])
         print(f"last checkpoint, step {int(model.step)}")
         return model

@@ -9,6 +9,14 @@ import tempfile
 import tensorflow as tf
 
 
+def weights_of(model):
+    """What a checkpoint of a model holds: all its variables, in order.
+
+    Not the model itself: TensorFlow does not find the layers that a Keras 3 model keeps in a list.
+    """
+    return {"variables": list(model.variables)}
+
+
 class Checkpoints:
     """The checkpoints of one kind in one directory, by `tf.train.CheckpointManager`.
 
@@ -56,7 +64,7 @@ class Checkpoints:
                 status = self.checkpoint.restore(path)
                 status.assert_existing_objects_matched()
                 status.expect_partial()
-            except (AssertionError, ValueError) as error:
+            except (AssertionError, ValueError, tf.errors.OpError) as error:
                 line = str(error).strip().splitlines()[0]
                 raise ValueError(
                     f"checkpoint {path} belongs to another model or optimizer: {line}"

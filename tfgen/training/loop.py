@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfgen import random
 from tfgen.training.batches import Examples
 from tfgen.training.callbacks import Best, History, Progress, TensorBoard
-from tfgen.training.checkpoints import Checkpoints, averaged_weights
+from tfgen.training.checkpoints import Checkpoints, averaged_weights, weights_of
 from tfgen.training.stage import MAX_SCALARS, StageRun
 from tfgen.training.strategies import is_chief
 
@@ -130,8 +130,7 @@ class Run:
         self.chief, self.last, self.step = is_chief(self.strategy), None, 0
         if self.directory is None:
             return
-        objects = {
-            "model": self.model,
+        objects = weights_of(self.model) | {
             "optimizers": {s.stage.name: s.optimizers for s in self.stages},
             "sums": {s.stage.name: s.engine.sums for s in self.stages},
             "total": self.total,
@@ -140,7 +139,7 @@ class Run:
         if self.chief:
             (where / "best").mkdir(parents=True, exist_ok=True)
         self.last = Checkpoints(objects, where, 2, self.chief)
-        self.best = Checkpoints({"model": self.model}, where / "best", 1, self.chief)
+        self.best = Checkpoints(weights_of(self.model), where / "best", 1, self.chief)
         if resume:
             restored = self.last.restore(log)
             self.step = restored or 0
