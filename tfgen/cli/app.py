@@ -68,6 +68,10 @@ class App:
             self.main(sys.argv[1:] if argv is None else argv)
         except KeyboardInterrupt:
             _fail("stopped at once; go on from the newest checkpoint with --resume", 130)
+        except BrokenPipeError:
+            # Whoever read the output has seen enough, and nothing more can be said there.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(141)
         except (ValueError, OSError, flags.Error) as error:
             if os.environ.get("TFGEN_TRACEBACK"):
                 raise

@@ -152,7 +152,14 @@ _DEFAULTS = {
 
 def _define_shared(values, defaults, presets):
     chosen_here = _DEFAULTS | dataclasses.asdict(defaults)
-    rows = (*_SHARED, ("preset", tuple(sorted(presets)) or ("none",), "published settings; flags override"))
+    rows = (
+        *_SHARED,
+        (
+            "preset",
+            tuple(sorted(presets)) or ("none",),
+            "a set of flags for a purpose; flags given beside it override",
+        ),
+    )
     for name, reader, text in rows:
         keywords = {"flag_values": values, "module_name": "shared"}
         default = chosen_here.get(name)
