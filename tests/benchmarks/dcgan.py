@@ -7,8 +7,6 @@ norm), NCHW, and the same algorithm: new noise for each player. Its tutorial's h
 generator's pictures made once and used for both players, is timed beside it.
 """
 
-import sys
-
 from tests.benchmarks import measure
 
 BATCH, LATENT, STEPS, ROUNDS = 64, 64, 10, 5
@@ -124,8 +122,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sides = {"tensorflow": tensorflow_side, "torch": torch_side}
-    if len(sys.argv) > 1:
-        measure.serve(sides[sys.argv[1]]())
-    else:
-        main()
+    measure.run({"tensorflow": tensorflow_side, "torch": torch_side}, main)

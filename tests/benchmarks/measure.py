@@ -122,6 +122,31 @@ def serve(variants):
         print("worker:done", flush=True)
 
 
+def training(model, data, batch_size, optimizer, steps):
+    """Function that takes so many steps of tfgen's training loop at its defaults."""
+    from tfgen.training.batches import Examples
+    from tfgen.training.loop import Run
+
+    splits = Examples(data.train, data, model), Examples(data.validation, data, model)
+    run = Run(model, splits, 10**9, batch_size, optimizer, 0, None, "auto", None)
+    position = [0]
+
+    def advance():
+        until = position[0] + steps
+        while position[0] < until:
+            position[0], _ = run.stages[0].advance(position[0], until)
+
+    return advance
+
+
+def run(sides, main):
+    """Serves the side that the command line names, or else measures."""
+    if len(sys.argv) > 1:
+        serve(sides[sys.argv[1]]())
+    else:
+        main()
+
+
 def _own_cpu():
     """CPU seconds of this process and of its workers."""
     mine = psutil.Process()

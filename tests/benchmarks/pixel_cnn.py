@@ -6,8 +6,6 @@ PyTorch's side is the same network, and the usual way of drawing from it: one pa
 each pixel. Of the 784 passes a part is timed and scaled.
 """
 
-import sys
-
 import numpy as np
 
 from tests.benchmarks import measure
@@ -139,8 +137,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sides = {"tensorflow": tensorflow_side, "torch": torch_side}
-    if len(sys.argv) > 1:
-        measure.serve(sides[sys.argv[1]]())
-    else:
-        main()
+    measure.run({"tensorflow": tensorflow_side, "torch": torch_side}, main)

@@ -6,8 +6,6 @@ python -m tests.benchmarks.rbm
 over 10,000 random binary images. scikit-learn is given float64, its usual input; its float32 is shown beside.
 """
 
-import sys
-
 import numpy as np
 
 from tests.benchmarks import measure
@@ -26,23 +24,12 @@ def tensorflow_side():
 
     from tfgen.data import Data, Split
     from tfgen.energy import RBM
-    from tfgen.training.batches import Examples
-    from tfgen.training.loop import Run
 
     x = images()
     few = Split(x[:BATCH])
     data = Data("random", "image", (VISIBLE,), 2, 2, None, None, Split(x), few, few)
     model = RBM(VISIBLE, HIDDEN, num_chains=BATCH)
-    splits = Examples(data.train, data, model), Examples(data.validation, data, model)
-    run = Run(model, splits, 10**9, BATCH, keras.optimizers.SGD(RATE), 0, None, "auto", None)
-    position = [0]
-
-    def steps():
-        until = position[0] + STEPS
-        while position[0] < until:
-            position[0], _ = run.stages[0].advance(position[0], until)
-
-    return {"tfgen": steps}
+    return {"tfgen": measure.training(model, data, BATCH, keras.optimizers.SGD(RATE), STEPS)}
 
 
 def torch_side():
@@ -99,8 +86,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sides = {"tensorflow": tensorflow_side, "torch": torch_side, "sklearn": sklearn_side}
-    if len(sys.argv) > 1:
-        measure.serve(sides[sys.argv[1]]())
-    else:
-        main()
+    measure.run({"tensorflow": tensorflow_side, "torch": torch_side, "sklearn": sklearn_side}, main)

@@ -5,7 +5,6 @@ python -m tests.benchmarks.vae
 784-512-2x16 and back, Bernoulli, Adam, batch 128; a round is one pass over 12,800 random binary images.
 """
 
-import sys
 import tempfile
 
 import numpy as np
@@ -23,24 +22,13 @@ def images():
 def tensorflow_side():
     """tfgen's training loop at its defaults."""
     from tfgen.data import Data, Split
-    from tfgen.training.batches import Examples
-    from tfgen.training.loop import Run
     from tfgen.variational import VAE
 
     x = images()[..., None]
     split, shape = Split(x), (*SIZE, 1)
     data = Data("random", "image", shape, 2, 2, None, None, split, Split(x[:BATCH]), Split(x[:BATCH]))
     model = VAE(shape)
-    splits = Examples(data.train, data, model), Examples(data.validation, data, model)
-    run = Run(model, splits, 10**9, BATCH, "adam", 0, None, "auto", None)
-    position = [0]
-
-    def steps():
-        until = position[0] + STEPS
-        while position[0] < until:
-            position[0], _ = run.stages[0].advance(position[0], until)
-
-    return {"tfgen": steps}
+    return {"tfgen": measure.training(model, data, BATCH, "adam", STEPS)}
 
 
 def torch_network():
@@ -111,8 +99,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sides = {"tensorflow": tensorflow_side, "torch": torch_side}
-    if len(sys.argv) > 1:
-        measure.serve(sides[sys.argv[1]]())
-    else:
-        main()
+    measure.run({"tensorflow": tensorflow_side, "torch": torch_side}, main)
