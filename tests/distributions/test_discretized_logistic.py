@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from tfgen.distributions import DiscretizedLogistic
@@ -18,6 +20,13 @@ def masses(loc, scale, num_values):
 @pytest.mark.parametrize("loc", [-300.0, 0.0, 3.3, 127.0, 400.0])
 def test_masses_sum_to_one(loc, scale, num_values):
     np.testing.assert_allclose(masses(loc, scale, num_values).sum(), 1.0, atol=2e-5)
+
+
+@given(st.floats(-50, 400), st.floats(0.02, 300), st.integers(2, 257))
+def test_masses_of_any_parameters_sum_to_one(loc, scale, num_values):
+    log_p = DiscretizedLogistic(loc, scale, num_values).log_prob(np.arange(num_values, dtype=np.float32))
+    assert np.all(np.isfinite(log_p))
+    np.testing.assert_allclose(np.exp(log_p.numpy().astype(np.float64)).sum(), 1.0, atol=2e-5)
 
 
 @pytest.mark.parametrize("scale", [0.2, 1.0, 7.0])

@@ -9,6 +9,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.replicas import two_replicas
 from tests.training.toys import Bits, Moments, TwoStages, fitting, sgd
@@ -41,10 +43,14 @@ class TestOrder:
             assert sorted(one) == list(range(30))
         assert not np.array_equal(passes[0], passes[1])
 
-    def test_it_can_begin_at_any_step(self):
-        whole = Order(30, 7, 2, (1, 2))(0, 20)
-        for start in (1, 9, 19):
-            np.testing.assert_array_equal(Order(30, 7, 2, (1, 2))(start, 20 - start), whole[start:])
+    @given(
+        num=st.integers(1, 50), batch=st.integers(1, 50), per_step=st.integers(1, 4),
+        start=st.integers(0, 19), seed=st.integers(-(2**31), 2**31 - 1), whole_passes=st.booleans(),
+    )  # fmt: skip
+    def test_it_can_begin_at_any_step(self, num, batch, per_step, start, seed, whole_passes):
+        batch, per_step = min(batch, num), 1 if whole_passes else per_step
+        orders = [Order(num, batch, per_step, (seed, 1), whole_passes) for _ in range(2)]
+        np.testing.assert_array_equal(orders[0](start, 20 - start), orders[1](0, 20)[start:])
 
     def test_the_seed_decides(self):
         assert not np.array_equal(Order(30, 7, 1, (1, 2))(0, 4), Order(30, 7, 1, (1, 3))(0, 4))
