@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -215,10 +216,15 @@ def test_resuming_what_was_never_begun_starts_and_says_so(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_finished_run_ends_at_once(trained):
+def test_a_finished_run_ends_at_once(trained, tmp_path):
     directory, _ = trained
+    before = {p: p.stat().st_mtime_ns for p in directory.rglob("*")}
     done = command(f"--run_dir={directory}", "--resume")
-    assert done.returncode == 0 and "resumed at step 20" in done.stdout
+    assert done.returncode == 0 and "resumed at step 20: the run is finished" in done.stdout
+    assert before == {p: p.stat().st_mtime_ns for p in directory.rglob("*")}
+    copy = shutil.copytree(directory, tmp_path / "copy")
+    more = command(f"--run_dir={copy}", "--resume", "--steps=30")
+    assert more.returncode == 0 and more.stdout.splitlines()[0] == "resumed at step 20"
 
 
 @pytest.mark.slow

@@ -109,6 +109,9 @@ class App:
         else:
             config = self._stored(run, values, command, arguments)
             settings["data_dir"] = settings["data_dir"] or config.get("data_dir")
+        if command == "train" and settings["resume"] and config.get("finished") == config["steps"]:
+            print(f"resumed at step {config['steps']}: the run is finished; more --steps go on with it")
+            return
         _start_tensorflow()
         from tfgen.cli import commands
 

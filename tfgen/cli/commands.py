@@ -55,6 +55,7 @@ def train(config, run, settings, arguments):
         cost = {"seconds": round(time.perf_counter() - began, 1), "resumed": settings["resume"]}
         finish(config | {"cost": cost}, run, settings, data)
         print(f"curves: {save_curves(rows, run.path)}")
+        run.write_json("config.json", run.config() | {"finished": config["steps"]})
 
 
 def finish(config, run, settings, data):
