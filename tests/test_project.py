@@ -17,13 +17,17 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 FAMILIES = ("classical", "autoregressive", "variational", "energy", "denoising", "adversarial")
-FAMILY_MAY = {"random", "update", "model", "distributions", "layers", "networks", "evaluation"}
+LEAVES = {"random", "checks", "text", "sounds"}
+FAMILY_MAY = {*LEAVES, "update", "model", "distributions", "layers", "networks", "evaluation"}
 # What each part of tfgen may import of tfgen, besides itself.
 MAY_IMPORT = {
     "random": set(),
     "checks": set(),
+    "text": set(),
+    "sounds": set(),
+    "ink": set(),
     "pictures": set(),
-    "data": set(),
+    "data": {"text", "sounds"},
     "update": {"random"},
     "fitting": {"random", "update"},
     "model": {"random", "checks", "update", "fitting"},
@@ -32,7 +36,7 @@ MAY_IMPORT = {
     "networks": {"random", "layers"},
     "evaluation": {"random", "model"},
     "serving": {"random", "model"},
-    "training": {"random", "update", "model", "data", "pictures"},
+    "training": {"random", "update", "model", "data", "pictures", "ink", "sounds"},
     "tasks": {"random", "model", "evaluation"},
     **dict.fromkeys(FAMILIES, FAMILY_MAY),
 }
@@ -123,6 +127,7 @@ def test_composed_models_exist_and_still_import_what_they_list():
         ("tfgen/update.py", "from tfgen import model\n", 1, "model"),
         ("tfgen/model.py", "def f():\n    from tfgen.layers import masked\n", 2, "layers"),
         ("tfgen/data/digits.py", "from tfgen.random import uniform\n", 1, "random"),
+        ("tfgen/text.py", "from tfgen import checks\n", 1, "checks"),
         ("tfgen/pictures.py", "from . import random\n", 1, "random"),
         ("tfgen/distributions/logistic.py", "from ..layers.masked import M\n", 1, "layers"),
         ("tfgen/training/loop.py", "\n\nfrom tfgen.energy import RBM\n", 3, "energy"),

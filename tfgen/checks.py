@@ -4,6 +4,7 @@ Every function returns its argument as the tensor to go on with, so that a graph
 """
 
 import math
+import numbers
 
 import numpy as np
 import tensorflow as tf
@@ -43,6 +44,30 @@ def require(valid, tensor, message):
         return tensor
     with tf.control_dependencies([tf.debugging.Assert(valid, [message], name="valid")]):
         return tf.identity(tensor)
+
+
+def whole(name, value, at_least=1, odd=False):
+    """`value` as an int.
+
+    Raises:
+      ValueError: Unless it is a whole number that is large enough, and odd where asked.
+    """
+    kind = f"{'an odd' if odd else 'a'} whole number of at least {at_least}"
+    integral = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not integral or value < at_least or (odd and value % 2 == 0):
+        raise ValueError(f"{name} must be {kind}, got {value!r}.")
+    return int(value)
+
+
+def one_of(name, value, known):
+    """`value`.
+
+    Raises:
+      ValueError: Unless it is one of `known`.
+    """
+    if value not in known:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}.")
+    return value
 
 
 def temperature(value):

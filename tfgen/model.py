@@ -35,14 +35,15 @@ class Condition:
     """What a model may be conditioned on.
 
     Args:
-      kind: "label" (int32 `[batch]` below `num_classes`), "vector", "image" or "text".
-      shape: Shape of one condition; () for a label.
-      num_classes: Number of labels, for kind "label".
+      kind: "label" (int32 below `num_classes`), "vector", "image" or "text" (int32 tokens below
+        `num_classes`, filled up with zeros).
+      shape: Shape of one condition: () for a label, (k,) for k labels, (None,) for a text.
+      num_classes: Number of labels or tokens; for k labels a tuple of k.
     """
 
     kind: str
     shape: tuple = ()
-    num_classes: int | None = None
+    num_classes: int | tuple | None = None
 
     @property
     def dtype(self):
@@ -75,6 +76,8 @@ class GenerativeModel(UpdatedModel, abc.ABC):
         (-free energy), or "none".
       values: What one entry of x is: "levels" (the integers 0 to num_values - 1 as floats), "unit" ([0, 1]),
         "symmetric" ([-1, 1]) or "real".
+      length: For sequences, whose event_shape begins with None: how many steps a sample has unless it is
+        said.
       num_values: Number of levels, for values "levels".
       condition: `Condition`, or None.
       jit_updates: XLA compiles the updates faster than it would run them uncompiled, as measured.
@@ -93,6 +96,7 @@ class GenerativeModel(UpdatedModel, abc.ABC):
     values = "levels"
     num_values = 2
     condition = None
+    length = None
     jit_updates = True
     jit_sampler = False
 
@@ -152,12 +156,13 @@ class GenerativeModel(UpdatedModel, abc.ABC):
         """
         raise ValueError(f"{type(self).__name__} has no density: it can be sampled, not evaluated.")
 
-    def log_prob(self, x, condition=None, **kwargs):
+    def log_prob(self, x, condition=None, lengths=None, **kwargs):
         """log p(x) in nats, or what `density` says stands in its place.
 
         Args:
           x: `[batch, *event_shape]`, values as `values` says.
           condition: As `condition` describes.
+          lengths: For sequences, int `[batch]`: how many steps of each x count; None for all.
           **kwargs: The model's own arguments, e.g. how tight a bound is.
 
         Returns:
@@ -167,9 +172,13 @@ class GenerativeModel(UpdatedModel, abc.ABC):
           ValueError: If the shape or the values of `x` or `condition` do not fit.
         """
         x, condition = self.check_x(x), self.check_condition(condition)
-        return self.score(x, **({} if condition is None else {"condition": condition}), **kwargs)
+        kwargs |= {} if condition is None else {"condition": condition}
+        kwargs |= {} if lengths is None else {"lengths": self.check_lengths(lengths, x)}
+        return self.score(x, **kwargs)
 
-    def sample(self, num, condition=None, seed=None, temperature=1.0, given=None, mask=None, **kwargs):
+    def sample(
+        self, num, condition=None, seed=None, temperature=1.0, given=None, mask=None, length=None, **kwargs
+    ):  # fmt: skip
         """Draws `num` samples, row i from the seed `fold_in(seed, i)` whatever `num` is.
 
         Args:
@@ -179,6 +188,7 @@ class GenerativeModel(UpdatedModel, abc.ABC):
           temperature: Below 1 less varied, 0 the mode, in the model's own sense.
           given: Known entries to complete, `event_shape` or `[num, *event_shape]`.
           mask: 1 where `given` is known, 0 where not, of the shape of `given`; its last axis may be 1.
+          length: For sequences, how many steps, an int; None for the model's `length`.
           **kwargs: The model's own arguments.
 
         Returns:
@@ -191,14 +201,29 @@ class GenerativeModel(UpdatedModel, abc.ABC):
             raise ValueError(f"num must be a positive integer, got {num!r}.")
         if tf.is_tensor(temperature) or temperature != 1.0:
             kwargs["temperature"] = checks.temperature(temperature)
+        if length is not None or self.length is not None:
+            kwargs["length"] = checks.whole("length", self.length if length is None else length)
         if given is not None or mask is not None:
-            known = checks.known_entries(given, mask, num, self.event_shape)
+            known = checks.known_entries(given, mask, num, self.shape_of(kwargs.get("length")))
             kwargs["given"], kwargs["mask"] = self.check_known(*known)
         if condition is not None or self.condition is not None:
             kwargs["condition"] = self._broadcast_condition(condition, num)
         for name in kwargs.keys() - inspect.signature(self.sample_rows).parameters.keys():
             raise ValueError(f"{type(self).__name__} samples without {name}: leave it out.")
         return self._sampler(random.rows(random.as_seed(seed), num), **kwargs)
+
+    def shape_of(self, length):
+        """Shape of one x of so many steps; `event_shape` where it is fixed."""
+        return tuple(length if size is None else size for size in self.event_shape)
+
+    def fields(self, split):
+        """What this model reads of a `tfgen.data.Split`: arrays by name, "x" and as needed more."""
+        found = {"x": split.x}
+        if self.condition is not None:
+            found["condition"] = split.field(self.condition.kind)
+        if self.event_shape[0] is None and "lengths" in split.extra:
+            found["lengths"] = split.extra["lengths"]
+        return found
 
     @functools.cached_property
     def _sampler(self):
@@ -208,7 +233,7 @@ class GenerativeModel(UpdatedModel, abc.ABC):
         """Named scalars on held-out data, averages over the batch; "loss" chooses the best checkpoint.
 
         Args:
-          batch: Dict with "x" and, as the data allow, "condition".
+          batch: Dict with "x" and, as the data allow, "condition" and "lengths".
           seed: int32 [2].
         """
         del seed
@@ -230,19 +255,38 @@ class GenerativeModel(UpdatedModel, abc.ABC):
 
     def signatures(self):
         """Name -> `Signature`: what an export serves; every input and output is batch first."""
-        seeds = tf.TensorSpec([None, 2], tf.int32, name="seeds")
-        x = tf.TensorSpec([None, *self.event_shape], tf.float32, name="x")
-        served = {"sample": Signature(lambda seeds: {"x": self.sample_rows(seeds)}, {"seeds": seeds})}
+        seeds = {"seeds": tf.TensorSpec([None, 2], tf.int32)} | self.condition_spec()
+        served = {"sample": Signature(self._serve_sample, seeds)}
         if self.density != "none":
             key = {"exact": "log_prob", "lower_bound": "elbo", "unnormalized": "free_energy"}[self.density]
             sign = -1.0 if key == "free_energy" else 1.0
-            served[key] = Signature(lambda x: {key: sign * self.log_prob(x)}, {"x": x})
+            inputs = {"x": tf.TensorSpec([None, *self.event_shape], tf.float32)} | self.condition_spec()
+            if self.event_shape[0] is None:
+                inputs["lengths"] = tf.TensorSpec([None], tf.int32)
+            served[key] = Signature(lambda **given: {key: sign * self.log_prob(**given)}, inputs)
         served["serving_default"] = served[key if self.density != "none" else "sample"]
         return served
+
+    def condition_spec(self):
+        """{"condition": TensorSpec} of a signature's input; empty for a model without."""
+        if self.condition is None:
+            return {}
+        return {"condition": tf.TensorSpec([None, *self.condition.shape], self.condition.dtype)}
+
+    def _serve_sample(self, seeds, condition=None):
+        given = {} if condition is None else {"condition": self.check_condition(condition)}
+        return {"x": self.sample_rows(seeds, **given)}
 
     def call(self, x):
         """What a Keras user gets from `model(x)`: `log_prob(x)` where there is a density."""
         return self.log_prob(x)
+
+    @property
+    def kind(self):
+        """What an x is shown as: "image", "points", or "numbers"; a model of something else says so."""
+        if len(self.event_shape) == 3 and self.event_shape[-1] in (1, 3):
+            return "image"
+        return "points" if self.event_shape == (2,) else "numbers"
 
     @property
     def value_range(self):
@@ -268,6 +312,24 @@ class GenerativeModel(UpdatedModel, abc.ABC):
             what = f"integer values 0 to {self.num_values - 1}"
         return checks.require(valid, x, f"{type(self).__name__}: {name} must hold {what}")
 
+    def check_lengths(self, lengths, x):
+        """`lengths` as int32, checked as `check_x` does.
+
+        Raises:
+          ValueError: If x is no sequence, or a length is negative or beyond it.
+        """
+        name = type(self).__name__
+        if self.event_shape[0] is not None:
+            raise ValueError(f"{name} has event_shape {self.event_shape}, no sequence: leave lengths out.")
+        lengths = tf.convert_to_tensor(lengths)
+        if not lengths.dtype.is_integer or lengths.shape.rank != 1:
+            raise ValueError(
+                f"{name}: lengths must be ints [batch], got {lengths.dtype.name} {lengths.shape}."
+            )
+        lengths = tf.cast(lengths, tf.int32)
+        valid = tf.reduce_all((lengths >= 0) & (lengths <= tf.shape(x)[1]))
+        return checks.require(valid, lengths, f"{name}: lengths must be 0 to the steps of x")
+
     def check_known(self, given, mask):
         """`given` with zeros where it is unknown, and `mask` as bool, checked as `check_x` does.
 
@@ -290,7 +352,7 @@ class GenerativeModel(UpdatedModel, abc.ABC):
           ValueError: If shape, number of levels or labels do not fit.
         """
         name = type(self).__name__
-        if tuple(data.event_shape) != self.event_shape:
+        if not tf.TensorShape(data.event_shape).is_compatible_with(self.event_shape):
             raise ValueError(
                 f"{name} has event_shape {self.event_shape}, {data.name} has {data.event_shape}."
             )
@@ -302,8 +364,8 @@ class GenerativeModel(UpdatedModel, abc.ABC):
             )
         if self.values in ("unit", "symmetric") and data.num_values is None:
             raise ValueError(f"{name} takes {self.values} values, {data.name} has real ones.")
-        if self.condition is not None and data.train.label is None:
-            raise ValueError(f"{name} is conditioned on labels, which {data.name} does not have.")
+        if self.condition is not None and data.train.field(self.condition.kind) is None:
+            raise ValueError(f"{name} is conditioned on {self.condition.kind}s, which {data.name} has not.")
 
     def from_data(self, x, data, seed):
         """Stored examples as the floats this model takes.
@@ -338,7 +400,7 @@ class GenerativeModel(UpdatedModel, abc.ABC):
                 need = "takes no condition" if kind is None else f"needs a condition ({kind.kind})"
                 raise ValueError(f"{name} {need}, got condition={condition!r}.")
             return None
-        condition = tf.convert_to_tensor(condition)
+        condition = self.encode_condition(condition)
         if condition.dtype.is_floating != kind.dtype.is_floating:
             raise ValueError(f"{name}: condition must be {kind.dtype.name}, got {condition.dtype.name}.")
         if not condition.shape[1:].is_compatible_with(kind.shape):
@@ -349,11 +411,17 @@ class GenerativeModel(UpdatedModel, abc.ABC):
         if kind.num_classes is None:
             return condition
         valid = tf.reduce_all((condition >= 0) & (condition < kind.num_classes))
-        return checks.require(valid, condition, f"{name}: condition must hold 0 to {kind.num_classes - 1}")
+        several = isinstance(kind.num_classes, tuple)
+        highest = tuple(n - 1 for n in kind.num_classes) if several else kind.num_classes - 1
+        return checks.require(valid, condition, f"{name}: condition must hold 0 to {highest}")
+
+    def encode_condition(self, condition):
+        """What a user gives as a condition, as a tensor; a model whose condition is a text takes strings."""
+        return tf.convert_to_tensor(condition)
 
     def _broadcast_condition(self, condition, num):
         if self.condition is not None and condition is not None:
-            condition = tf.convert_to_tensor(condition)
+            condition = self.encode_condition(condition)
             if condition.shape.rank == len(self.condition.shape):
                 condition = tf.repeat(condition[None], num, axis=0)
         return self.check_condition(condition)

@@ -167,17 +167,41 @@ def curves(
     return _render(figure)
 
 
-def save(image: "Image.Image", path: str | os.PathLike) -> None:
+def reveal(images: np.ndarray, order: np.ndarray, frames: int = 40, **options) -> "list[Image.Image]":
+    """Grids of images that are drawn pixel by pixel, one after the other.
+
+    Args:
+        images: As `grid` takes them.
+        order: When each pixel is drawn, whole numbers `[H, W]`; equal ones at the same time.
+        frames: How many pictures at most, the last one whole; grey is what is not drawn yet.
+        **options: Passed on to `grid`.
+    """
+    times = np.unique(order)
+    ends = times[np.unique(np.linspace(0, len(times) - 1, min(frames, len(times))).round().astype(int))]
+    hidden = [(order > end)[None, :, :, None] for end in ends]
+    return [grid(np.where(h, 0.6, images), **options) for h in hidden]
+
+
+def save_animation(frames: "Sequence[Image.Image]", path: str | os.PathLike, seconds: float = 4.0) -> None:
+    """Writes a GIF that runs for so many seconds and rests on its last frame; by rename, as `save`."""
+    each = max(20, int(1000 * seconds / len(frames)))
+    durations = [each] * (len(frames) - 1) + [2000]
+    first, *rest = frames
+    save(first, path, save_all=True, append_images=rest, duration=durations, loop=0)
+
+
+def save(image: "Image.Image", path: str | os.PathLike, **options) -> None:
     """Writes a picture so that whoever reads the path finds the old one or the new one, whole.
 
     Args:
         image: The picture.
         path: Where to; the suffix says the format.
+        **options: Passed on to Pillow.
     """
     path = pathlib.Path(path)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
-        image.save(temporary)
+        image.save(temporary, **options)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -45,6 +45,7 @@ class PixelByPixel:
       model: The PixelCNN.
       draw: A `LevelDraw`.
       num: Number of images, an int where it is known.
+      shifts: What the model's `condition_shifts` returned; None without a condition.
       with_logits: Return the logits of each pixel too.
 
     Attributes:
@@ -54,13 +55,15 @@ class PixelByPixel:
       out: TensorSpecs of what a pixel returns: x and, where asked, logits.
     """
 
-    def __init__(self, model, draw, num, with_logits=False):
+    def __init__(self, model, draw, num, shifts=None, with_logits=False):
         self.model, self.draw, self.dtype = model, draw, model.compute_dtype
         first_above, self.first_beside = split_kernel(model.first.masked_kernel)
         middle = [split_kernel(block.middle.masked_kernel) for block in model.blocks]
         self.first_above, self.middle_above = first_above[None], tf.stack([m[0] for m in middle])
         self.first_bias = self._cast(model.first.bias)
         self.middle_bias = tf.stack([self._cast(b.middle.bias) for b in model.blocks])[:, None]
+        if shifts is not None:
+            self.first_bias, self.middle_bias = self.first_bias + shifts[0], self.middle_bias + shifts[1]
         self.blocks = [
             (_matrix(block.squeeze), beside, _matrix(block.expand))
             for block, (_, beside) in zip(model.blocks, middle, strict=True)
@@ -90,10 +93,10 @@ class PixelByPixel:
         self.out |= {"logits": tf.TensorSpec((*entries, *more))} if with_logits else {}
 
     def begin_row(self, above):
-        """What the rows above say: `[columns, n, filters]` and `[columns, blocks, n, hidden]`."""
+        """Adds what the rows above say: `[columns, n, filters]` and `[columns, blocks, n, hidden]`."""
         pixels, hidden = above
         first = convolve_above(pixels, self.first_above)[:, 0] + self.first_bias
-        return first, convolve_above(hidden, self.middle_above) + self.middle_bias
+        return above, (first, convolve_above(hidden, self.middle_above) + self.middle_bias)
 
     def step(self, context, inputs, left):
         """Draws the channels of one pixel in turn and keeps what later pixels read of it."""

@@ -3,9 +3,11 @@
 import keras
 import tensorflow as tf
 
+from tfgen import checks
 from tfgen.autoregressive.incremental import PixelByPixel
-from tfgen.autoregressive.pixel_model import PixelModel, require_whole
-from tfgen.autoregressive.raster import LevelDraw, raster_scan
+from tfgen.autoregressive.levels import outputs_per_entry, shape_logits
+from tfgen.autoregressive.pixel_model import PixelModel
+from tfgen.layers.conditioning import condition_bias
 from tfgen.layers.masked import MaskedConv2D
 
 
@@ -20,7 +22,7 @@ class PixelCNN(PixelModel):
 
     and two 1x1 convolutions. The network reads levels scaled to [-1, 1], so that black differs from the zeros
     outside the image, or as one-hot vectors where levels have no order. Two levels have one Bernoulli logit,
-    more a softmax over all of them.
+    more a softmax over all of them. A condition adds to the outputs of the first and of each 3x3 convolution.
 
     Args:
       event_shape: (rows, columns, channels), channels in the order of their generation.
@@ -32,7 +34,7 @@ class PixelCNN(PixelModel):
       first_kernel_size: Odd kernel size of the first convolution.
       num_values: Number of levels of an entry; 2 for binary images.
       one_hot: Read each level as a one-hot vector instead of a number.
-      **kwargs: Passed on to `GenerativeModel`.
+      **kwargs: Passed on to `PixelModel`: `condition` and others.
 
     Raises:
       ValueError: If an argument does not fit.
@@ -58,21 +60,24 @@ class PixelCNN(PixelModel):
         super().__init__(event_shape, num_values, **kwargs)
         channels = self.event_shape[-1]
         for name, value in {"filters": filters, "hidden": hidden, "head": head}.items():
-            require_whole(name, value, at_least=channels)
-        require_whole("num_blocks", num_blocks)
-        require_whole("kernel_size", kernel_size, at_least=3, odd=True)
-        require_whole("first_kernel_size", first_kernel_size, at_least=3, odd=True)
+            checks.whole(name, value, at_least=channels)
+        checks.whole("num_blocks", num_blocks)
+        checks.whole("kernel_size", kernel_size, at_least=3, odd=True)
+        checks.whole("first_kernel_size", first_kernel_size, at_least=3, odd=True)
         self.one_hot = bool(one_hot)
-        self.outputs_per_entry = 1 if self.num_values == 2 else self.num_values
         common = {"channels": channels, "dtype": self.dtype_policy}
         self.first = MaskedConv2D(filters, first_kernel_size, "A", **common)
         self.blocks = [ResidualBlock(hidden, kernel_size, **common) for _ in range(num_blocks)]
         self.head = MaskedConv2D(head, 1, **common)
-        self.last = MaskedConv2D(channels * self.outputs_per_entry, 1, **common)
+        self.last = MaskedConv2D(channels * outputs_per_entry(self.num_values), 1, **common)
         self.first.build((None, None, None, channels * (self.num_values if one_hot else 1)))
         for layer in (*self.blocks, self.head):
             layer.build((None, None, None, filters))
         self.last.build((None, None, None, head))
+        self.biases = []
+        if self.condition is not None:
+            sizes, policy = [filters] + [hidden] * num_blocks, self.dtype_policy
+            self.biases = [condition_bias(size, self.condition, dtype=policy) for size in sizes]
 
     def encode(self, x):
         """What the network reads of levels `[..., channels]`: `[..., features]`."""
@@ -81,41 +86,27 @@ class PixelCNN(PixelModel):
             return tf.concat(tf.unstack(x, axis=-2), axis=-1)
         return x * (2.0 / (self.num_values - 1)) - 1.0
 
-    def logits(self, x):
+    def logits(self, x, condition=None):
         """Logits of all entries of `x` `[batch, *event_shape]`, each given those before it.
 
         Returns:
           float32 `[batch, *event_shape]`, with more than two levels `[batch, *event_shape, num_values]`.
         """
-        h = self.first(self.encode(x))  # [batch, H, W, filters]
-        for block in self.blocks:
-            h = block(h)
-        out = tf.cast(self.last(tf.nn.relu(self.head(tf.nn.relu(h)))), tf.float32)
-        return out if self.num_values == 2 else tf.reshape(out, (-1, *self.event_shape, self.num_values))
+        shift, shifts = self.shifts(condition) or (None, [None] * len(self.blocks))
+        h = shifted(self.first(self.encode(x)), shift)  # [batch, H, W, filters]
+        for block, shift in zip(self.blocks, shifts, strict=True):
+            h = block(h, shift)
+        out = self.last(tf.nn.relu(self.head(tf.nn.relu(h))))
+        return shape_logits(out, self.event_shape, self.num_values)
 
-    def sample_rows(self, seeds, temperature=1.0, given=None, mask=None):
-        """Draws one image for each seed.
+    def condition_shifts(self, condition):
+        """What is added to the first convolution `[n, filters]`, and in each block `[n, hidden]`."""
+        first, *blocks = (bias(condition) for bias in self.biases)
+        return first, blocks
 
-        Args:
-          seeds: int32 `[n, 2]`.
-          temperature: Divides the logits; 0 takes the most probable value of each entry in turn.
-          given: Levels to keep, float32 `[n, *event_shape]`, or None.
-          mask: bool `[n, *event_shape]`, True where `given` is kept; None with `given`.
-
-        Returns:
-          float32 `[n, *event_shape]`.
-        """
-        return self.scan(seeds, temperature, given, mask)["x"]
-
-    def scan(self, seeds, temperature=1.0, given=None, mask=None, with_logits=False):
-        """`sample_rows` as {"x": images}, and {"logits": what they were drawn from} where asked.
-
-        The logits are not divided by the temperature: they are `logits(images)`, computed pixel by pixel.
-        """
-        draw = LevelDraw(seeds, self.event_shape, self.num_values, temperature, given, mask)
-        walk = PixelByPixel(self, draw, seeds.shape[0] or tf.shape(seeds)[0], with_logits)
-        images = raster_scan(walk, draw.inputs)
-        return {k: tf.transpose(v, (2, 0, 1, *range(3, v.shape.rank))) for k, v in images.items()}
+    def walk(self, draw, num, shifts, with_logits):
+        """The network, one pixel at a time."""
+        return PixelByPixel(self, draw, num, shifts, with_logits)
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -144,12 +135,17 @@ class ResidualBlock(keras.layers.Layer):
         self.expand.build((*input_shape[:-1], self.hidden))
         self.built = True
 
-    def call(self, h):
-        """The block's output."""
+    def call(self, h, shift=None):
+        """The block's output; `shift` `[B, hidden]`, or None, is added to the middle convolution."""
         a = tf.nn.relu(self.squeeze(tf.nn.relu(h)))
-        return h + self.expand(tf.nn.relu(self.middle(a)))
+        return h + self.expand(tf.nn.relu(shifted(self.middle(a), shift)))
 
     def get_config(self):
         """The constructor's arguments."""
         mine = {"hidden": self.hidden, "kernel_size": self.kernel_size, "channels": self.channels}
         return super().get_config() | mine
+
+
+def shifted(h, shift):
+    """`h` `[B, H, W, features]` with `shift` `[B, features]`, or None, added at every pixel."""
+    return h if shift is None else h + shift[:, None, None]

@@ -2,67 +2,121 @@
 
 import abc
 import math
-import numbers
 
+import numpy as np
 import tensorflow as tf
 
-from tfgen.distributions.model_distribution import ModelDistribution
-from tfgen.model import GenerativeModel, Signature, Update
+from tfgen import checks
+from tfgen.autoregressive.exact import ExactModel
+from tfgen.autoregressive.levels import LevelDraw, level_log_prob
+from tfgen.autoregressive.raster import raster_scan
+from tfgen.layers.conditioning import features, label_or_vector
+from tfgen.model import Signature
 
 
-class PixelModel(GenerativeModel):
-    """p(x) = prod p(x_i | x_<i) over the entries of an image: rows, then columns, then color channels.
+class PixelModel(ExactModel):
+    """p(x | c) = prod p(x_i | x_<i, c) over the entries of an image: rows, then columns, then color channels.
 
-    A subclass gives `logits` and a `sample_rows` that takes `temperature`, `given` and `mask`.
+    A subclass gives `logits`, and either `walk` or a `sample_rows` of its own.
 
     Args:
       event_shape: (rows, columns, channels).
       num_values: Number of levels of an entry; 2 for binary images.
+      condition: What c is: "none", "label" or "vector".
+      num_classes: Number of labels.
+      condition_size: Length of the vector.
       **kwargs: Passed on to `GenerativeModel`.
 
     Raises:
       ValueError: If an argument does not fit.
     """
 
-    density = "exact"
     jit_updates = False
     jit_sampler = True
 
-    def __init__(self, event_shape, num_values=2, **kwargs):
+    def __init__(
+        self,
+        event_shape,
+        num_values=2,
+        condition="none",
+        num_classes: int | None = None,
+        condition_size: int | None = None,
+        **kwargs,
+    ):
         super().__init__(event_shape, **kwargs)
         if len(self.event_shape) != 3 or None in self.event_shape:
             raise ValueError(f"event_shape must be (rows, columns, channels), got {event_shape!r}.")
-        require_whole("num_values", num_values, at_least=2)
-        self.num_values = int(num_values)
+        self.num_values = checks.whole("num_values", num_values, at_least=2)
+        self.condition = label_or_vector(condition, num_classes, condition_size)
 
     @abc.abstractmethod
-    def logits(self, x):
+    def logits(self, x, condition=None):
         """Logits of each entry given those before it: `[batch, *event_shape]`, one for two levels.
 
         With more than two levels, `[batch, *event_shape, num_values]`.
         """
 
+    def walk(self, draw, num, shifts, with_logits):
+        """What computes the pixels for `raster_scan`.
+
+        Args:
+          draw: What `entry_draw` returned.
+          num: Number of images, an int where it is known.
+          shifts: What `condition_shifts` returned.
+          with_logits: Return the logits of each entry too.
+        """
+        raise TypeError(f"{type(self).__name__} is drawn otherwise than pixel by pixel.")
+
+    def condition_shifts(self, condition):
+        """What the condition adds inside the network; None without a condition.
+
+        Args:
+          condition: float32 `[batch, width]`, `features` of the conditions.
+        """
+        raise TypeError(f"{type(self).__name__} takes no condition.")
+
+    def shifts(self, condition):
+        """`condition_shifts` of raw conditions; None for a model without."""
+        return None if condition is None else self.condition_shifts(features(self.condition, condition))
+
     def score(self, x, condition=None):
         """log p(x) of unchecked levels `x` `[batch, *event_shape]`: float32 `[batch]`, in nats."""
-        del condition
-        logits = self.logits(x)
-        if self.num_values == 2:
-            nats = tf.nn.sigmoid_cross_entropy_with_logits(x, logits)
-        else:
-            nats = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.cast(x, tf.int32), logits)
-        return -tf.reduce_sum(nats, axis=(1, 2, 3))
+        entries = level_log_prob(self.logits(x, condition), x, self.num_values)
+        return tf.reduce_sum(entries, axis=(1, 2, 3))
 
-    def distribution(self):
-        """The model as a TFP distribution over `event_shape`."""
-        return ModelDistribution(self)
+    def entry_draw(self, seeds, temperature, given, mask):
+        """What draws one entry after the other."""
+        return LevelDraw(seeds, self.event_shape, self.num_values, temperature, given, mask)
 
-    def updates(self):
-        """Maximum likelihood."""
-        return (Update("likelihood", self._negative_log_likelihood, self.trainable_variables),)
+    def sample_rows(self, seeds, temperature=1.0, given=None, mask=None, condition=None):
+        """Draws one image for each seed.
 
-    def _negative_log_likelihood(self, batch, seed, step):
-        del seed, step
-        return -tf.reduce_mean(self.score(batch["x"])), {}
+        Args:
+          seeds: int32 `[n, 2]`.
+          temperature: Divides the logits; 0 takes the most probable value of each entry in turn.
+          given: Levels to keep, float32 `[n, *event_shape]`, or None.
+          mask: bool `[n, *event_shape]`, True where `given` is kept; None with `given`.
+          condition: `[n, *condition.shape]`, for a conditional model.
+
+        Returns:
+          float32 `[n, *event_shape]`.
+        """
+        return self.scan(seeds, temperature, given, mask, condition)["x"]
+
+    def scan(self, seeds, temperature=1.0, given=None, mask=None, condition=None, with_logits=False):
+        """`sample_rows` as {"x": images}, and {"logits": what they were drawn from} where asked.
+
+        The logits are not divided by the temperature: they are `logits(images)`, computed pixel by pixel.
+        """
+        draw = self.entry_draw(seeds, temperature, given, mask)
+        num = seeds.shape[0] or tf.shape(seeds)[0]
+        images = raster_scan(self.walk(draw, num, self.shifts(condition), with_logits), draw.inputs)
+        return {k: tf.transpose(v, (2, 0, 1, *range(3, v.shape.rank))) for k, v in images.items()}
+
+    @property
+    def drawing_order(self):
+        """When each pixel is drawn: ints `[rows, columns]`, equal where it is at the same time."""
+        return np.arange(math.prod(self.event_shape[:2])).reshape(self.event_shape[:2])
 
     def validation_metrics(self, batch, seed):
         """Nats and bits for each entry of x."""
@@ -72,18 +126,11 @@ class PixelModel(GenerativeModel):
 
     def signatures(self):
         """Adds `complete`: known entries of x are kept where `mask` is 1, the others drawn."""
-        image = {n: tf.TensorSpec([None, *self.event_shape], tf.float32, name=n) for n in ("x", "mask")}
-        seeds = {"seeds": tf.TensorSpec([None, 2], tf.int32, name="seeds")}
-        return super().signatures() | {"complete": Signature(self._complete, image | seeds)}
+        image = {n: tf.TensorSpec([None, *self.event_shape], tf.float32) for n in ("x", "mask")}
+        more = {"seeds": tf.TensorSpec([None, 2], tf.int32)} | self.condition_spec()
+        return super().signatures() | {"complete": Signature(self._complete, image | more)}
 
-    def _complete(self, x, mask, seeds):
+    def _complete(self, x, mask, seeds, condition=None):
         given, mask = self.check_known(x, mask)
-        return {"x": self.sample_rows(seeds, given=given, mask=mask)}
-
-
-def require_whole(name, value, at_least=1, odd=False):
-    """Raises ValueError unless `value` is a whole number that is large enough, and odd where asked."""
-    kind = f"{'an odd' if odd else 'a'} whole number of at least {at_least}"
-    integral = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not integral or value < at_least or (odd and value % 2 == 0):
-        raise ValueError(f"{name} must be {kind}, got {value!r}.")
+        more = {} if condition is None else {"condition": self.check_condition(condition)}
+        return {"x": self.sample_rows(seeds, given=given, mask=mask, **more)}

@@ -12,7 +12,7 @@ from tfgen.cli.run_directory import RunDirectory
 # What may differ when a run is resumed: it changes nothing of what the remaining steps compute.
 _FREE_ON_RESUME = {
     "resume", "overwrite", "steps", "data_dir", "download", "run_dir", "num", "temperature", "checkpoint",
-    "importance_samples", "xla", "help", "tpu", "preset", "early_stopping",
+    "importance_samples", "xla", "help", "tpu", "preset", "early_stopping", "prompt", "label",
 }  # fmt: skip
 
 
@@ -92,6 +92,8 @@ class App:
             return
         run = RunDirectory(values["run_dir"].value)
         settings = {name: values[name].value for name in values if name in _FREE_ON_RESUME}
+        if command == "sample" and "length" in values and values["length"].present:
+            settings["length"] = values["length"].value
         if settings["resume"] and settings["overwrite"]:
             raise UsageError("--resume and --overwrite exclude each other: leave one out.")
         if command == "train" and settings["resume"] and not run.holds_run:
@@ -147,7 +149,8 @@ class App:
             )
         given = flagset.chosen(values, [n for n in values if values[n].present and n not in _FREE_ON_RESUME])
         for name, value in given.items():
-            decides = command == "train" or name in arguments
+            # How long samples are may differ from what the model was made with.
+            decides = command == "train" or (name in arguments and (command, name) != ("sample", "length"))
             if decides and name in config["flags"] and config["flags"][name] != value:
                 raise UsageError(
                     f"run_dir={run.path} was trained with --{name}={config['flags'][name]}, got {value}; "

@@ -69,7 +69,10 @@ def finish(config, run, settings, data):
 def sample(config, run, settings, arguments):
     """Draws samples from a run."""
     del arguments
-    _sample(restored(config, run, settings), config, run, settings, None)
+    model = restored(config, run, settings)
+    # Conditions that nobody names are taken from the data, unless they are labels.
+    wanted = model.condition is not None and model.condition.kind != "label" and not settings["prompt"]
+    _sample(model, config, run, settings, _load_data(config["flags"], settings) if wanted else None)
 
 
 def evaluate(config, run, settings, arguments):
@@ -123,14 +126,17 @@ def restored(config, run, settings):
 def _load_data(flags, settings):
     return datasets.load(
         flags["dataset"], data_dir=settings["data_dir"], download=settings["download"],
-        binarize=flags["binarize"], image_size=flags["image_size"],
+        binarize=flags["binarize"], image_size=flags["image_size"], unit=flags["unit"],
+        window=flags["window"],
     )  # fmt: skip
 
 
 def _constructor_arguments(config, data, names):
     given = {name: config["flags"][name] for name in names}
     accepted = constructor_parameters(model_class(config["model"]))
-    from_data = {"num_values": data.num_values, "num_classes": data.num_classes}
+    from_data = {
+        name: getattr(data, name) for name in ("num_values", "num_classes", "vocabulary", "unit", "rate")
+    }
     given |= {k: v for k, v in from_data.items() if k in accepted and v is not None}
     if config["flags"]["mixed_precision"] == "bfloat16":
         given["dtype"] = "mixed_bfloat16"
@@ -197,11 +203,28 @@ def _evaluate(model, config, run, settings, data):
 
 
 def _sample(model, config, run, settings, data):
-    temperature = settings["temperature"]
-    keywords = {} if temperature is None else {"temperature": temperature}
+    keywords = {k: settings[k] for k in ("temperature", "length") if settings.get(k) is not None}
+    keywords |= _asked(model, settings)
     seed = config["flags"]["seed"] if config.get("given_seed") else _seed(config)
     for path in save_samples(model, run.path, settings["num"], seed, data, **keywords):
         print(f"samples: {path}")
+
+
+def _asked(model, settings):
+    """What --prompt and --label ask for, as arguments of `sample`."""
+    prompt, label = settings["prompt"], settings["label"]
+    kind, name = getattr(model.condition, "kind", "none"), type(model).__name__
+    if label is not None and kind != "label":
+        raise ValueError(f"--label={','.join(map(str, label))}: {name} is not conditioned on labels.")
+    if prompt is not None and kind != "text" and model.event_shape[0] is not None:
+        raise ValueError(f"--prompt={prompt!r}: {name} neither continues nor answers a text.")
+    asked = {} if prompt is None else {"condition" if kind == "text" else "prompt": prompt}
+    if label is not None:
+        wanted = model.condition.shape[0] if model.condition.shape else 1
+        if len(label) != wanted:
+            raise ValueError(f"--label={','.join(map(str, label))}: {name} takes {wanted} of them.")
+        asked["condition"] = label if model.condition.shape else label[0]
+    return asked
 
 
 def _export(model, run, settings):

@@ -15,7 +15,7 @@ COMMANDS = {
     "export": "write a run's SavedModel for TensorFlow Serving",
 }
 # Set by the data or by the command, not by a flag.
-_NOT_FLAGS = {"event_shape", "num_values", "num_classes", "name", "dtype"}
+_NOT_FLAGS = {"event_shape", "num_values", "num_classes", "vocabulary", "unit", "rate", "name", "dtype"}
 
 
 class _Number(flags.ArgumentParser):
@@ -113,11 +113,13 @@ _POSITIVE = _Number(int, 0, strictly=True)
 _POSITIVE_FLOAT = _Number(float, 0, strictly=True)
 _SHARED = (
     ("run_dir", str, "the run's directory"),
-    ("dataset", str, "an embedded data set, a TFDS name, or a folder of images"),
-    ("data_dir", str, "where TFDS data lie"),
+    ("dataset", str, "an embedded data set, a TFDS name, folder:PATH or file:PATH"),
+    ("data_dir", str, "where TFDS data, or a data set's files, lie"),
     ("download", bool, "let TFDS download the data set"),
     ("binarize", ("none", "threshold", "fixed", "dynamic"), "how grey levels become 0 and 1"),
     ("image_size", _POSITIVE, "resize a folder's or a TFDS set's images to this many pixels"),
+    ("unit", ("character", "word"), "what a token of a text is"),
+    ("window", _POSITIVE, "steps of an example cut from a long text or recording"),
     ("steps", _POSITIVE, "training steps"),
     ("batch_size", _POSITIVE, "examples in a batch, over all replicas"),
     ("learning_rate", _POSITIVE_FLOAT, "the optimizer's learning rate"),
@@ -139,6 +141,8 @@ _SHARED = (
     ("overwrite", bool, "replace the run in run_dir"),
     ("num", _POSITIVE, "sample: how many"),
     ("temperature", _Number(float, 0), "sample: below 1 less varied, 0 the mode"),
+    ("prompt", str, "sample: what to continue, to answer or to write"),
+    ("label", _Tuple(int), "sample: the class, or numbers of several kinds of class; by default all in turn"),
     ("checkpoint", ("best", "last"), "which weights to use; by default best, or last without a density"),
     ("importance_samples", _POSITIVE, "evaluate: samples of a bound"),
     ("xla", bool, "export: add compiled variants, for servers started with XLA"),
@@ -146,7 +150,7 @@ _SHARED = (
 )
 _DEFAULTS = {
     "seed": 0, "jit": "auto", "mixed_precision": "off", "strategy": "one_device", "num": 64,
-    "importance_samples": 100,
+    "importance_samples": 100, "unit": "character",
 }  # fmt: skip
 
 

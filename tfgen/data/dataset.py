@@ -19,8 +19,10 @@ class Split:
 
     Args:
         x: The examples, `[N, *event_shape]`; levels (uint8) or real values (float32).
-        label: Class indices, int32 `[N]`, or None.
-        extra: Further arrays `[N, ...]` by name, for kinds that need them (lengths, captions).
+        label: Class indices, int32 `[N]`, `[N, k]` for k kinds of class, or None.
+        extra: Further arrays `[N, ...]` by name: "lengths" int32 `[N]` of sequences that are filled up,
+            and what a model may be conditioned on, "text" (int32 tokens, filled up with 0) or
+            "vector".
     """
 
     x: np.ndarray
@@ -37,6 +39,10 @@ class Split:
         object.__setattr__(self, "x", _read_only(self.x))
         object.__setattr__(self, "label", None if label is None else _read_only(label))
         object.__setattr__(self, "extra", types.MappingProxyType(extra))
+
+    def field(self, kind: str) -> np.ndarray | None:
+        """What a condition of that kind ("label", "text", "vector") is for each example, or None."""
+        return self.label if kind == "label" else self.extra.get(kind)
 
     def __len__(self) -> int:
         """The number of examples."""
@@ -66,19 +72,23 @@ class Data:
 
     Args:
         name: What `load` was asked for.
-        kind: What an example is: "image" or "vector" (other modules may add kinds).
+        kind: What an example is: "image", "vector", "text", "audio" or "strokes".
         event_shape: The shape of one example; None in it for a length that varies.
         num_values: How many values an element of an example takes for the model, 2 after any
             binarization; None for real values.
         levels: How many values an element of the stored arrays takes; None for real values.
             Differs from `num_values` for dynamic binarization alone, where the training loop
             draws each pixel as 1 with probability `x / (levels - 1)`.
-        num_classes: The number of classes, None without labels.
-        class_names: A name for each class, or None.
+        num_classes: The number of classes, None without labels; a tuple where labels are of several
+            kinds.
+        class_names: A name for each class, or None; a tuple of such where labels are of several kinds.
         train: What to train on.
         validation: What to choose by; may be empty.
         test: What to report on, once.
         binarize: How values became binary: "none", "threshold", "fixed" or "dynamic".
+        vocabulary: The symbols that tokens are numbers of, in x or in a text condition; None without.
+        unit: What a token is, "character" or "word", where there is a vocabulary.
+        rate: Samples a second, for audio.
     """
 
     name: str
@@ -86,12 +96,15 @@ class Data:
     event_shape: tuple[int | None, ...]
     num_values: int | None
     levels: int | None
-    num_classes: int | None
-    class_names: tuple[str, ...] | None
+    num_classes: int | tuple[int, ...] | None
+    class_names: tuple | None
     train: Split
     validation: Split
     test: Split
     binarize: str = "none"
+    vocabulary: tuple[str, ...] | None = None
+    unit: str = "character"
+    rate: int | None = None
 
     def __post_init__(self):
         """Checks that every split holds examples of `event_shape`."""
@@ -109,7 +122,10 @@ class Data:
         The name is left out: a folder that was moved is the same data.
         """
         facts = (self.kind, self.event_shape, self.num_values, self.levels, self.num_classes)
-        digest = hashlib.sha256(repr((*facts, self.class_names, self.binarize)).encode())
+        # Only where they are set: sets without them keep the fingerprints they had.
+        facts += (self.class_names, self.binarize)
+        facts += tuple(fact for fact in (self.vocabulary, self.rate) if fact is not None)
+        digest = hashlib.sha256(repr(facts).encode())
         for part in (self.train, self.validation, self.test):
             for key, array in {"x": part.x, "label": part.label, **part.extra}.items():
                 if array is None:

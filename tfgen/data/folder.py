@@ -34,7 +34,8 @@ class Listing:
 
 def open_folder(request: registry.Request) -> Data:
     """Reads the folder that the request names with the reader of the kind of its files."""
-    listing = find(request.name.removeprefix("folder:"))
+    kind, _, path = request.name.partition(":")
+    listing = single(path) if kind == "file" else find(request.name.removeprefix("folder:"))
     readers = {}
     for path in listing.paths:
         reader = registry.FOLDER.get(path.suffix.lower())
@@ -50,12 +51,24 @@ def open_folder(request: registry.Request) -> Data:
     return next(iter(readers))(listing, request)
 
 
+def single(file: str) -> Listing:
+    """The listing of one file.
+
+    Raises:
+        DataError: If it is absent.
+    """
+    path = pathlib.Path(file).expanduser()
+    if not file or not path.is_file():
+        raise DataError(f"file {file!r} is absent or no file: write it as file:PATH")
+    return Listing(path.parent, (path,), None, None, None)
+
+
 def find(folder: str) -> Listing:
     """Lists the files of a folder.
 
     Files lie in the folder itself, or in sub-folders that are the classes. Sub-folders called
     train, validation (or val) and test, with train among them, are splits, each a folder like
-    the others. Hidden files and those of `IGNORED` are left out.
+    the others. Hidden files are left out, and those of `IGNORED` where there are others.
 
     Args:
         folder: The path.
@@ -140,5 +153,7 @@ def _entries(folder: pathlib.Path) -> tuple[list[str], list[str]]:
         visible = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
     except OSError as error:
         raise DataError(f"folder {str(folder)!r} cannot be listed: {error.strerror}") from error
-    files = [e.name for e in visible if e.is_file() and e.suffix.lower() not in IGNORED]
-    return [e.name for e in visible if e.is_dir()], files
+    folders, files = [e.name for e in visible if e.is_dir()], [e for e in visible if e.is_file()]
+    shown = [e.name for e in files if e.suffix.lower() not in IGNORED]
+    # A folder of notes and nothing else is a folder of texts.
+    return folders, shown if shown or folders else [e.name for e in files]

@@ -8,6 +8,7 @@ from tfgen.data import catalog, folder
 from tfgen.data.binarize import binarize as make_binary
 from tfgen.data.dataset import Data, DataError
 from tfgen.data.registry import EMBEDDED, Request
+from tfgen.text import UNITS
 
 
 def names() -> dict[str, str]:
@@ -23,12 +24,15 @@ def load(
     validation: int | float | None = None,
     seed: int = 0,
     image_size: int | None = None,
+    unit: str = "character",
+    window: int | None = None,
 ) -> Data:
     """Loads a data set into memory.
 
     The name is looked for in this order: an embedded set (`names()`); a folder, as
-    "folder:PATH" or as a path with a slash; a TFDS set, "NAME", "NAME/CONFIG" or with its splits
-    "NAME:TRAIN,TEST", where slices as in "mnist:train[:1000],test" are TFDS's own.
+    "folder:PATH" or as a path with a slash; a file, as "file:PATH"; a TFDS set, "NAME",
+    "NAME/CONFIG" or with its splits "NAME:TRAIN,TEST", where slices as in
+    "mnist:train[:1000],test" are TFDS's own.
 
     Real data, their splits and fixed binarization are the same for every seed.
 
@@ -42,6 +46,9 @@ def load(
         seed: Which points a synthetic set draws.
         image_size: The side in pixels to which images of TFDS sets and folders are cut (the
             square in the middle) and scaled; None takes them as they are.
+        unit: What a token of a text is, "character" or "word".
+        window: How many steps of a long text or recording make one example; None for the set's own
+            number.
 
     Returns:
         The data set.
@@ -54,7 +61,11 @@ def load(
     if image_size is not None and (not isinstance(image_size, numbers.Integral) or image_size < 1):
         raise DataError(f"image_size={image_size!r} is no positive number of pixels")
     place = None if data_dir is None else os.path.expanduser(data_dir)
-    request = Request(name, place, download, validation, seed, image_size)
+    if window is not None and (not isinstance(window, numbers.Integral) or window < 1):
+        raise DataError(f"window={window!r} is no positive number of steps")
+    if unit not in UNITS:
+        raise DataError(f"unit={unit!r} is none of {', '.join(UNITS)}")
+    request = Request(name, place, download, validation, seed, image_size, unit, window)
     return make_binary(_loader(request)(request), binarize)
 
 
@@ -69,7 +80,7 @@ def _loader(request: Request):
             )
         return EMBEDDED[name][1]
     looks_like_path = name.startswith(("/", ".", "~")) or ("/" in name and os.path.isdir(name))
-    if name.startswith("folder:") or looks_like_path:
+    if name.startswith(("folder:", "file:")) or looks_like_path:
         return folder.open_folder
     _check_known(request)
     return catalog.open_catalog
@@ -91,5 +102,6 @@ def _check_known(request: Request) -> None:
         hint = f"for the folder write 'folder:{name}'; "
     raise DataError(
         f"data set {name!r} is unknown: {hint}embedded are {', '.join(EMBEDDED)}; any TFDS name "
-        "works with --data_dir or --download, any folder of images as folder:PATH"
+        "works with --data_dir or --download, any folder of images, texts or recordings as "
+        "folder:PATH, one file as file:PATH"
     )

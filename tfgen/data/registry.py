@@ -27,6 +27,8 @@ class Request:
     validation: int | float | None = None
     seed: int = 0
     image_size: int | None = None
+    unit: str = "character"
+    window: int | None = None
 
 
 def embedded(name: str, description: str) -> Callable:

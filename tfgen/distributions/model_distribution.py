@@ -13,17 +13,22 @@ class ModelDistribution(tfd.Distribution):
     It reads the model's weights whenever it is used, so gradients reach them.
 
     Args:
-      model: GenerativeModel with density "exact" and a fixed event shape.
+      model: GenerativeModel with density "exact".
       condition: Tensor `[*batch_shape, *condition.shape]`, for a conditional model.
+      length: Steps of an event, for a model of sequences; None for the model's `length`.
       validate_args: Check values given to `log_prob`.
       allow_nan_stats: As in TFP.
       name: As in TFP.
     """
 
-    def __init__(self, model, condition=None, validate_args=False, allow_nan_stats=True, name=None):
+    def __init__(
+        self, model, condition=None, length=None, validate_args=False, allow_nan_stats=True, name=None
+    ):  # fmt: skip
         parameters = dict(locals())
         self._model = model
-        self._condition = None if condition is None else tf.convert_to_tensor(condition)
+        self._condition = None if condition is None else model.encode_condition(condition)
+        self._steps = {} if model.event_shape[0] is not None else {"length": length or model.length}
+        self._shape = model.shape_of(self._steps.get("length"))
         super().__init__(
             dtype=tf.float32,
             reparameterization_type=tfd.NOT_REPARAMETERIZED,
@@ -38,10 +43,10 @@ class ModelDistribution(tfd.Distribution):
         return {}
 
     def _event_shape(self):
-        return tf.TensorShape(self._model.event_shape)
+        return tf.TensorShape(self._shape)
 
     def _event_shape_tensor(self):
-        return tf.constant(self._model.event_shape, tf.int32)
+        return tf.constant(self._shape, tf.int32)
 
     def _batch_shape(self):
         if self._condition is None:
@@ -58,12 +63,14 @@ class ModelDistribution(tfd.Distribution):
         """The condition for each of the rows that `leading` counts, as keyword arguments of the model."""
         if self._condition is None:
             return {}
-        each = self._model.condition.shape
+        batch_rank = self._condition.shape.rank - len(self._model.condition.shape)
+        each = tf.shape(self._condition)[batch_rank:]
         conditions = tf.broadcast_to(self._condition, tf.concat([leading, each], 0))
-        return {"condition": tf.reshape(conditions, (-1, *each))}
+        conditions = tf.reshape(conditions, tf.concat([[-1], each], 0))
+        return {"condition": tf.ensure_shape(conditions, [None, *self._condition.shape[batch_rank:]])}
 
     def _log_prob(self, x):
-        event = self._model.event_shape
+        event = self._shape
         leading = tf.broadcast_dynamic_shape(tf.shape(x)[: -len(event)], self._batch_shape_tensor())
         rows = tf.reshape(tf.broadcast_to(x, tf.concat([leading, event], 0)), (-1, *event))
         log_prob = self._model.log_prob if self.validate_args else self._model.score
@@ -74,7 +81,8 @@ class ModelDistribution(tfd.Distribution):
         seed, num = tfp_random.sanitize_seed(seed), tf.reduce_prod(leading)
         if tf.inside_function():
             # Not `sample`, which may compile itself: the caller decides, and an export must not hold XLA.
-            rows = self._model.sample_rows(random.rows(seed, num), **self._conditions(leading))
+            seeds = random.rows(seed, num)
+            rows = self._model.sample_rows(seeds, **self._conditions(leading), **self._steps)
         else:
-            rows = self._model.sample(num, seed=seed, **self._conditions(leading))
-        return tf.reshape(rows, tf.concat([leading, self._model.event_shape], 0))
+            rows = self._model.sample(num, seed=seed, **self._conditions(leading), **self._steps)
+        return tf.reshape(rows, tf.concat([leading, self._shape], 0))

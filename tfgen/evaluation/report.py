@@ -32,6 +32,8 @@ def evaluate(model, data, seed, importance_samples=100):
     if model.density == "exact":
         nats = -_per_example(model, data, seed, lambda batch, s: model.score(**batch))
         results = _nats(model, "nats", nats, "exact density, mean over the test split")
+        if model.event_shape[0] is None:
+            results |= _per_step(model, nats, data.test)
     elif model.density == "lower_bound":
         bound = _per_example(
             model, data, seed, lambda batch, s: model.score(**batch, num_samples=importance_samples, seed=s)
@@ -58,6 +60,19 @@ def _nats(model, name, nats, kind):
     return results
 
 
+def _per_step(model, nats, split):
+    """Nats, and bits for tokens, of one step: all nats over all steps, with the ratio's interval."""
+    steps = model.fields(split).get("lengths", np.full(len(nats), split.x.shape[1]))
+    ratio = nats.sum() / steps.sum()
+    half = _Z95 * (nats - ratio * steps).std(ddof=1) / (steps.mean() * math.sqrt(len(nats)))
+    kind, scales = "exact density, mean over the test split's steps", {"nats_per_step": 1.0}
+    scales |= {"bits_per_step": 1.0 / math.log(2.0)} if model.values == "levels" else {}
+    return {
+        name: {"value": ratio * s, "low": (ratio - half) * s, "high": (ratio + half) * s, "kind": kind}
+        for name, s in scales.items()
+    }
+
+
 def _unnormalized(model, data, seed):
     score = _per_example(model, data, seed, lambda batch, s: model.score(**batch))
     try:
@@ -78,11 +93,9 @@ def _unnormalized(model, data, seed):
 
 def _per_example(model, data, seed, function):
     compiled = tf.function(function, autograph=False, reduce_retracing=True)
-    parts = []
+    fields, parts = model.fields(data.test), []
     for start in range(0, len(data.test.x), _BATCH):
-        rows = slice(start, start + _BATCH)
-        batch = {"x": model.from_data(data.test.x[rows], data, random.fold_in(seed, start))}
-        if model.condition is not None:
-            batch["condition"] = data.test.label[rows]
+        batch = {name: tf.convert_to_tensor(field[start : start + _BATCH]) for name, field in fields.items()}
+        batch["x"] = model.from_data(batch["x"], data, random.fold_in(seed, start))
         parts.append(compiled(batch, random.fold_in(seed, start, 1)).numpy())
     return np.concatenate(parts)

@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 
-def raster_mask(kernel_size, in_features, out_features, mask_type, channels=1):
+def raster_mask(kernel_size, in_features, out_features, mask_type, channels=1, runs=1):
     """Which weights of a convolution kernel point to the past of the pixel they compute.
 
     Features are split into `channels` groups in order, feature i of n in group `i * channels // n`:
@@ -14,28 +14,35 @@ def raster_mask(kernel_size, in_features, out_features, mask_type, channels=1):
     or a <= b (type "B", later layers: features of channel a know only the channels before a).
 
     Args:
-      kernel_size: Odd height and width of the kernel.
+      kernel_size: Odd height and width of the kernel, one int or a pair.
       in_features: Number of features that come in.
       out_features: Number of features that go out.
       mask_type: "A" or "B".
       channels: Number of color channels, in the order in which they are generated.
+      runs: How many equal runs the features that go out consist of (the gates of a unit), each split into
+        the groups.
 
     Returns:
-      float32 array `[kernel_size, kernel_size, in_features, out_features]` of zeros and ones.
+      float32 array `[height, width, in_features, out_features]` of zeros and ones.
 
     References:
       van den Oord, Kalchbrenner & Kavukcuoglu, "Pixel recurrent neural networks", 2016,
       arXiv:1601.06759, section 3.4.
     """
-    center = kernel_size // 2
-    mask = np.zeros((kernel_size, kernel_size, in_features, out_features), np.float32)
-    mask[:center] = 1.0
-    mask[center, :center] = 1.0
+    height, width = _pair(kernel_size)
+    row, center = height // 2, width // 2
+    mask = np.zeros((height, width, in_features, out_features), np.float32)
+    mask[:row] = 1.0
+    mask[row, :center] = 1.0
     before = np.arange(in_features) * channels // in_features
-    after = np.arange(out_features) * channels // out_features
+    after = np.tile(np.arange(out_features // runs) * channels // (out_features // runs), runs)
     later = np.greater if mask_type == "A" else np.greater_equal
-    mask[center, center] = later(after[None, :], before[:, None])
+    mask[row, center] = later(after[None, :], before[:, None])
     return mask
+
+
+def _pair(size):
+    return (size, size) if isinstance(size, int) else tuple(size)
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -47,10 +54,11 @@ class MaskedConv2D(keras.layers.Layer):
 
     Args:
       filters: Number of features that go out.
-      kernel_size: Odd height and width of the kernel.
+      kernel_size: Odd height and width of the kernel, one int or a pair.
       mask_type: "A" hides the pixel itself (first layer), "B" shows it (later layers).
       channels: Number of color channels that the features are split into.
       kernel_initializer: Keras initializer of the kernel.
+      runs: How many equal runs the features that go out consist of, each split into all color channels.
       **kwargs: Passed on to `keras.layers.Layer`.
 
     Raises:
@@ -67,10 +75,11 @@ class MaskedConv2D(keras.layers.Layer):
         mask_type="B",
         channels=1,
         kernel_initializer="glorot_uniform",
+        runs=1,
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if kernel_size < 1 or kernel_size % 2 == 0:
+        if any(size < 1 or size % 2 == 0 for size in _pair(kernel_size)):
             raise ValueError(f"kernel_size must be odd and positive, got {kernel_size!r}.")
         if mask_type not in ("A", "B"):
             raise ValueError(f"mask_type must be 'A' or 'B', got {mask_type!r}.")
@@ -78,30 +87,33 @@ class MaskedConv2D(keras.layers.Layer):
             raise ValueError(f"channels must be positive, got {channels!r}.")
         if filters < channels:
             raise ValueError(f"filters must be at least channels={channels}, got {filters!r}.")
-        self.filters, self.kernel_size = int(filters), int(kernel_size)
-        self.mask_type, self.channels = mask_type, int(channels)
+        if runs < 1 or filters % runs:
+            raise ValueError(f"runs must divide filters={filters}, got {runs!r}.")
+        self.filters = int(filters)
+        self.kernel_size = kernel_size if isinstance(kernel_size, int) else tuple(kernel_size)
+        self.mask_type, self.channels, self.runs = mask_type, int(channels), int(runs)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
     def build(self, input_shape):
         """Creates the kernel and the bias."""
-        shape = (self.kernel_size, self.kernel_size, input_shape[-1], self.filters)
-        self.mask = raster_mask(*shape[1:], self.mask_type, self.channels)
+        shape = (*_pair(self.kernel_size), input_shape[-1], self.filters)
+        self.mask = raster_mask(shape[:2], *shape[2:], self.mask_type, self.channels, self.runs)
         self.kernel = self.add_weight(shape, initializer=self.kernel_initializer, name="kernel")
         self.bias = self.add_weight((self.filters,), initializer="zeros", name="bias")
         self.built = True
 
     @property
     def masked_kernel(self):
-        """The kernel as it is used, `[kernel_size, kernel_size, in, filters]` in the compute dtype."""
+        """The kernel as it is used, `[height, width, in, filters]` in the compute dtype."""
         return tf.cast(self.kernel, self.compute_dtype) * self.mask
 
     def call(self, x):
         """The convolution of `x` `[B, H, W, in]`, zeros outside the image."""
         # The rows below the pixel are masked whole: leaving them out saves a third of a 3x3 kernel's work.
-        radius = self.kernel_size // 2
-        if radius:
-            x = tf.pad(x, [[0, 0], [radius, 0], [radius, radius], [0, 0]])
-        features = tf.nn.conv2d(x, self.masked_kernel[: radius + 1], strides=1, padding="VALID")
+        above, beside = (size // 2 for size in _pair(self.kernel_size))
+        if above or beside:
+            x = tf.pad(x, [[0, 0], [above, 0], [beside, beside], [0, 0]])
+        features = tf.nn.conv2d(x, self.masked_kernel[: above + 1], strides=1, padding="VALID")
         return tf.nn.bias_add(features, tf.cast(self.bias, self.compute_dtype))
 
     def compute_output_shape(self, input_shape):
@@ -116,4 +128,5 @@ class MaskedConv2D(keras.layers.Layer):
             "mask_type": self.mask_type,
             "channels": self.channels,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "runs": self.runs,
         }

@@ -27,7 +27,7 @@ def trace(model, xla=False):
 
     Args:
       model: A `GenerativeModel`.
-      xla: Add `<name>_xla`, compiled by XLA, for every signature that takes seeds.
+      xla: Add `<name>_xla`, compiled by XLA, for every signature that takes seeds and no strings.
 
     Returns:
       Dict of `tf.ConcreteFunction` by signature name; equal signatures share one.
@@ -42,7 +42,8 @@ def trace(model, xla=False):
             by_signature[id(signature)] = _trace(name, signature, signature.function)
         graphs[name] = by_signature[id(signature)]
     for name, signature in signatures.items() if xla else ():
-        if "seeds" in signature.inputs and name != "serving_default":
+        strings = any(spec.dtype == tf.string for spec in signature.inputs.values())
+        if "seeds" in signature.inputs and not strings and name != "serving_default":
             compiled = _compiled(signature, _specs(signature))
             graphs[f"{name}_xla"] = _trace(f"{name}_xla", signature, compiled, xla=True)
     return graphs

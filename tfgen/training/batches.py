@@ -58,23 +58,20 @@ class Examples:
     """A split on the devices.
 
     Args:
-      split: Object with `x` and `label`.
+      split: A `tfgen.data.Split`.
       data: The data set it belongs to.
       model: The model it is for.
     """
 
     def __init__(self, split, data, model):
         self.data, self.model = data, model
-        self.x = tf.Variable(split.x, trainable=False, name="x")
-        labels = split.label if model.condition is not None else None
-        self.label = None if labels is None else tf.Variable(labels, trainable=False, name="label")
+        fields = model.fields(split)
+        self.fields = {k: tf.Variable(v, trainable=False, name=k) for k, v in fields.items()}
 
     def __len__(self):
-        return self.x.shape[0]
+        return self.fields["x"].shape[0]
 
     def batch(self, indices, seed):
-        """The batch of these indices: a dict with "x" and, for a conditional model, "condition"."""
-        batch = {"x": self.model.from_data(tf.gather(self.x, indices), self.data, seed)}
-        if self.label is not None:
-            batch["condition"] = tf.gather(self.label, indices)
-        return batch
+        """The batch of these indices: a dict with "x" and, as the model needs, "condition", "lengths"."""
+        batch = {name: tf.gather(field, indices) for name, field in self.fields.items()}
+        return batch | {"x": self.model.from_data(batch["x"], self.data, seed)}

@@ -1,9 +1,12 @@
 """Pictures of a model's samples."""
 
+import math
+
 import numpy as np
 import tensorflow as tf
 
 from tfgen import pictures, random
+from tfgen.training.callbacks import write_text
 
 
 def as_images(model, x):
@@ -13,22 +16,48 @@ def as_images(model, x):
       model: The model that made it.
       x: `[num, *event_shape]` in the model's values.
     """
-    if len(model.event_shape) != 3 or model.event_shape[-1] not in (1, 3):
+    if model.kind != "image":
         return None
     low, high = model.value_range
     low, high = (low, high) if np.isfinite(high) else (0.0, 1.0)
     return np.clip((np.asarray(x) - low) / (high - low), 0.0, 1.0)
 
 
-def draw(model, x, data=None):
+def draw(model, x, data=None, labels=None):
     """The picture of some samples: a grid, or points over the data in the plane; None for anything else."""
     images = as_images(model, x)
     if images is not None:
-        return pictures.grid(images)
-    if model.event_shape == (2,):
+        return pictures.grid(images, labels=labels)
+    if model.kind == "points":
         reference = data.validation.x[:2000] if data is not None else None
         return pictures.scatter(np.asarray(x), reference)
     return None
+
+
+def conditions(model, num, data=None):
+    """Conditions to show a model by: all labels in turn, else those of the data's test split.
+
+    Args:
+      model: The model.
+      num: How many.
+      data: The data set, for conditions that are no labels.
+
+    Returns:
+      {"condition": array `[num, ...]`}; empty for a model without.
+    """
+    if model.condition is None:
+        return {}
+    if model.condition.kind == "label":
+        sizes = model.condition.num_classes
+        several = isinstance(sizes, tuple)
+        every = (
+            np.stack(np.unravel_index(np.arange(math.prod(sizes)), sizes), -1)
+            if several
+            else np.arange(sizes)
+        )
+        return {"condition": np.resize(every, (num, *every.shape[1:])).astype(np.int32)}
+    field = data.test.field(model.condition.kind)
+    return {"condition": np.resize(field, (num, *field.shape[1:]))}
 
 
 def save_samples(model, directory, num, seed, data=None, **keywords):
@@ -36,32 +65,63 @@ def save_samples(model, directory, num, seed, data=None, **keywords):
 
     Args:
       model: The model.
-      directory: Where `samples.npy` and, where there is one, `samples.png` go.
+      directory: Where `samples.*` go: a picture, and what else the kind of the model's x asks for.
       num: How many.
       seed: Python int or int32 [2].
-      data: The data set, to show points against.
+      data: The data set, to show points against and to take conditions from.
       **keywords: Passed on to `sample`.
 
     Returns:
       List of the paths written.
     """
+    if "condition" not in keywords:
+        keywords |= conditions(model, num, data)
     x = model.sample(num, seed=seed, **keywords).numpy()
-    picture = draw(model, x, data)
-    paths = []
+    paths = _WRITERS[model.kind](model, x, directory, data, keywords)
     if hasattr(model, "mean_rows"):
         means = draw(model, model.mean_rows(random.rows(random.as_seed(seed), num), **keywords))
         if means is not None:
             pictures.save(means, directory / "samples_mean.png")
             paths.append(directory / "samples_mean.png")
-    if picture is None:
-        path = directory / "samples.txt"
-        lines = [" ".join(f"{v:.6g}" for v in row) for row in x.reshape(len(x), -1)]
-        temporary = path.with_name(".samples.txt.tmp")
-        temporary.write_text("\n".join(lines) + "\n")
-        temporary.replace(path)
-        return [path]
-    pictures.save(picture, directory / "samples.png")
-    return [directory / "samples.png", *paths]
+    return paths
+
+
+def _write_picture(model, x, directory, data, keywords):
+    labels, paths = None, [directory / "samples.png"]
+    if model.condition is not None and model.condition.kind == "label":
+        labels = [
+            _caption(label)
+            for label in np.broadcast_to(keywords["condition"], (len(x), *model.condition.shape))
+        ]
+    pictures.save(draw(model, x, data, labels), paths[0])
+    if hasattr(model, "drawing_order") and model.kind == "image":
+        frames = pictures.reveal(as_images(model, x[:16]), model.drawing_order)
+        pictures.save_animation(frames, directory / "samples.gif")
+        paths.append(directory / "samples.gif")
+    return paths
+
+
+def _caption(label):
+    return " ".join(str(int(part)) for part in np.ravel(label))
+
+
+def _write_numbers(model, x, directory, data, keywords):
+    lines = [" ".join(f"{v:.6g}" for v in row) for row in x.reshape(len(x), -1)]
+    write_text(directory / "samples.txt", "\n".join(lines) + "\n")
+    return [directory / "samples.txt"]
+
+
+def _write_texts(model, x, directory, data, keywords):
+    write_text(directory / "samples.txt", "\n\n----\n\n".join(model.decode(x)) + "\n")
+    return [directory / "samples.txt"]
+
+
+_WRITERS = {
+    "image": _write_picture,
+    "points": _write_picture,
+    "numbers": _write_numbers,
+    "text": _write_texts,
+}
 
 
 def save_curves(rows, directory):
@@ -84,6 +144,8 @@ def save_curves(rows, directory):
 
 def tensorboard_pictures(model, data, num=64):
     """The same samples at each evaluation, as an array for TensorBoard by name."""
-    x = model.sample(num, seed=random.as_seed(0))
+    if model.kind not in ("image", "points"):
+        return {}
+    x = model.sample(num, seed=random.as_seed(0), **conditions(model, num, data))
     picture = draw(model, x, data)
     return {} if picture is None else {"samples": tf.constant(np.asarray(picture.convert("RGB")))}

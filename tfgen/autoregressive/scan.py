@@ -1,0 +1,34 @@
+"""The incremental loop: computing one step after the other, with what later steps need as its state."""
+
+import tensorflow as tf
+
+
+def scan(step, inputs, state, out):
+    """Runs a recurrence in a `tf.while_loop`.
+
+    Args:
+      step: `f(state, inputs_t) -> (state, out_t)`.
+      inputs: Nest of `[T, ...]`: what each step is given, e.g. its noise; T may be dynamic.
+      state: Nest of tensors that the first step finds.
+      out: Nest of TensorSpecs: what a step returns.
+
+    Returns:
+      The last state, and the nest of `[T, ...]` of what the steps returned.
+    """
+    each = tf.nest.map_structure
+    flat = tf.nest.flatten(inputs)
+    size = flat[0].shape[0] if flat[0].shape[0] is not None else tf.shape(flat[0])[0]
+
+    def reader(tensor):
+        elements = tf.TensorArray(tensor.dtype, size=size, element_shape=tensor.shape[1:])
+        return elements.unstack(tensor)
+
+    given = each(reader, inputs)
+    written = each(lambda s: tf.TensorArray(s.dtype, size=size, element_shape=s.shape), out)
+
+    def body(t, state, written):
+        state, values = step(state, each(lambda a: a.read(t), given))
+        return t + 1, state, each(lambda a, v: a.write(t, v), written, values)
+
+    _, state, written = tf.while_loop(lambda t, *_: t < size, body, (0, state, written))
+    return state, each(lambda a: a.stack(), written)

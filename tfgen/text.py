@@ -1,0 +1,124 @@
+"""Between texts and tokens: characters or words of a fixed vocabulary, in Python and in TensorFlow graphs."""
+
+import dataclasses
+import functools
+import re
+
+UNITS = ("character", "word")
+UNKNOWN = "<unknown>"
+# Set apart as words of their own; the same expression for Python and for TensorFlow.
+_MARKS = r"([.,!?;:\"()])"
+
+
+def split(text, unit):
+    """The tokens of a text: its characters, or its words and marks in lower case.
+
+    Args:
+      text: A string.
+      unit: "character" or "word".
+    """
+    return list(text) if unit == "character" else re.sub(_MARKS, r" \1 ", text.lower()).split()
+
+
+def join(tokens, unit):
+    """The text of tokens; marks stand at the word before them."""
+    return "".join(tokens) if unit == "character" else re.sub(r" ([.,!?;:)])", r"\1", " ".join(tokens))
+
+
+@dataclasses.dataclass(frozen=True)
+class Vocabulary:
+    """Symbols and their numbers.
+
+    Args:
+      symbols: The symbols; token i is `symbols[i]`. A word that is none of them is `UNKNOWN`, if that is one.
+      unit: "character" or "word".
+
+    Raises:
+      ValueError: If symbols repeat, or the unit is unknown.
+    """
+
+    symbols: tuple
+    unit: str = "character"
+
+    def __post_init__(self):
+        """Checks the arguments."""
+        if self.unit not in UNITS:
+            raise ValueError(f"unit must be one of {', '.join(UNITS)}, got {self.unit!r}.")
+        if len(set(self.symbols)) != len(self.symbols) or not self.symbols:
+            raise ValueError(f"vocabulary must hold different symbols, got {len(self.symbols)}.")
+
+    def __len__(self):
+        return len(self.symbols)
+
+    @functools.cached_property
+    def _numbers(self):
+        return {symbol: number for number, symbol in enumerate(self.symbols)}
+
+    def encode(self, text, name="prompt"):
+        """The tokens of a text, as a list of ints.
+
+        Args:
+          text: A string.
+          name: What the text is, for errors.
+
+        Raises:
+          ValueError: If a symbol is not in the vocabulary, naming it.
+        """
+        tokens, unknown = split(text, self.unit), self._numbers.get(UNKNOWN)
+        foreign = [t for t in dict.fromkeys(tokens) if t not in self._numbers]
+        if foreign and unknown is None:
+            known = "".join(s for s in self.symbols if s.isprintable() and len(s) == 1)[:100]
+            shown = ", ".join(map(repr, foreign[:5]))
+            raise ValueError(
+                f"{name} {text!r} has the {self.unit}s {shown}, which the model does not know; it "
+                f"knows {known!r}."
+            )
+        return [self._numbers.get(t, unknown) for t in tokens]
+
+    def decode(self, tokens):
+        """The text of a list of tokens."""
+        return join([self.symbols[int(t)] for t in tokens], self.unit)
+
+    def encode_graph(self, texts):
+        """As `encode`, in a graph.
+
+        Args:
+          texts: String tensor `[batch]`.
+
+        Returns:
+          int32 `[batch, U]`, filled up with -1, and int32 `[batch]`, how many count; a symbol that is not in
+          the vocabulary raises InvalidArgumentError when the graph runs, unless words may be unknown.
+        """
+        import tensorflow as tf
+
+        if self.unit == "character":
+            parts = tf.strings.unicode_split(texts, "UTF-8")
+        else:
+            lower = tf.strings.lower(texts, encoding="utf-8")
+            parts = tf.strings.split(tf.strings.regex_replace(lower, _MARKS, r" \1 "))
+        same = parts.to_tensor("")[..., None] == tf.constant(self.symbols)  # [batch, U, symbols]
+        lengths = tf.cast(parts.row_lengths(), tf.int32)
+        inside = tf.sequence_mask(lengths)
+        known = tf.reduce_any(same, axis=-1)
+        number = tf.argmax(same, axis=-1, output_type=tf.int32)
+        if UNKNOWN in self._numbers:
+            number = tf.where(known, number, self._numbers[UNKNOWN])
+        else:
+            valid = tf.reduce_all(known | ~inside)
+            message = f"the text holds {self.unit}s that are not in the model's vocabulary"
+            with tf.control_dependencies([tf.debugging.Assert(valid, [message])]):
+                number = tf.identity(number)
+        return tf.where(inside, number, -1), lengths
+
+    def decode_graph(self, tokens, lengths):
+        """As `decode`, in a graph: strings `[batch]` of int tokens `[batch, U]`, of which `lengths` count."""
+        import tensorflow as tf
+
+        inside = tf.sequence_mask(lengths, tf.shape(tokens)[1])
+        symbols = tf.gather(tf.constant(self.symbols), tf.clip_by_value(tokens, 0, len(self) - 1))
+        rows = tf.ragged.boolean_mask(symbols, inside)
+        if self.unit == "character":
+            return tf.strings.reduce_join(rows, axis=1)
+        return tf.strings.regex_replace(
+            tf.strings.reduce_join(rows, axis=1, separator=" "), r" ([.,!?;:)])", r"\1"
+        )
