@@ -27,6 +27,27 @@ def test_mask_equals_its_definition(mask_type, channels, inputs, outputs):
         assert mask[dy, dx, i, o] == float(past or present), (dy, dx, i, o)
 
 
+def test_kernels_need_not_be_square():
+    whole = raster_mask(5, 3, 6, "B", 3)
+    np.testing.assert_array_equal(raster_mask((1, 5), 3, 6, "B", 3), whole[2:3])
+    np.testing.assert_array_equal(raster_mask((5, 3), 3, 6, "B", 3), whole[:, 1:4])
+    x = np.random.default_rng(3).normal(size=(2, 4, 5, 3)).astype("float32")
+    square, flat = MaskedConv2D(6, 3, channels=3), MaskedConv2D(6, (1, 3), channels=3)
+    square.build(x.shape), flat.build(x.shape)
+    kernel = np.zeros(square.kernel.shape, "float32")
+    kernel[1:2] = flat.kernel
+    square.set_weights([kernel, flat.bias])
+    np.testing.assert_allclose(square(x), flat(x), atol=1e-6)
+
+
+@pytest.mark.parametrize(("channels", "features"), [(3, 7), (2, 5), (1, 4)])
+def test_each_run_is_split_into_all_channels(channels, features):
+    one = raster_mask(3, 8, features, "B", channels)
+    np.testing.assert_array_equal(raster_mask(3, 8, 4 * features, "B", channels, runs=4), np.tile(one, 4))
+    with pytest.raises(ValueError, match="runs must divide filters=6, got 4"):
+        MaskedConv2D(6, 3, runs=4)
+
+
 def test_groups_of_one_hot_inputs_follow_their_channel():
     mask = raster_mask(1, 12, 3, "A", 3)[0, 0]
     np.testing.assert_array_equal(mask[:4], [[0, 1, 1]] * 4)
