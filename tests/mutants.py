@@ -54,7 +54,7 @@ MUTANTS = (
     ),
     Mutant(
         "a mask that shows the next pixel", "tfgen/layers/masked.py",
-        "mask[center, :center] = 1.0", "mask[center, : center + 2] = 1.0",
+        "mask[row, :center] = 1.0", "mask[row, : center + 2] = 1.0",
         f"{CONTRACT} -k 'sum_to_one and PixelCNN'",
     ),
     Mutant(

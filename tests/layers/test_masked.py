@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgen.layers import MaskedConv2D
+from tfgen.layers import MaskedConv2D, RowsAboveConv2D
 from tfgen.layers.masked import raster_mask
 
 
@@ -108,3 +108,18 @@ def test_config_brings_the_layer_back():
 def test_bad_arguments_name_themselves(arguments, message):
     with pytest.raises(ValueError, match=message):
         MaskedConv2D(**{"filters": 4, "kernel_size": 3} | arguments)
+
+
+@pytest.mark.parametrize("mask_type", ["A", "B"])
+@pytest.mark.parametrize("shape", [(4, 3, 2), (1, 5, 1)])
+def test_rows_above_equal_a_convolution_whose_lower_rows_are_zero(mask_type, shape):
+    x = np.random.default_rng(4).normal(size=(2, *shape)).astype("float32")
+    layer = RowsAboveConv2D(3, 5, mask_type)
+    layer.build(x.shape)
+    layer.bias.assign([1.0, 2.0, 3.0])
+    kernel = np.zeros((5, 5, shape[-1], 3), "float32")
+    kernel[: len(layer.kernel)] = layer.kernel
+    want = tf.nn.conv2d(x, kernel, strides=1, padding="SAME") + layer.bias.value
+    np.testing.assert_allclose(layer(x), want, atol=1e-5)
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
+    assert again.get_config() == layer.get_config()

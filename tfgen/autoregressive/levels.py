@@ -29,6 +29,28 @@ def shape_logits(raw, event_shape, num_values):
     return tf.reshape(tf.cast(raw, tf.float32), [tf.shape(raw)[0], *sizes, *more])
 
 
+def read_levels(x, num_values, one_hot=False):
+    """What a convolution reads of an image: levels scaled to [-1, 1], so that 0 differs from what is outside.
+
+    Args:
+      x: Levels as floats, `[..., channels]`.
+      num_values: Number of levels.
+      one_hot: Give each level as a one-hot vector instead.
+
+    Returns:
+      `[..., features_read(channels, num_values, one_hot)]`, channel by channel.
+    """
+    if one_hot:
+        x = tf.one_hot(tf.cast(x, tf.int32), num_values)
+        return tf.concat(tf.unstack(x, axis=-2), axis=-1)
+    return x * (2.0 / (num_values - 1)) - 1.0
+
+
+def features_read(channels, num_values, one_hot=False):
+    """Number of features that `read_levels` gives of a pixel."""
+    return channels * (num_values if one_hot else 1)
+
+
 def level_log_prob(logits, x, num_values):
     """log p of each entry of x, in nats.
 
@@ -93,7 +115,5 @@ class LevelDraw:
         highest = tf.reduce_max(logits, axis=-1, keepdims=True)
         # Small enough to leave only the highest logits, and no overflow in any difference of logits.
         tempered = (logits - highest) / tf.maximum(self.temperature, 1e-20)
-        cumulative = tf.cumsum(tf.exp(tempered), axis=-1)
-        below = inputs["uniform"][:, None] * cumulative[:, -1:] > cumulative
-        level = tf.reduce_sum(tf.cast(below, tf.float32), axis=-1)
+        level = tf.cast(random.pick(inputs["uniform"], tf.exp(tempered)), tf.float32)
         return tf.where(inputs["known"] < 0.0, level, inputs["known"]) if "known" in inputs else level

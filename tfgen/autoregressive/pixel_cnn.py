@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from tfgen import checks
 from tfgen.autoregressive.incremental import PixelByPixel
-from tfgen.autoregressive.levels import outputs_per_entry, shape_logits
+from tfgen.autoregressive.levels import features_read, outputs_per_entry, read_levels, shape_logits
 from tfgen.autoregressive.pixel_model import PixelModel
 from tfgen.layers.conditioning import condition_bias
 from tfgen.layers.masked import MaskedConv2D
@@ -70,7 +70,7 @@ class PixelCNN(PixelModel):
         self.blocks = [ResidualBlock(hidden, kernel_size, **common) for _ in range(num_blocks)]
         self.head = MaskedConv2D(head, 1, **common)
         self.last = MaskedConv2D(channels * outputs_per_entry(self.num_values), 1, **common)
-        self.first.build((None, None, None, channels * (self.num_values if one_hot else 1)))
+        self.first.build((None, None, None, features_read(channels, self.num_values, one_hot)))
         for layer in (*self.blocks, self.head):
             layer.build((None, None, None, filters))
         self.last.build((None, None, None, head))
@@ -81,10 +81,7 @@ class PixelCNN(PixelModel):
 
     def encode(self, x):
         """What the network reads of levels `[..., channels]`: `[..., features]`."""
-        if self.one_hot:
-            x = tf.one_hot(tf.cast(x, tf.int32), self.num_values)
-            return tf.concat(tf.unstack(x, axis=-2), axis=-1)
-        return x * (2.0 / (self.num_values - 1)) - 1.0
+        return read_levels(x, self.num_values, self.one_hot)
 
     def logits(self, x, condition=None):
         """Logits of all entries of `x` `[batch, *event_shape]`, each given those before it.
