@@ -30,5 +30,7 @@ def scan(step, inputs, state, out):
         state, values = step(state, each(lambda a: a.read(t), given))
         return t + 1, state, each(lambda a, v: a.write(t, v), written, values)
 
-    _, state, written = tf.while_loop(lambda t, *_: t < size, body, (0, state, written))
+    variables = (0, state, written)
+    # The bound is what lets XLA differentiate the loop.
+    _, state, written = tf.while_loop(lambda t, *_: t < size, body, variables, maximum_iterations=size)
     return state, each(lambda a: a.stack(), written)
