@@ -140,8 +140,21 @@ def bernoulli(seed, probs):
     return tf.cast(_uniform_like(seed, probs) < probs, tf.float32)
 
 
+def pick(uniform, weights):
+    """Indices drawn in proportion to weights, by the inverse of their distribution function.
+
+    Args:
+      uniform: Floats in (0, 1), `[...]`.
+      weights: Not negative, `[..., k]`, of any sum.
+
+    Returns:
+      int32 `[...]`.
+    """
+    cumulative = tf.cumsum(weights, axis=-1)
+    below = uniform[..., None] * cumulative[..., -1:] > cumulative
+    return tf.reduce_sum(tf.cast(below, tf.int32), axis=-1)
+
+
 def categorical(seed, logits):
     """Indices (int32, the shape of `logits` without its last axis) with probabilities softmax(logits)."""
-    cumulative = tf.cumsum(tf.nn.softmax(tf.cast(logits, tf.float32)), axis=-1)
-    below = _uniform_like(seed, logits, dropped=1)[..., None] * cumulative[..., -1:] > cumulative
-    return tf.reduce_sum(tf.cast(below, tf.int32), axis=-1)
+    return pick(_uniform_like(seed, logits, dropped=1), tf.nn.softmax(tf.cast(logits, tf.float32)))

@@ -8,13 +8,42 @@ from tfgen import random
 _property = tfp.util.ParameterProperties
 
 
+def level_log_mass(x, loc, scale, num_values):
+    """log mass of the levels `x` under a logistic distribution rounded to 0 ... num_values - 1.
+
+    With F(t) = sigmoid((t - loc) / scale) a level has mass F(x + 1/2) - F(x - 1/2); the lowest also takes all
+    the mass below it and the highest all above. No difference of nearly equal numbers is taken: with b - a
+    = 1 / scale, log(sigmoid(b) - sigmoid(a)) = log sigmoid(b) + log sigmoid(-a) + log(1 - exp(-1 / scale)).
+
+    Args:
+      x: Levels as floats, any shape.
+      loc: Location in levels, broadcasts against `x`.
+      scale: Scale in levels, positive, broadcasts against `x`.
+      num_values: Number of levels.
+
+    Returns:
+      Tensor of the broadcast shape, in nats.
+    """
+    above = (x + 0.5 - loc) / scale
+    below = (x - 0.5 - loc) / scale
+    inside = tf.math.log(-tf.math.expm1(-1.0 / scale))
+    lowest, highest = x <= 0.0, x >= num_values - 1.0
+    below_top = tf.where(highest, 0.0, tf.math.log_sigmoid(above))
+    above_bottom = tf.where(lowest, 0.0, tf.math.log_sigmoid(-below))
+    return below_top + above_bottom + tf.where(lowest | highest, 0.0, inside)
+
+
+def level_quantile(uniform, loc, scale, num_values):
+    """The level at the quantile `uniform` in (0, 1) of the distribution of `level_log_mass`."""
+    logit = tf.math.log(uniform) - tf.math.log1p(-uniform)
+    return tf.clip_by_value(tf.round(loc + scale * logit), 0.0, num_values - 1.0)
+
+
 class DiscretizedLogistic(tfp.distributions.Distribution):
     """An integer level whose mass is that of the logistic distribution around it.
 
     P(x) = F(x + 1/2) - F(x - 1/2) with F(t) = sigmoid((t - loc) / scale); the lowest level also
-    takes all the mass below it and the highest all above, so the masses sum to one. They are
-    computed without a difference of nearly equal numbers: with b - a = 1 / scale,
-    log(sigmoid(b) - sigmoid(a)) = log sigmoid(b) + log sigmoid(-a) + log(1 - exp(-1 / scale)).
+    takes all the mass below it and the highest all above, so the masses sum to one.
 
     Args:
       loc: Location in levels, any shape.
@@ -68,14 +97,7 @@ class DiscretizedLogistic(tfp.distributions.Distribution):
         return tf.constant([], tf.int32)
 
     def _log_prob(self, x):
-        x = tf.cast(x, tf.float32)
-        above = (x + 0.5 - self.loc) / self.scale
-        below = (x - 0.5 - self.loc) / self.scale
-        inside = tf.math.log(-tf.math.expm1(-1.0 / self.scale))
-        lowest, highest = x <= 0.0, x >= self.num_values - 1.0
-        below_top = tf.where(highest, 0.0, tf.math.log_sigmoid(above))
-        above_bottom = tf.where(lowest, 0.0, tf.math.log_sigmoid(-below))
-        return below_top + above_bottom + tf.where(lowest | highest, 0.0, inside)
+        return level_log_mass(tf.cast(x, tf.float32), self.loc, self.scale, self.num_values)
 
     def _sample_n(self, n, seed=None):
         shape = tf.concat([[n], self.batch_shape_tensor()], axis=0)
@@ -83,9 +105,7 @@ class DiscretizedLogistic(tfp.distributions.Distribution):
 
     def quantile_of(self, uniform, temperature=1.0):
         """The level at the quantile `uniform` in (0, 1), its scale multiplied by `temperature`."""
-        logit = tf.math.log(uniform) - tf.math.log1p(-uniform)
-        x = tf.round(self.loc + temperature * self.scale * logit)
-        return tf.clip_by_value(x, 0.0, self.num_values - 1.0)
+        return level_quantile(uniform, self.loc, temperature * self.scale, self.num_values)
 
     def _mean(self):
         # E x = sum over j >= 1 of P(x >= j), one level at a time: all at once would need

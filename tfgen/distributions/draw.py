@@ -11,6 +11,7 @@ import tensorflow_probability as tfp
 from tfgen import random
 from tfgen.distributions.bernoulli import Bernoulli
 from tfgen.distributions.discretized_logistic import DiscretizedLogistic
+from tfgen.distributions.discretized_logistic_mixture import DiscretizedLogisticMixture
 
 tfd = tfp.distributions
 
@@ -53,7 +54,7 @@ def draw(distribution, seed, sample_shape=(), temperature=1.0):
 def draws_are_ours(distribution):
     """Whether `draw` uses `tfgen.random` for this distribution, which XLA compiles well.
 
-    True for Normal, Logistic, Uniform, Bernoulli, Categorical, DiscretizedLogistic, the
+    True for Normal, Logistic, Uniform, Bernoulli, Categorical, DiscretizedLogistic, its mixture, the
     multivariate normals over linear operators, and Independent, TransformedDistribution and
     (not reparameterized) MixtureSameFamily of such.
     """
@@ -110,6 +111,11 @@ def _discretized_logistic(d, seed, shape, temperature):
     return d.quantile_of(_uniform(seed, shape, d.batch_shape_tensor()), temperature)
 
 
+def _discretized_logistic_mixture(d, seed, shape, temperature):
+    uniform = _uniform(seed, shape, d.batch_shape_tensor(), (d.channels, 2))
+    return d.tempered(temperature).from_uniform(uniform)
+
+
 def _multivariate_normal(d, seed, shape, temperature):
     noise = tf.math.ndtri(_uniform(seed, shape, d.batch_shape_tensor(), d.event_shape_tensor()))
     x = temperature * d.scale.matvec(noise)
@@ -141,6 +147,7 @@ _LEAVES = {
     Bernoulli: _bernoulli,
     tfd.Categorical: _categorical,
     DiscretizedLogistic: _discretized_logistic,
+    DiscretizedLogisticMixture: _discretized_logistic_mixture,
     tfd.MultivariateNormalDiag: _multivariate_normal,
     tfd.MultivariateNormalTriL: _multivariate_normal,
     tfd.MultivariateNormalLinearOperator: _multivariate_normal,

@@ -8,6 +8,7 @@ import tensorflow_probability as tfp
 
 from tfgen.distributions.bernoulli import Bernoulli
 from tfgen.distributions.discretized_logistic import DiscretizedLogistic
+from tfgen.distributions.discretized_logistic_mixture import DiscretizedLogisticMixture
 
 tfd = tfp.distributions
 
@@ -76,6 +77,29 @@ def discretized_logistic(raw, num_values):
     half = (num_values - 1) / 2.0
     log_scale = tf.clip_by_value(raw[..., 1], -_LOG_RANGE, _LOG_RANGE)
     return DiscretizedLogistic(half * (raw[..., 0] + 1.0), half * tf.exp(log_scale), num_values)
+
+
+def mixture_outputs(channels):
+    """How many raw outputs `discretized_logistic_mixture` reads for each component of a pixel."""
+    return 1 + 2 * channels + channels * (channels - 1) // 2
+
+
+def discretized_logistic_mixture(raw, channels, num_values):
+    """Pixels whose channels share the component of a mixture of discretized logistics.
+
+    Args:
+      raw: `[..., mixture_outputs(channels) * K]`, one group of K after the other: logits; for each channel a
+        location, then for each a log scale, as in `discretized_logistic`; for each pair of channels the
+        coefficient, before tanh, by which the location of the one follows the level of the other.
+      channels: Number of color channels.
+      num_values: Number of levels.
+    """
+    count, half = mixture_outputs(channels), (num_values - 1) / 2.0
+    raw = tf.reshape(raw, tf.concat([tf.shape(raw)[:-1], [count, raw.shape[-1] // count]], 0))
+    loc, log_scale = raw[..., 1 : channels + 1, :], raw[..., channels + 1 : 2 * channels + 1, :]
+    scale = half * tf.exp(tf.clip_by_value(log_scale, -_LOG_RANGE, _LOG_RANGE))
+    coefficients = tf.tanh(raw[..., 2 * channels + 1 :, :]) if channels > 1 else None
+    return DiscretizedLogisticMixture(raw[..., 0, :], half * (loc + 1.0), scale, coefficients, num_values)
 
 
 # Name -> (distribution of raw outputs, raw outputs for each entry of x, number of levels).
