@@ -6,15 +6,13 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from tfgen import checks
-from tfgen.autoregressive.exact import ExactModel
+from tfgen.autoregressive.exact import LevelModel
 from tfgen.autoregressive.levels import LevelDraw, level_log_prob
 from tfgen.autoregressive.raster import raster_scan
 from tfgen.layers.conditioning import features, label_or_vector
-from tfgen.model import Signature
 
 
-class PixelModel(ExactModel):
+class PixelModel(LevelModel):
     """p(x | c) = prod p(x_i | x_<i, c) over the entries of an image: rows, then columns, then color channels.
 
     A subclass gives `logits`, and either `walk` or a `sample_rows` of its own.
@@ -32,7 +30,6 @@ class PixelModel(ExactModel):
     """
 
     jit_updates = False
-    jit_sampler = True
 
     def __init__(
         self,
@@ -43,10 +40,9 @@ class PixelModel(ExactModel):
         condition_size: int | None = None,
         **kwargs,
     ):
-        super().__init__(event_shape, **kwargs)
+        super().__init__(event_shape, num_values, **kwargs)
         if len(self.event_shape) != 3 or None in self.event_shape:
             raise ValueError(f"event_shape must be (rows, columns, channels), got {event_shape!r}.")
-        self.num_values = checks.whole("num_values", num_values, at_least=2)
         self.condition = label_or_vector(condition, num_classes, condition_size)
 
     @abc.abstractmethod
@@ -88,26 +84,8 @@ class PixelModel(ExactModel):
         """What draws one entry after the other."""
         return LevelDraw(seeds, self.event_shape, self.num_values, temperature, given, mask)
 
-    def sample_rows(self, seeds, temperature=1.0, given=None, mask=None, condition=None):
-        """Draws one image for each seed.
-
-        Args:
-          seeds: int32 `[n, 2]`.
-          temperature: Divides the logits; 0 takes the most probable value of each entry in turn.
-          given: Levels to keep, float32 `[n, *event_shape]`, or None.
-          mask: bool `[n, *event_shape]`, True where `given` is kept; None with `given`.
-          condition: `[n, *condition.shape]`, for a conditional model.
-
-        Returns:
-          float32 `[n, *event_shape]`.
-        """
-        return self.scan(seeds, temperature, given, mask, condition)["x"]
-
     def scan(self, seeds, temperature=1.0, given=None, mask=None, condition=None, with_logits=False):
-        """`sample_rows` as {"x": images}, and {"logits": what they were drawn from} where asked.
-
-        The logits are not divided by the temperature: they are `logits(images)`, computed pixel by pixel.
-        """
+        """`sample_rows` as {"x": images}, and where asked {"logits": `logits(images)`, pixel by pixel}."""
         draw = self.entry_draw(seeds, temperature, given, mask)
         num = seeds.shape[0] or tf.shape(seeds)[0]
         images = raster_scan(self.walk(draw, num, self.shifts(condition), with_logits), draw.inputs)
@@ -117,20 +95,3 @@ class PixelModel(ExactModel):
     def drawing_order(self):
         """When each pixel is drawn: ints `[rows, columns]`, equal where it is at the same time."""
         return np.arange(math.prod(self.event_shape[:2])).reshape(self.event_shape[:2])
-
-    def validation_metrics(self, batch, seed):
-        """Nats and bits for each entry of x."""
-        scalars = super().validation_metrics(batch, seed)
-        entries = math.prod(self.event_shape)
-        return scalars | {"bits_per_dim": scalars["nats"] / (entries * math.log(2.0))}
-
-    def signatures(self):
-        """Adds `complete`: known entries of x are kept where `mask` is 1, the others drawn."""
-        image = {n: tf.TensorSpec([None, *self.event_shape], tf.float32) for n in ("x", "mask")}
-        more = {"seeds": tf.TensorSpec([None, 2], tf.int32)} | self.condition_spec()
-        return super().signatures() | {"complete": Signature(self._complete, image | more)}
-
-    def _complete(self, x, mask, seeds, condition=None):
-        given, mask = self.check_known(x, mask)
-        more = {} if condition is None else {"condition": self.check_condition(condition)}
-        return {"x": self.sample_rows(seeds, given=given, mask=mask, **more)}
