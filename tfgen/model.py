@@ -277,9 +277,9 @@ class GenerativeModel(UpdatedModel, abc.ABC):
         given = {} if condition is None else {"condition": self.check_condition(condition)}
         return {"x": self.sample_rows(seeds, **given)}
 
-    def call(self, x):
+    def call(self, x, condition=None):
         """What a Keras user gets from `model(x)`: `log_prob(x)` where there is a density."""
-        return self.log_prob(x)
+        return self.log_prob(x, condition)
 
     @property
     def kind(self):

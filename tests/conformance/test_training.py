@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tests.conformance.cases import CASES, make
-from tests.planted import dataset, examples, perturb
+from tests.planted import batch, dataset, examples, perturb
 from tests.replicas import two_replicas
 from tfgen import random
 from tfgen import update as engine
@@ -35,25 +35,25 @@ def owners(model):
 def test_an_update_moves_its_own_variables_and_no_others(case):
     model = perturb(make(case))
     model.begin(examples(model, 20), SEED)
-    batch = {"x": tf.constant(examples(model, 4))}
+    fields = batch(model, 4)
     for update in model.updates():
         step = Step([update], optimizers([update]))
-        step.prepare(batch)
+        step.prepare(fields)
         before = {v.path: v.numpy().copy() for v in model.variables}
-        step(lambda i, seed: batch, SEED, STEP)
+        step(lambda i, seed: fields, SEED, STEP)
         if step.over_epoch:
             step.finish_epoch()
         moved = {v.path for v in model.variables if not np.array_equal(before[v.path], v.numpy())}
         assert moved <= {v.path for v in update.variables}
         assert moved
         if update.objective:
-            assert {v.path for v in update.trainable} <= moved | unmoved_by_zero_gradient(update, batch)
+            assert {v.path for v in update.trainable} <= moved | unmoved_by_zero_gradient(update, fields)
 
 
-def unmoved_by_zero_gradient(update, batch):
+def unmoved_by_zero_gradient(update, fields):
     """Trainable variables whose gradient is exactly zero here (e.g. a bias under batch norm)."""
     with tf.GradientTape() as tape, keras.StatelessScope():
-        loss, _ = update.objective(batch, SEED, STEP)
+        loss, _ = update.objective(fields, SEED, STEP)
     gradients = tape.gradient(loss, [v.value for v in update.trainable])
     zero = [np.max(np.abs(g)) < 1e-7 for g in gradients]
     assert np.mean(zero) < 0.5
@@ -68,10 +68,10 @@ def test_players_share_no_variables(case):
         assert all(not one & other for other in listed[i + 1 :])
 
 
-def reference_step(model, batch, replicas):
+def reference_step(model, fields, replicas):
     """One SGD step by hand: the mean over replicas of one-device gradients, or their statistics summed."""
-    size = len(batch) // replicas
-    parts = [{"x": tf.constant(batch[r * size : (r + 1) * size])} for r in range(replicas)]
+    size = len(fields["x"]) // replicas
+    parts = [{k: v[r * size : (r + 1) * size] for k, v in fields.items()} for r in range(replicas)]
     call = 0
     for update in model.updates():
         for _ in range(update.repeat):
@@ -104,32 +104,27 @@ def test_two_replicas_average_their_gradients(case):
     strategy = two_replicas()
     keras.utils.set_random_seed(2)
     model = perturb(make(case))
-    batch = examples(model, 8)
-    model.begin(batch, SEED)
+    fields = batch(model, 8)
+    model.begin(fields["x"], SEED)
     with strategy.scope():
         twin = make(case)
         twin.set_weights(model.get_weights())
         step = Step(twin.updates(), optimizers(twin.updates()))
-        step.prepare({"x": tf.constant(batch)})
+        step.prepare(fields)
 
     @tf.function(autograph=False)
     def run():
         def replica():
             index = tf.distribute.get_replica_context().replica_id_in_sync_group
-            return step(
-                lambda i, seed: {
-                    "x": tf.slice(batch, [4 * index] + [0] * (batch.ndim - 1), [4, *batch.shape[1:]])
-                },
-                SEED,
-                STEP,
-            )
+            rows = 4 * index + tf.range(4)
+            return step(lambda i, seed: {k: tf.gather(v, rows) for k, v in fields.items()}, SEED, STEP)
 
         return strategy.run(replica)
 
     run()
     if step.over_epoch:
         strategy.run(tf.function(step.finish_epoch, autograph=False))
-    reference_step(model, batch, 2)
+    reference_step(model, fields, 2)
     for one, two in zip(model.variables, twin.variables, strict=True):
         np.testing.assert_allclose(one.numpy(), two.numpy(), rtol=1e-5, atol=1e-5, err_msg=one.path)
 

@@ -74,6 +74,8 @@ def random_inputs(model, specs, num, rng):
             low, high = np.clip(model.value_range, -2, 300)
             draw = rng.uniform(low, high, shape)
             inputs[key] = (np.round(draw) if model.values == "levels" else draw).astype(np.float32)
+            if model.kind == "strokes":
+                inputs[key][..., 2] = inputs[key][..., 2] > 0.0
     return inputs
 
 
