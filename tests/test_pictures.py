@@ -123,6 +123,21 @@ def test_figures_refuse(call, message):
         call()
 
 
+def test_an_animation_shows_each_pixel_from_its_time_on(tmp_path):
+    images = np.array([[0.0, 1.0], [1.0, 0.0]], np.float32).reshape(1, 2, 2, 1)
+    order = np.array([[0, 1], [1, 2]])
+    frames = [np.asarray(f)[6:8, 6:8, 0] for f in pictures.reveal(images, order, scale=1)]
+    np.testing.assert_array_equal(
+        frames, [[[0, 153], [153, 153]], [[0, 255], [255, 153]], [[0, 255], [255, 0]]]
+    )
+    pictures.save_animation(pictures.reveal(images, order, scale=1), tmp_path / "a.gif")
+    with Image.open(tmp_path / "a.gif") as animation:
+        assert animation.n_frames == 3
+        animation.seek(2)
+        np.testing.assert_array_equal(np.asarray(animation.convert("L"))[6:8, 6:8], [[0, 255], [255, 0]])
+    assert len(pictures.reveal(np.zeros((1, 30, 30, 1)), np.arange(900).reshape(30, 30), frames=12)) == 12
+
+
 def test_save_leaves_the_old_picture_when_it_fails(tmp_path):
     class Torn:
         def save(self, path):

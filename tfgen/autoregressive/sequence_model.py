@@ -15,7 +15,7 @@ class SequenceModel(ExactModel):
     """p(x | T, c) = prod_t p(x_t | x_<t, c) over the T steps of a sequence, given their number.
 
     Steps are levels here; a subclass whose steps are something else brings its own `score` and `sample_rows`.
-    A subclass gives `logits`, and `start` and `step` for the sampler.
+    A subclass gives `logits`, and `start` and `advance` for the sampler.
 
     Args:
       event_shape: (None, ...): the number of steps is open.
@@ -51,11 +51,11 @@ class SequenceModel(ExactModel):
         """The sampler's state before the first step: nest of tensors, each of `num` rows."""
 
     @abc.abstractmethod
-    def step(self, state, before):
+    def advance(self, state, before):
         """The state after a step, and the logits of the next one.
 
         Args:
-          state: What `start` or the last `step` returned.
+          state: What `start` or the last `advance` returned.
           before: float32 `[n]`: the level drawn last, -1 before the first.
 
         Returns:
@@ -97,7 +97,7 @@ class SequenceModel(ExactModel):
         out |= {"logits": tf.TensorSpec((known, *more))} if with_logits else {}
 
         def step(carry, inputs):
-            state, logits = self.step(*carry)
+            state, logits = self.advance(*carry)
             x = draw.draw(logits, inputs)
             return (state, x), {"x": x} | ({"logits": logits} if with_logits else {})
 

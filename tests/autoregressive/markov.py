@@ -1,0 +1,39 @@
+"""A sequence model whose every number is known: a Markov chain with given logits."""
+
+import numpy as np
+import tensorflow as tf
+
+from tfgen.autoregressive.text_model import TextModel
+
+# Row i + 1 holds the logits after level i; row 0 those of the first step.
+LOGITS = np.array([[0.0, 1.0, -1.0], [2.0, 0.0, 0.5], [-1.0, 0.3, 0.0], [0.1, 0.2, -3.0]], np.float32)
+
+
+class Markov(TextModel):
+    """p(x) = prod_t softmax(LOGITS[x_{t-1} + 1])[x_t], plus a trainable shift of the levels."""
+
+    def __init__(self, event_shape=(None,), num_values=3, **kwargs):
+        super().__init__(event_shape, num_values=num_values, **kwargs)
+        self.shift = self.add_weight(shape=(3,), initializer="zeros", name="shift")
+
+    def logits(self, x, condition=None):
+        before = tf.pad(tf.cast(x, tf.int32)[:, :-1] + 1, [[0, 0], [1, 0]])
+        return tf.gather(LOGITS, before) + self.shift.value
+
+    def start(self, num, condition=None):
+        return tf.zeros([num, 0])
+
+    def advance(self, state, before):
+        return state, tf.gather(LOGITS, tf.cast(before, tf.int32) + 1) + self.shift.value
+
+
+def log_prob(x):
+    """log p of sequences `[n, T]`, in NumPy and step by step."""
+    total = np.zeros(len(x))
+    for row, sequence in enumerate(np.asarray(x, int)):
+        before = -1
+        for level in sequence:
+            logits = LOGITS[before + 1].astype(np.float64)
+            total[row] += logits[level] - np.logaddexp.reduce(logits)
+            before = level
+    return total
