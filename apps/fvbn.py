@@ -1,0 +1,27 @@
+"""FVBN (Frey 1998): a fully visible Bayes network, one logistic regression for each pixel.
+
+python -m apps.fvbn
+python -m apps.fvbn --preset=mnist --data_dir=...
+"""
+
+from tfgen.cli import App
+
+app = App(
+    "tfgen.autoregressive.fvbn.FVBN",
+    binarize="threshold",
+    steps=1500,
+    batch_size=100,
+    learning_rate=3e-3,
+    presets={
+        "mnist": {
+            "dataset": "mnist",
+            "binarize": "fixed",
+            "learning_rate": 1e-3,
+            "ema": 0.999,
+            "steps": 20_000,
+        },
+    },
+)
+
+if __name__ == "__main__":
+    app.run()

@@ -1,0 +1,32 @@
+"""MADE (Germain, Gregor, Murray & Larochelle 2015): an autoencoder, masked; an ensemble of masks.
+
+python -m apps.made
+python -m apps.made --order=random --num_orders=8
+python -m apps.made --preset=mnist --data_dir=...
+"""
+
+from tfgen.cli import App
+
+app = App(
+    "tfgen.autoregressive.made.MADE",
+    binarize="threshold",
+    steps=3000,
+    batch_size=100,
+    learning_rate=1e-3,
+    hidden=(256, 256),
+    num_masks=8,
+    presets={
+        "mnist": {
+            "dataset": "mnist",
+            "binarize": "fixed",
+            "hidden": (500, 500),
+            "num_masks": 16,
+            "learning_rate": 1e-3,
+            "ema": 0.999,
+            "steps": 60_000,
+        },
+    },
+)
+
+if __name__ == "__main__":
+    app.run()
