@@ -67,3 +67,8 @@ def condition_bias(units, condition, **kwargs):
     layer = keras.layers.Dense(units, use_bias=False, **kwargs)
     layer.build((None, width(condition)))
     return layer
+
+
+def shifted(h, shift):
+    """`h` `[B, H, W, features]` with `shift` `[B, features]`, or None, added at every pixel."""
+    return h if shift is None else h + shift[:, None, None]
