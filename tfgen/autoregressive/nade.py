@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tfgen import checks, random
 from tfgen.autoregressive.levels import level_log_prob, shape_logits
-from tfgen.autoregressive.scan import scan
+from tfgen.layers.scan import scan
 from tfgen.autoregressive.vector_model import VectorModel, Walk
 
 # The function and, from its value, its derivative.

@@ -6,7 +6,7 @@ what the rows above say is computed once a row for the whole row, what stands to
 
 import tensorflow as tf
 
-from tfgen.autoregressive.scan import scan
+from tfgen.layers.scan import scan
 
 
 def raster_scan(walk, inputs):

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tfgen import checks
 from tfgen.autoregressive.exact import ExactModel
 from tfgen.autoregressive.levels import LevelDraw, level_log_prob
-from tfgen.autoregressive.scan import scan
+from tfgen.layers.scan import scan
 
 
 class SequenceModel(ExactModel):

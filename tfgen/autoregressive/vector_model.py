@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfgen import checks, random
 from tfgen.autoregressive.exact import LevelModel
 from tfgen.autoregressive.levels import LevelDraw, level_log_prob, outputs_per_entry, shape_logits
-from tfgen.autoregressive.scan import scan
+from tfgen.layers.scan import scan
 
 
 class Walk(NamedTuple):
