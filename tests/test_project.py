@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "fitting": {"random", "update"},
     "model": {"random", "checks", "update", "fitting"},
     "distributions": {"random", "update", "model"},
-    "layers": {"random", "update", "model", "distributions"},
+    "layers": {"random", "checks", "update", "model", "distributions"},
     "networks": {"random", "layers"},
     "evaluation": {"random", "model"},
     "serving": {"random", "model"},
