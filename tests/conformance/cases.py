@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from tfgen.adversarial import DCGAN, GAN
-from tfgen.autoregressive import PixelCNN
+from tfgen.autoregressive import FVBN, MADE, NADE, GatedPixelCNN, PixelCNN, PixelRNN
 from tfgen.classical import GaussianMixture
 from tfgen.energy import RBM
 from tfgen.variational import VAE
@@ -39,6 +39,62 @@ CASES = {
         {"event_shape": (2, 3, 1), "filters": 4, "num_blocks": 1, "hidden": 3, "head": 3},
         shapes=((3, 2, 1), (2, 3, 3), (1, 5, 1)),
         bad=({"filters": 0}, {"num_blocks": -1}, {"kernel_size": 4}, {"num_values": 1}),
+        enumerable=True,
+    ),
+    "PixelRNN": Case(
+        PixelRNN,
+        {"event_shape": (2, 3, 1), "num_layers": 1, "hidden": 3, "head": 3},
+        shapes=((3, 2, 1), (2, 3, 3), (1, 5, 1)),
+        bad=({"layer": "round"}, {"num_layers": 0}, {"hidden": 0}, {"head": 0}),
+        enumerable=True,
+    ),
+    "PixelRNN-row": Case(
+        PixelRNN,
+        {"event_shape": (2, 3, 1), "layer": "row", "num_layers": 1, "hidden": 3, "head": 3},
+        shapes=((3, 2, 1), (2, 3, 3), (5, 1, 1)),
+        bad=({"kernel_size": 2},),
+        enumerable=True,
+    ),
+    "GatedPixelCNN": Case(
+        GatedPixelCNN,
+        {"event_shape": (2, 3, 1), "filters": 3, "num_layers": 2, "head": 3},
+        shapes=((3, 2, 1), (2, 3, 3), (1, 5, 1)),
+        bad=({"filters": 0}, {"num_layers": 1}, {"kernel_size": 4}, {"num_values": 1}),
+        enumerable=True,
+    ),
+    "FVBN": Case(
+        FVBN,
+        {"event_shape": (2, 3, 1)},
+        shapes=((5,), (3, 2, 3), (1,)),
+        bad=({"num_values": 1}, {"order": "sorted"}, {"num_orders": 2}, {"order_seed": -1}),
+        enumerable=True,
+    ),
+    "NADE": Case(
+        NADE,
+        {"event_shape": (6,), "hidden": (5,)},
+        shapes=((1,), (2, 3, 3)),
+        bad=({"hidden": (0,)}, {"hidden": (3, 4)}, {"activation": "step"}),
+        enumerable=True,
+    ),
+    "EoNADE": Case(
+        NADE,
+        {
+            "event_shape": (3, 2, 1),
+            "hidden": (5, 4),
+            "agnostic": True,
+            "activation": "relu",
+            "order": "random",
+            "num_orders": 3,
+        },
+        shapes=((1,), (2, 2, 3)),
+        bad=({"num_orders": 0},),
+        enumerable=True,
+    ),
+    "MADE": Case(
+        MADE,
+        {"event_shape": (6,), "hidden": (9, 8), "num_masks": 2, "order": "random", "num_orders": 2},
+        shapes=((1,), (2, 3, 3)),
+        bad=({"hidden": ()}, {"hidden": (-1,)}, {"num_masks": 0}),
         enumerable=True,
     ),
     "VAE": Case(

@@ -1,5 +1,10 @@
 """Autoregressive models: exact densities as products of conditionals."""
 
+from tfgen.autoregressive.fvbn import FVBN
+from tfgen.autoregressive.gated_pixel_cnn import GatedPixelCNN
+from tfgen.autoregressive.made import MADE
+from tfgen.autoregressive.nade import NADE
 from tfgen.autoregressive.pixel_cnn import PixelCNN
+from tfgen.autoregressive.pixel_rnn import PixelRNN
 
-__all__ = ["PixelCNN"]
+__all__ = ["FVBN", "GatedPixelCNN", "MADE", "NADE", "PixelCNN", "PixelRNN"]
