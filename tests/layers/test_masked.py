@@ -118,8 +118,8 @@ def test_rows_above_equal_a_convolution_whose_lower_rows_are_zero(mask_type, sha
     layer.build(x.shape)
     layer.bias.assign([1.0, 2.0, 3.0])
     kernel = np.zeros((5, 5, shape[-1], 3), "float32")
-    kernel[: len(layer.kernel)] = layer.kernel
-    want = tf.nn.conv2d(x, kernel, strides=1, padding="SAME") + layer.bias.value
+    kernel[: layer.kernel.shape[0]] = layer.kernel
+    want = tf.nn.conv2d(x, kernel, strides=1, padding="SAME") + layer.bias.numpy()
     np.testing.assert_allclose(layer(x), want, atol=1e-5)
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     assert again.get_config() == layer.get_config()

@@ -1,0 +1,39 @@
+"""Gated PixelCNN (van den Oord et al. 2016): no blind spot, exact likelihood, samples, completion.
+
+python -m apps.gated_pixel_cnn --condition=label --num_classes=10
+python -m apps.gated_pixel_cnn --preset=mnist --data_dir=...
+"""
+
+from tfgen.cli import App
+
+app = App(
+    "tfgen.autoregressive.gated_pixel_cnn.GatedPixelCNN",
+    dataset="digits",
+    binarize="threshold",
+    steps=500,
+    batch_size=64,
+    learning_rate=1e-3,
+    presets={
+        "mnist": {"dataset": "mnist", "binarize": "fixed", "steps": 2500, "batch_size": 64},
+        "cifar10": {
+            "dataset": "cifar10",
+            "binarize": "none",
+            "steps": 20000,
+            "batch_size": 32,
+            "filters": 60,
+            "head": 120,
+        },
+        # The paper's network for 256-level images.
+        "paper": {
+            "filters": 126,
+            "num_layers": 15,
+            "head": 256,
+            "batch_size": 128,
+            "dataset": "cifar10",
+            "binarize": "none",
+        },
+    },
+)
+
+if __name__ == "__main__":
+    app.run()
