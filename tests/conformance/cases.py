@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from tfgen.adversarial import DCGAN, GAN
-from tfgen.autoregressive import FVBN, MADE, NADE, GatedPixelCNN, PixelCNN, PixelRNN
+from tfgen.autoregressive import FVBN, MADE, NADE, GatedPixelCNN, PixelCNN, PixelCNNPlusPlus, PixelRNN
 from tfgen.classical import GaussianMixture
 from tfgen.energy import RBM
 from tfgen.variational import VAE
@@ -95,6 +95,19 @@ CASES = {
         {"event_shape": (6,), "hidden": (9, 8), "num_masks": 2, "order": "random", "num_orders": 2},
         shapes=((1,), (2, 3, 3)),
         bad=({"hidden": ()}, {"hidden": (-1,)}, {"num_masks": 0}),
+        enumerable=True,
+    ),
+    "PixelCNNPlusPlus": Case(
+        PixelCNNPlusPlus,
+        {"event_shape": (2, 3, 1), "filters": 3, "num_blocks": 1, "num_components": 2, "num_resolutions": 2},
+        shapes=((3, 2, 1), (2, 3, 3), (1, 5, 1)),
+        bad=(
+            {"filters": 0},
+            {"num_blocks": 0},
+            {"num_components": 0},
+            {"num_resolutions": 0},
+            {"dropout": 1.0},
+        ),
         enumerable=True,
     ),
     "VAE": Case(

@@ -5,6 +5,7 @@ from tfgen.autoregressive.gated_pixel_cnn import GatedPixelCNN
 from tfgen.autoregressive.made import MADE
 from tfgen.autoregressive.nade import NADE
 from tfgen.autoregressive.pixel_cnn import PixelCNN
+from tfgen.autoregressive.pixel_cnn_pp import PixelCNNPlusPlus
 from tfgen.autoregressive.pixel_rnn import PixelRNN
 
-__all__ = ["FVBN", "GatedPixelCNN", "MADE", "NADE", "PixelCNN", "PixelRNN"]
+__all__ = ["FVBN", "GatedPixelCNN", "MADE", "NADE", "PixelCNN", "PixelCNNPlusPlus", "PixelRNN"]
