@@ -14,7 +14,14 @@ app = App(
     batch_size=64,
     learning_rate=1e-3,
     presets={
-        "mnist": {"dataset": "mnist", "binarize": "fixed", "steps": 2500, "batch_size": 64},
+        "mnist": {
+            "dataset": "mnist",
+            "binarize": "fixed",
+            "steps": 5000,
+            "batch_size": 32,
+            "learning_rate": 2e-3,
+            "ema": 0.998,
+        },
         "cifar10": {
             "dataset": "cifar10",
             "binarize": "none",
