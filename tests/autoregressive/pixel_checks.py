@@ -132,12 +132,12 @@ def assert_changing_an_entry_moves_later_logits_only(model):
     assert moved[later].mean() > 0.6
 
 
-def assert_sums_to_one(model, condition=None):
+def assert_sums_to_one(model, condition=None, conditionals=log_conditionals):
     """The density over all images, and that it is the product of the conditionals of `logits`."""
     log_prob = log_probs_of_all(model, condition)
     np.testing.assert_allclose(np.exp(log_prob).sum(), 1.0, atol=1e-5)
-    conditionals = log_conditionals(model, every_image(model), condition=condition)
-    np.testing.assert_allclose(log_prob, conditionals.sum(1), rtol=1e-5, atol=1e-5)
+    want = conditionals(model, every_image(model), condition=condition).sum(1)
+    np.testing.assert_allclose(log_prob, want, rtol=1e-5, atol=1e-5)
 
 
 def assert_follows(model, samples, probs):
@@ -210,7 +210,7 @@ def assert_planted_errors_are_noticed(model, places):
     np.testing.assert_allclose(model.logits(images), cached, atol=1e-3)
 
 
-def assert_completes(model, seed=10):
+def assert_completes(model, seed=10, conditionals=log_conditionals):
     """Known entries are kept, the others drawn from their conditionals; by chi-square."""
     images = every_image(model)
     rng = np.random.default_rng(seed)
@@ -218,7 +218,7 @@ def assert_completes(model, seed=10):
     given = rng.integers(0, model.num_values, model.event_shape).astype("float32")
     samples = model.sample(SAMPLES, seed=11, given=np.where(mask, given, np.nan), mask=mask).numpy()
     np.testing.assert_array_equal(samples[:, mask == 1], np.tile(given[mask == 1], (SAMPLES, 1)))
-    log_probs = log_conditionals(model, images)[:, mask.ravel() == 0].sum(1)
+    log_probs = conditionals(model, images)[:, mask.ravel() == 0].sum(1)
     possible = np.all(images[:, mask == 1] == given[mask == 1], axis=1)
     assert_follows(model, samples, np.exp(log_probs) * possible)
 
@@ -246,9 +246,9 @@ def assert_temperature_zero_is_the_chain_of_modes(model):
     np.testing.assert_array_equal(samples, np.tile(image, (7, 1, 1, 1)))
 
 
-def assert_temperature_divides_the_logits(model, temperature, seed=0):
+def assert_temperature_divides_the_logits(model, temperature, seed=0, conditionals=log_conditionals):
     """By chi-square."""
-    probs = np.exp(log_conditionals(model, every_image(model), temperature).sum(1))
+    probs = np.exp(conditionals(model, every_image(model), temperature).sum(1))
     assert_follows(model, draw(model, SAMPLES, seed, temperature=temperature), probs)
 
 
