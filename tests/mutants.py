@@ -219,6 +219,27 @@ MUTANTS = (
         "x = random.bernoulli(seed, 1 - x / (data.levels - 1))",
         "tests/training/test_batches.py",
     ),
+    Mutant(
+        "channels drawn as if each chose a component anew",
+        "tfgen/distributions/discretized_logistic_mixture.py",
+        "            weights += level_log_mass(", "            weights += 0.0 * level_log_mass(",
+        "tests/distributions/test_discretized_logistic_mixture.py -k 'follow'",
+    ),
+    Mutant(
+        "channels coupled about the lowest level", "tfgen/distributions/discretized_logistic_mixture.py",
+        "(level - middle)[..., None]", "level[..., None]",
+        "tests/distributions/test_discretized_logistic_mixture.py -k 'formula'",
+    ),
+    Mutant(
+        "a shifted convolution that shows the pixel itself", "tfgen/layers/streams.py",
+        "x, left = x[:, :, :-1], width", "x, left = x, width - 1",
+        "tests/autoregressive/test_pixel_cnn_pp.py -k 'each_conditional'",
+    ),
+    Mutant(
+        "a sampler that keeps the wrong row's lower resolution", "tfgen/autoregressive/two_streams_walk.py",
+        'tf.where(row % 2 == 0, left["low"], context["low"])', 'left["low"]',
+        "tests/autoregressive/test_pixel_cnn_pp.py -k 'whole_network and 7,6,1'",
+    ),
 )  # fmt: skip
 
 

@@ -3,7 +3,17 @@
 from typing import NamedTuple
 
 from tfgen.adversarial import DCGAN, GAN
-from tfgen.autoregressive import FVBN, MADE, NADE, GatedPixelCNN, PixelCNN, PixelCNNPlusPlus, PixelRNN
+from tfgen.autoregressive import (
+    FVBN,
+    MADE,
+    NADE,
+    CharRNN,
+    GatedPixelCNN,
+    MixtureOfRNNs,
+    PixelCNN,
+    PixelCNNPlusPlus,
+    PixelRNN,
+)
 from tfgen.classical import GaussianMixture
 from tfgen.energy import RBM
 from tfgen.variational import VAE
@@ -108,6 +118,18 @@ CASES = {
             {"num_resolutions": 0},
             {"dropout": 1.0},
         ),
+        enumerable=True,
+    ),
+    "CharRNN": Case(
+        CharRNN,
+        {"vocabulary": ("\n", " ", "e", "h", "t"), "length": 4, "units": 6, "layers": 2, "embedding": 3},
+        bad=({"units": 0}, {"layers": 0}, {"cell": "rnn"}, {"dropout": 1.0}, {"length": 0}),
+        enumerable=True,
+    ),
+    "MixtureOfRNNs": Case(
+        MixtureOfRNNs,
+        {"vocabulary": ("e", "h", "t"), "length": 4, "units": 5, "embedding": 3, "flat_steps": 0},
+        bad=({"num_components": 0}, {"flatness": 0.5}, {"cell": "rnn"}),
         enumerable=True,
     ),
     "VAE": Case(

@@ -260,7 +260,8 @@ def differentiated(update, fields, step):
     def value_and_grad():
         with tf.GradientTape() as tape, keras.StatelessScope():
             loss, _ = update.objective(fields, SEED, step)
-        return loss, tape.gradient(loss, [v.value for v in update.trainable])
+        gradients = tape.gradient(loss, [v.value for v in update.trainable])
+        return loss, [tf.convert_to_tensor(g) for g in gradients]
 
     return tf.function(value_and_grad, autograph=False)
 

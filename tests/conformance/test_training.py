@@ -27,6 +27,11 @@ def optimizers(updates):
     return {u.name: keras.optimizers.SGD(0.5) for u in updates if u.objective}
 
 
+def dense(gradients):
+    """As tensors: a gather's gradient comes in slices."""
+    return [tf.convert_to_tensor(g) for g in gradients]
+
+
 def owners(model):
     """The network that each variable belongs to, by the first part of its path below the model."""
     return {v.path: v.path.removeprefix(model.name + "/").split("/")[0] for v in model.variables}
@@ -54,7 +59,7 @@ def unmoved_by_zero_gradient(update, fields):
     """Trainable variables whose gradient is exactly zero here (e.g. a bias under batch norm)."""
     with tf.GradientTape() as tape, keras.StatelessScope():
         loss, _ = update.objective(fields, SEED, STEP)
-    gradients = tape.gradient(loss, [v.value for v in update.trainable])
+    gradients = dense(tape.gradient(loss, [v.value for v in update.trainable]))
     zero = [np.max(np.abs(g)) < 1e-7 for g in gradients]
     assert np.mean(zero) < 0.5
     return {v.path for v, z in zip(update.trainable, zero, strict=True) if z}
@@ -85,7 +90,7 @@ def reference_step(model, fields, replicas):
                     else:
                         sums.append(update.statistics(part, seed, STEP))
                 if update.objective:
-                    gradients.append(tape.gradient(loss, [v.value for v in update.trainable]))
+                    gradients.append(dense(tape.gradient(loss, [v.value for v in update.trainable])))
                 states.append([scope.get_current_value(v) for v in update.variables if not v.trainable])
             engine._REPLICA.index, engine._REPLICA.count = 0, 1
             call += 1

@@ -1,11 +1,23 @@
 """Autoregressive models: exact densities as products of conditionals."""
 
+from tfgen.autoregressive.char_rnn import CharRNN
 from tfgen.autoregressive.fvbn import FVBN
 from tfgen.autoregressive.gated_pixel_cnn import GatedPixelCNN
 from tfgen.autoregressive.made import MADE
+from tfgen.autoregressive.mixture_of_rnns import MixtureOfRNNs
 from tfgen.autoregressive.nade import NADE
 from tfgen.autoregressive.pixel_cnn import PixelCNN
 from tfgen.autoregressive.pixel_cnn_pp import PixelCNNPlusPlus
 from tfgen.autoregressive.pixel_rnn import PixelRNN
 
-__all__ = ["FVBN", "GatedPixelCNN", "MADE", "NADE", "PixelCNN", "PixelCNNPlusPlus", "PixelRNN"]
+__all__ = [
+    "CharRNN",
+    "FVBN",
+    "GatedPixelCNN",
+    "MADE",
+    "MixtureOfRNNs",
+    "NADE",
+    "PixelCNN",
+    "PixelCNNPlusPlus",
+    "PixelRNN",
+]

@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from tfgen import checks, random
 from tfgen.autoregressive.levels import level_log_prob, shape_logits
-from tfgen.layers.scan import scan
 from tfgen.autoregressive.vector_model import VectorModel, Walk
+from tfgen.layers.scan import scan
 
 # The function and, from its value, its derivative.
 _ACTIVATIONS = {
@@ -83,15 +83,15 @@ class NADE(VectorModel):
 
     def component_logits(self, x, component):
         """All entries' logits by the recursion, float32 `[batch, entries, outputs]`."""
-        order = tf.gather(self.orders, component)
-        x = tf.transpose(tf.gather(self.encode(x), order, axis=1))  # [entries, batch]
-        kernel, readout = tf.gather(self.kernel.value, order), tf.gather(self._readout(), order)
+        order, rank = tf.gather(self.orders, component), self.ranks(component)
+        x = permuted(tf.transpose(self.encode(x)), order, rank)  # [entries, batch]
+        kernel, readout = (permuted(w, order, rank) for w in (self.kernel.value, self._readout()))
         if self.agnostic:
-            shifts = tf.gather(self.mask_kernel.value, order)
+            shifts = permuted(self.mask_kernel.value, order, rank)
             raw = self._agnostic_logits(x, kernel, shifts, readout)
         else:
             raw = recursion(x, kernel, readout, self.hidden_bias.value, self.activation)
-        raw = tf.gather(raw, self.ranks(component))  # [entries, batch, outputs]
+        raw = permuted(raw, rank, order)  # [entries, batch, outputs]
         return tf.transpose(raw, (1, 0, 2)) + self.bias.value
 
     def _agnostic_logits(self, x, kernel, shifts, readout):
@@ -139,6 +139,12 @@ class NADE(VectorModel):
 
         start = self.hidden_bias.value + tf.zeros([num, 1])
         return Walk(start, tf.transpose(order), conditional, include)
+
+
+@tf.custom_gradient
+def permuted(rows, order, inverse):
+    """Rows in another order; the gradient is a gather too, by the inverse, instead of a scatter."""
+    return tf.gather(rows, order), lambda d: (tf.gather(d, inverse), None, None)
 
 
 def _spec(x, readout):

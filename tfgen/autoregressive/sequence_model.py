@@ -28,6 +28,8 @@ class SequenceModel(ExactModel):
     """
 
     jit_sampler = True
+    # Share of features that training sets to zero, by a seed that `logits` takes.
+    dropout = 0.0
 
     def __init__(self, event_shape=(None,), length=100, num_values=2, **kwargs):
         super().__init__(event_shape, **kwargs)
@@ -62,9 +64,12 @@ class SequenceModel(ExactModel):
           (state, float32 `[n]` or `[n, num_values]`).
         """
 
-    def score(self, x, lengths=None, condition=None):
-        """log p(x) of unchecked levels x `[batch, T]`, of which `lengths` steps count: `[batch]`, in nats."""
-        return sum_steps(level_log_prob(self.logits(x, condition), x, self.num_values), lengths)
+    def score(self, x, lengths=None, condition=None, **kwargs):
+        """log p(x) of unchecked levels x `[batch, T]`, of which `lengths` steps count: `[batch]`, in nats.
+
+        What else is given goes to `logits`.
+        """
+        return sum_steps(level_log_prob(self.logits(x, condition, **kwargs), x, self.num_values), lengths)
 
     def sample_rows(self, seeds, length=None, temperature=1.0, given=None, mask=None, condition=None):
         """Draws one sequence for each seed.
@@ -151,6 +156,8 @@ class SequenceModel(ExactModel):
         return {"loss": per_step, "nats": tf.reduce_mean(nats), "nats_per_step": per_step}
 
     def _negative_log_likelihood(self, batch, seed, step):
+        if self.dropout:
+            batch = batch | {"seed": seed}
         # Per step of the longest, so that one learning rate suits every length.
         loss, scalars = super()._negative_log_likelihood(batch, seed, step)
         return loss / tf.cast(tf.shape(batch["x"])[1], tf.float32), scalars

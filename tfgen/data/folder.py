@@ -42,7 +42,7 @@ def open_folder(request: registry.Request) -> Data:
         if reader is None:
             raise DataError(
                 f"file {path} is of no kind that tfgen reads ({', '.join(registry.FOLDER)}): "
-                f"move it out of the folder (hidden files, and {', '.join(IGNORED)} beside others, are ignored)"
+                f"move it out of the folder ({', '.join(IGNORED)} beside others and hidden files are ignored)"
             )
         readers.setdefault(reader, path)
     if len(readers) > 1:

@@ -1,0 +1,22 @@
+"""CharRNN (Mikolov 2010; Graves 2013): a language model of characters or words.
+
+python -m apps.char_rnn
+python -m apps.char_rnn sample --run_dir=runs/char_rnn --prompt="The " --length=300 --temperature=0.7
+python -m apps.char_rnn --dataset=file:book.txt --unit=word --window=30
+python -m apps.char_rnn --preset=shakespeare --data_dir=...
+"""
+
+from tfgen.cli import App
+
+app = App(
+    "tfgen.autoregressive.char_rnn.CharRNN",
+    dataset="python_docs",
+    steps=1500,
+    batch_size=64,
+    learning_rate=3e-3,
+    length=300,
+    presets={"shakespeare": {"dataset": "tiny_shakespeare", "steps": 4000, "dropout": 0.2}},
+)
+
+if __name__ == "__main__":
+    app.run()
