@@ -143,8 +143,8 @@ class DiagonalBiLSTM(_LSTMBlock):
 
     Left: [o, f, i, g] = K_is x[r, c] + K_ss [h[r, c - 1], h[r - 1, c]], with c[r, c - 1] as the cell before.
     Right: the same in the mirrored image. The right states, shifted down by one row so that they hold the
-    past only, are added to the left ones: every earlier pixel is seen. All pixels of a diagonal are computed
-    at once, in H + W - 1 steps.
+    past only, are added to the left ones: h is seen at all earlier pixels. All pixels of a diagonal are
+    computed at once, in H + W - 1 steps.
 
     Args:
       units: Features of the state.

@@ -20,7 +20,8 @@ class PixelRNN(MaskedStack):
 
     and two 1x1 convolutions. The states before are three of the row above ("row": each pixel sees a
     triangle), or those above and beside the pixel, once from the left and once from the right ("diagonal":
-    each sees everything before it). A condition adds to the first convolution and to every layer's gates.
+    each sees everything before it, the last pixel of the row above only by the first convolution, since a
+    feature never knows its own pixel). A condition adds to that convolution and to every layer's gates.
 
     Args:
       event_shape: (rows, columns, channels), channels in the order of their generation.
