@@ -1,5 +1,7 @@
 """What PixelCNN and PixelRNN share: a masked convolution, residual blocks, two 1x1 convolutions."""
 
+import abc
+
 import tensorflow as tf
 
 from tfgen import checks
@@ -62,6 +64,10 @@ class MaskedStack(PixelModel):
         if self.condition is not None:
             sizes, policy = [filters] + [shift_size] * len(blocks), self.dtype_policy
             self.biases = [condition_bias(size, self.condition, dtype=policy) for size in sizes]
+
+    @abc.abstractmethod
+    def walk(self, draw, num, shifts, with_logits):
+        """What computes the pixels for `raster_scan`."""
 
     def encode(self, x):
         """What the network reads of levels `[..., channels]`: `[..., features]`."""

@@ -5,9 +5,10 @@ import tensorflow as tf
 
 from tfgen import checks
 from tfgen.autoregressive.levels import read_levels
+from tfgen.autoregressive.mixture_draw import MixtureDraw
 from tfgen.autoregressive.pixel_model import PixelModel
 from tfgen.autoregressive.two_streams import Resolution
-from tfgen.autoregressive.two_streams_walk import MixtureDraw, StreamsByPixel
+from tfgen.autoregressive.two_streams_walk import StreamsByPixel
 from tfgen.distributions.heads import discretized_logistic_mixture, mixture_outputs
 from tfgen.layers.streams import ShiftedConv2D
 
