@@ -151,7 +151,7 @@ def _spec(x, readout):
     return tf.TensorSpec((x.shape[1], readout.shape[1]), tf.float32)
 
 
-@functools.partial(tf.function, autograph=False, reduce_retracing=True)
+@functools.partial(tf.function, autograph=False)
 def recursion(x, kernel, readout, bias, activation):
     """V_i h_i with h_i = f(bias + sum_{j<i} W_j x_j) for all i, in O(entries hidden).
 
