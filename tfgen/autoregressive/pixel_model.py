@@ -88,7 +88,11 @@ class PixelModel(LevelModel):
         """`sample_rows` as {"x": images}, and where asked {"logits": `logits(images)`, pixel by pixel}."""
         draw = self.entry_draw(seeds, temperature, given, mask)
         num = seeds.shape[0] or tf.shape(seeds)[0]
-        images = raster_scan(self.walk(draw, num, self.shifts(condition), with_logits), draw.inputs)
+        return self.draw_by_pixel(draw, draw.inputs, num, self.shifts(condition), with_logits)
+
+    def draw_by_pixel(self, draw, inputs, num, shifts, with_logits):
+        """What `scan` returns, from the part of a draw's inputs that belongs to this model's entries."""
+        images = raster_scan(self.walk(draw, num, shifts, with_logits), inputs)
         return {k: tf.transpose(v, (2, 0, 1, *range(3, v.shape.rank))) for k, v in images.items()}
 
     @property
