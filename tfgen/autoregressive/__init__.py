@@ -1,10 +1,8 @@
 """Autoregressive models: exact densities as products of conditionals."""
 
 from tfgen.autoregressive.char_rnn import CharRNN
-from tfgen.autoregressive.dialogue import DialogueModel
 from tfgen.autoregressive.fvbn import FVBN
 from tfgen.autoregressive.gated_pixel_cnn import GatedPixelCNN
-from tfgen.autoregressive.handwriting import HandwritingRNN
 from tfgen.autoregressive.made import MADE
 from tfgen.autoregressive.mixture_of_rnns import MixtureOfRNNs
 from tfgen.autoregressive.multiscale_pixel_cnn import MultiScalePixelCNN
@@ -15,10 +13,8 @@ from tfgen.autoregressive.pixel_rnn import PixelRNN
 
 __all__ = [
     "CharRNN",
-    "DialogueModel",
     "FVBN",
     "GatedPixelCNN",
-    "HandwritingRNN",
     "MADE",
     "MixtureOfRNNs",
     "MultiScalePixelCNN",
