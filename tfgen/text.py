@@ -5,9 +5,20 @@ import functools
 import re
 
 UNITS = ("character", "word")
-UNKNOWN = "<unknown>"
-# Set apart as words of their own; the same expression for Python and for TensorFlow.
-_MARKS = r"([.,!?;:\"()])"
+# What stands for any other word, between two turns of a dialogue, and after the last word of a reply.
+UNKNOWN, TURN, END = "<unknown>", "<turn>", "<end>"
+# What makes words of a text in lower case, in order; the same for Python and for TensorFlow. Typographic
+# quotes are plain ones; the end of a contraction is a word that begins with a typographic apostrophe, whether
+# "don't" or "don ’ t" is written; marks are words of their own.
+_SPACE = r"[ \t\n\v\f\r]"
+_REWRITES = (
+    (r"[’‘`´]", "'"),
+    (r"[“”]", '"'),
+    (rf"{_SPACE}*'{_SPACE}*(s|t|re|ve|ll|d|m)\b", r" ’\1"),
+    (r"([.,!?;:\"'()])", r" \1 "),
+)
+# Marks that stand at the word before them.
+_JOINED = r" ([.,!?;:)’])"
 
 
 def split(text, unit):
@@ -17,12 +28,18 @@ def split(text, unit):
       text: A string.
       unit: "character" or "word".
     """
-    return list(text) if unit == "character" else re.sub(_MARKS, r" \1 ", text.lower()).split()
+    if unit == "character":
+        return list(text)
+    text = text.lower()
+    for pattern, replacement in _REWRITES:
+        # As TensorFlow's expressions do: only ASCII letters make the edge of a word.
+        text = re.sub(pattern, replacement, text, flags=re.ASCII)
+    return [word for word in re.split(f"{_SPACE}+", text) if word]
 
 
 def join(tokens, unit):
     """The text of tokens; marks stand at the word before them."""
-    return "".join(tokens) if unit == "character" else re.sub(r" ([.,!?;:)])", r"\1", " ".join(tokens))
+    return "".join(tokens) if unit == "character" else re.sub(_JOINED, r"\1", " ".join(tokens))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +112,9 @@ class Vocabulary:
             parts = tf.strings.unicode_split(texts, "UTF-8")
         else:
             lower = tf.strings.lower(texts, encoding="utf-8")
-            parts = tf.strings.split(tf.strings.regex_replace(lower, _MARKS, r" \1 "))
+            for pattern, replacement in _REWRITES:
+                lower = tf.strings.regex_replace(lower, pattern, replacement)
+            parts = tf.strings.split(lower)
         same = parts.to_tensor("")[..., None] == tf.constant(self.symbols)  # [batch, U, symbols]
         lengths = tf.cast(parts.row_lengths(), tf.int32)
         inside = tf.sequence_mask(lengths)
@@ -119,6 +138,4 @@ class Vocabulary:
         rows = tf.ragged.boolean_mask(symbols, inside)
         if self.unit == "character":
             return tf.strings.reduce_join(rows, axis=1)
-        return tf.strings.regex_replace(
-            tf.strings.reduce_join(rows, axis=1, separator=" "), r" ([.,!?;:)])", r"\1"
-        )
+        return tf.strings.regex_replace(tf.strings.reduce_join(rows, axis=1, separator=" "), _JOINED, r"\1")

@@ -379,7 +379,7 @@ def test_bad_inputs_are_refused(model):
         with pytest.raises(ValueError, match="num"):
             model.sample(num)
     with pytest.raises(ValueError, match="seed"):
-        model.sample(1, seed="x")
+        model.sample(1, seed="x", **conditions(model, 1))
     if model.condition is None:
         with pytest.raises(ValueError, match="takes no condition, got condition=3"):
             model.sample(1, condition=3)

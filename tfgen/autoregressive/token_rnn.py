@@ -54,11 +54,20 @@ class TokenRNN(keras.layers.Layer):
         Returns:
           float32 `[B, T]` for two tokens, `[B, T, num_values]` for more.
         """
+        return shape_logits(self.head(self.hidden(x, seed=seed)), (None,), self.num_values)
+
+    def hidden(self, x, state=None, seed=None):
+        """The layers' outputs `[B, T, units]` from which the logits of x `[B, T]` are made.
+
+        Args:
+          x: Tokens as floats.
+          state: The layers' states before the first step; None for zeros.
+          seed: As for a call.
+        """
         before = tf.pad(tf.cast(x, tf.int32)[:, :-1] + 1, [[0, 0], [1, 0]])[:, : tf.shape(x)[1]]
         seeds = (None, None) if seed is None else random.split(seed)
-        h = self._drop(tf.gather(self.table.value, before), seeds[0])
-        h = self._drop(self.recurrent.sequence(h)[0], seeds[1])  # [B, T, units]
-        return shape_logits(self.head(h), (None,), self.num_values)
+        h = self.drop(tf.gather(self.table.value, before), seeds[0])
+        return self.drop(self.recurrent.sequence(h, state)[0], seeds[1])
 
     def start(self, num):
         """The layers' states before the first step."""
@@ -66,12 +75,16 @@ class TokenRNN(keras.layers.Layer):
 
     def advance(self, state, before):
         """The states after the token `before` `[n]` (-1 before the first), and the next one's logits."""
-        inputs = tf.gather(self.table.value, tf.cast(before, tf.int32) + 1)
-        state, h = self.recurrent.step(state, inputs)
+        state, h = self.step(state, before)
         logits = tf.cast(self.head(h), tf.float32)
         return state, logits[:, 0] if self.num_values == 2 else logits
 
-    def _drop(self, h, seed):
+    def step(self, state, before):
+        """The states after the token `before` `[n]`, and the layers' outputs `[n, units]`."""
+        return self.recurrent.step(state, tf.gather(self.table.value, tf.cast(before, tf.int32) + 1))
+
+    def drop(self, h, seed):
+        """Features h with a share set to zero and the others scaled up; as they are without a seed."""
         if seed is None or not self.dropout:
             return h
         kept = random.bernoulli(seed, tf.fill(tf.shape(h), 1.0 - self.dropout))

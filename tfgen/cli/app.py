@@ -34,6 +34,8 @@ class App:
       optimizer: Keras optimizer by name, or a dict with its "name" and arguments.
       checkpoint_every: Default number of steps between evaluations; None is a tenth of the steps.
       presets: Flags by name, for each published configuration.
+      commands: What one can do with a run of this model besides, each a method of it by name, with a line for
+        the help. The method is given those of "temperature" and "seed" that it takes.
       **overrides: Defaults of constructor arguments that differ from the constructor's own.
     """
 
@@ -48,12 +50,13 @@ class App:
         optimizer="adam",
         checkpoint_every=None,
         presets=None,
+        commands=None,
         **overrides,
     ):
         caller = sys._getframe(1).f_globals
         self.name = pathlib.Path(caller["__file__"]).stem
         self.summary, self.model, self.optimizer = caller["__doc__"] or "", model, optimizer
-        self.presets, self.overrides = presets or {}, overrides
+        self.presets, self.commands, self.overrides = presets or {}, commands or {}, overrides
         self.defaults = flagset.Defaults(
             dataset, binarize, steps, batch_size, learning_rate, checkpoint_every, f"runs/{self.name}"
         )
@@ -88,7 +91,8 @@ class App:
         values, arguments = flagset.define(self.model, self.defaults, self.overrides, self.presets)
         command = self._parse(values, argv)
         if values["help"].value:
-            print(flagset.help_text(values, arguments, self.summary, f"apps.{self.name}"))
+            every = flagset.COMMANDS | self.commands
+            print(flagset.help_text(values, arguments, self.summary, f"apps.{self.name}", every))
             return
         run = RunDirectory(values["run_dir"].value)
         settings = {name: values[name].value for name in values if name in _FREE_ON_RESUME}
@@ -117,15 +121,19 @@ class App:
         _start_tensorflow()
         from tfgen.cli import commands
 
-        getattr(commands, command)(config, run, settings, list(arguments))
+        if command in self.commands:
+            commands.further(command, config, run, settings)
+        else:
+            getattr(commands, command)(config, run, settings, list(arguments))
 
     def _parse(self, values, argv):
         words = values(["app", *argv])[1:]
         command, *rest = words or ["train"]
         if rest:
             raise UsageError(f"unexpected argument {rest[0]!r}: flags are written --name=value.")
-        if command not in flagset.COMMANDS:
-            raise UsageError(f"unknown command {command!r}; it is one of {', '.join(flagset.COMMANDS)}.")
+        known = flagset.COMMANDS | self.commands
+        if command not in known:
+            raise UsageError(f"unknown command {command!r}; it is one of {', '.join(known)}.")
         preset = values["preset"].value
         if preset is not None:
             if preset not in self.presets:

@@ -1,7 +1,8 @@
-"""What the commands do: train, sample, evaluate, export."""
+"""What the commands do: train, sample, evaluate, export, and those of a model's own."""
 
 import contextlib
 import importlib
+import inspect
 import shlex
 import sys
 import time
@@ -86,6 +87,14 @@ def export(config, run, settings, arguments):
     """Writes a run's SavedModel."""
     del arguments
     _export(restored(config, run, settings), run, settings)
+
+
+def further(command, config, run, settings):
+    """A command of the model's own: its method of that name, on a run's weights."""
+    method = getattr(restored(config, run, settings), command)
+    given = {"temperature": settings["temperature"], "seed": config["flags"]["seed"]}
+    accepted = inspect.signature(method).parameters
+    method(**{name: value for name, value in given.items() if name in accepted and value is not None})
 
 
 def model_class(path):

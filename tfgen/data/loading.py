@@ -7,7 +7,7 @@ import os
 from tfgen.data import catalog, folder
 from tfgen.data.binarize import binarize as make_binary
 from tfgen.data.dataset import Data, DataError
-from tfgen.data.registry import EMBEDDED, Request
+from tfgen.data.registry import EMBEDDED, ON_DISK, Request
 from tfgen.text import UNITS
 
 
@@ -29,16 +29,16 @@ def load(
 ) -> Data:
     """Loads a data set into memory.
 
-    The name is looked for in this order: an embedded set (`names()`); a folder, as
-    "folder:PATH" or as a path with a slash; a file, as "file:PATH"; a TFDS set, "NAME",
-    "NAME/CONFIG" or with its splits "NAME:TRAIN,TEST", where slices as in
+    The name is looked for in this order: an embedded set (`names()`), or one whose own files lie
+    in `data_dir`; a folder, as "folder:PATH" or as a path with a slash; a file, as "file:PATH"; a
+    TFDS set, "NAME", "NAME/CONFIG" or with its splits "NAME:TRAIN,TEST", where slices as in
     "mnist:train[:1000],test" are TFDS's own.
 
     Real data, their splits and fixed binarization are the same for every seed.
 
     Args:
         name: The data set.
-        data_dir: Where TFDS sets lie, by default TFDS's own (`~/tensorflow_datasets`).
+        data_dir: Where a set's files lie; of TFDS sets by default TFDS's own (`~/tensorflow_datasets`).
         download: Whether a TFDS set that is absent may be fetched and prepared.
         binarize: How levels become binary: "none", "threshold", "fixed" or "dynamic".
         validation: What to hold out of the training part: a count, a fraction, or None for the
@@ -72,13 +72,13 @@ def load(
 def _loader(request: Request):
     """The function that loads what the request names."""
     name = request.name
-    if name in EMBEDDED:
+    if name in EMBEDDED or name in ON_DISK:
         if request.image_size is not None:
             raise DataError(
                 f"image_size={request.image_size} is for TFDS sets and folders: data set {name!r} "
                 "has one size, leave image_size out"
             )
-        return EMBEDDED[name][1]
+        return (EMBEDDED | ON_DISK)[name][1]
     looks_like_path = name.startswith(("/", ".", "~")) or ("/" in name and os.path.isdir(name))
     if name.startswith(("folder:", "file:")) or looks_like_path:
         return folder.open_folder
@@ -96,12 +96,12 @@ def _check_known(request: Request) -> None:
     # TFDS also opens sets that somebody's own builder prepared, from their files alone.
     if base and request.data_dir and os.path.isdir(os.path.join(request.data_dir, base)):
         return
-    close = difflib.get_close_matches(base, [*EMBEDDED, *known], 1)
+    close = difflib.get_close_matches(base, [*EMBEDDED, *ON_DISK, *known], 1)
     hint = f"did you mean {close[0]!r}? " if close else ""
     if os.path.isdir(name):
         hint = f"for the folder write 'folder:{name}'; "
     raise DataError(
-        f"data set {name!r} is unknown: {hint}embedded are {', '.join(EMBEDDED)}; any TFDS name "
-        "works with --data_dir or --download, any folder of images, texts or recordings as "
-        "folder:PATH, one file as file:PATH"
+        f"data set {name!r} is unknown: {hint}embedded are {', '.join(EMBEDDED)}; "
+        f"{', '.join(ON_DISK)} and any TFDS name work with --data_dir or --download, any folder of images, "
+        "texts or recordings as folder:PATH, one file as file:PATH"
     )

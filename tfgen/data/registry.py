@@ -1,8 +1,9 @@
 """Where modules of this package put their loaders.
 
-Three tables, filled by decorators:
+Four tables, filled by decorators:
 
 * `embedded(name, description)`: a data set by its own name, `function(request) -> Data`.
+* `on_disk(name, description)`: the same of a set whose files lie in `request.data_dir`.
 * `catalog(feature)`: TFDS sets that have this feature, `function(source, request) -> Data` with
   a `tfgen.data.catalog.Source`.
 * `folder(*suffixes)`: folders that hold such files, `function(listing, request) -> Data` with a
@@ -13,6 +14,7 @@ import dataclasses
 from collections.abc import Callable
 
 EMBEDDED: dict[str, tuple[str, Callable]] = {}
+ON_DISK: dict[str, tuple[str, Callable]] = {}
 CATALOG: dict[str, Callable] = {}
 FOLDER: dict[str, Callable] = {}
 
@@ -34,6 +36,11 @@ class Request:
 def embedded(name: str, description: str) -> Callable:
     """Registers the loader of the data set `name`, which `names()` then describes."""
     return lambda function: EMBEDDED.setdefault(name, (description, function))[1]
+
+
+def on_disk(name: str, description: str) -> Callable:
+    """Registers the loader of the data set `name`, whose files lie in `request.data_dir`."""
+    return lambda function: ON_DISK.setdefault(name, (description, function))[1]
 
 
 def catalog(feature: str) -> Callable:
