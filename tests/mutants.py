@@ -40,6 +40,10 @@ class Mutant(NamedTuple):
 CONTRACT, TRAINING = "tests/conformance/test_contract.py", "tests/conformance/test_training.py"
 LOOP = "tests/training/test_loop.py"
 PIXELS, MIXTURE = "tests/autoregressive/test_pixel_cnn.py", "tests/classical/test_gaussian_mixture.py"
+GATED, MULTISCALE = (
+    "tests/autoregressive/test_gated_pixel_cnn.py",
+    "tests/autoregressive/test_multiscale_pixel_cnn.py",
+)
 VAE_TESTS, RBM_TESTS, GAN_TESTS = (
     "tests/variational/test_vae.py",
     "tests/energy/test_rbm.py",
@@ -239,6 +243,43 @@ MUTANTS = (
         "a sampler that keeps the wrong row's lower resolution", "tfgen/autoregressive/two_streams_walk.py",
         'tf.where(row % 2 == 0, left["low"], context["low"])', 'left["low"]',
         "tests/autoregressive/test_pixel_cnn_pp.py -k whole_network",
+    ),
+    Mutant(
+        "a first gated layer that shows the pixel itself", "tfgen/autoregressive/gated_pixel_cnn.py",
+        '"A" if self.first else "B"', '"B"',
+        f"{GATED} -k sum_to_one",
+    ),
+    Mutant(
+        "gates that mix the color channels", "tfgen/autoregressive/gated_pixel_cnn.py",
+        "mask, runs=2, **common)", "mask, **common)",
+        f"{GATED} -k each_logit",
+    ),
+    Mutant(
+        "a vertical stack that keeps its oldest row", "tfgen/autoregressive/gated_walk.py",
+        "kept.append(read[1:])", "kept.append(read[:-1])",
+        f"{GATED} -k 'whole_network and trained'",
+    ),
+    Mutant(
+        "a horizontal stack without its residual", "tfgen/autoregressive/gated_walk.py",
+        "kept.append(residual + kept[-1] if kept else residual)", "kept.append(residual)",
+        f"{GATED} -k 'whole_network and trained'",
+    ),
+    Mutant(
+        "pixels outside the image that are read", "tfgen/autoregressive/multiscale_pixel_cnn.py",
+        "read.append(self._read(levels[-1][..., None]) * present)",
+        "read.append(self._read(levels[-1][..., None]))",
+        f"{MULTISCALE} -k whole_network",
+    ),
+    Mutant(
+        "groups drawn with the noise of a known pixel", "tfgen/autoregressive/multiscale_pixel_cnn.py",
+        "k: v[position][..., channel]", "k: v[0][..., channel]",
+        f"{MULTISCALE} -k samples_follow_the_density",
+    ),
+    Mutant(
+        "a group's green that is blind to red", "tfgen/autoregressive/multiscale_pixel_cnn.py",
+        "h += self.earlier[channel - 1](tf.concat(read, -1))",
+        "h += 0.0 * self.earlier[channel - 1](tf.concat(read, -1))",
+        f"{MULTISCALE} -k each_logit",
     ),
 )  # fmt: skip
 
