@@ -10,7 +10,6 @@ from tfgen.autoregressive import (
     CharRNN,
     DialogueModel,
     GatedPixelCNN,
-    HandwritingRNN,
     MixtureOfRNNs,
     MultiScalePixelCNN,
     PixelCNN,
@@ -173,30 +172,6 @@ CASES = {
         shapes=((3, 2, 1), (5, 3, 3), (1, 5, 1)),
         bad=({"base_size": 0}, {"filters": 0}, {"num_blocks": -1}, {"num_values": 1}),
         enumerable=True,
-    ),
-    "HandwritingRNN": Case(
-        HandwritingRNN,
-        {"event_shape": (None, 3), "length": 4, "units": 6, "num_components": 3},
-        bad=(
-            {"event_shape": (None, 2)},
-            {"units": 0},
-            {"layers": 0},
-            {"num_components": 0},
-            {"condition": "label"},
-            {"length": 0},
-        ),
-    ),
-    "HandwritingRNN by text": Case(
-        HandwritingRNN,
-        {
-            "condition": "text",
-            "vocabulary": ("", "a", "b", "c"),
-            "length": 4,
-            "units": 6,
-            "num_components": 2,
-            "num_windows": 2,
-        },
-        bad=({"vocabulary": None}, {"num_windows": 0}),
     ),
     "VAE": Case(
         VAE,

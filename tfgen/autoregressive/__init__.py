@@ -1,6 +1,7 @@
 """Autoregressive models: exact densities as products of conditionals."""
 
 from tfgen.autoregressive.char_rnn import CharRNN
+from tfgen.autoregressive.dialogue import DialogueModel
 from tfgen.autoregressive.fvbn import FVBN
 from tfgen.autoregressive.gated_pixel_cnn import GatedPixelCNN
 from tfgen.autoregressive.made import MADE
@@ -13,6 +14,7 @@ from tfgen.autoregressive.pixel_rnn import PixelRNN
 
 __all__ = [
     "CharRNN",
+    "DialogueModel",
     "FVBN",
     "GatedPixelCNN",
     "MADE",

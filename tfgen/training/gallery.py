@@ -112,7 +112,12 @@ def _write_numbers(model, x, directory, data, keywords):
 
 
 def _write_texts(model, x, directory, data, keywords):
-    write_text(directory / "samples.txt", "\n\n----\n\n".join(model.decode(x)) + "\n")
+    texts = model.decode(x)
+    if hasattr(model, "decode_condition") and "condition" in keywords:
+        condition = np.asarray(model.encode_condition(keywords["condition"]))
+        told = model.decode_condition(np.broadcast_to(condition, (len(x), condition.shape[-1])))
+        texts = [f"{history}\n> {text}" for history, text in zip(told, texts, strict=True)]
+    write_text(directory / "samples.txt", "\n\n----\n\n".join(texts) + "\n")
     return [directory / "samples.txt"]
 
 
