@@ -16,19 +16,22 @@ class ModelDistribution(tfd.Distribution):
       model: GenerativeModel with density "exact".
       condition: Tensor `[*batch_shape, *condition.shape]`, for a conditional model.
       length: Steps of an event, for a model of sequences; None for the model's `length`.
+      sampling: Further arguments of the model's `sample_rows`, of what makes samples follow the density.
       validate_args: Check values given to `log_prob`.
       allow_nan_stats: As in TFP.
       name: As in TFP.
     """
 
     def __init__(
-        self, model, condition=None, length=None, validate_args=False, allow_nan_stats=True, name=None
+        self, model, condition=None, length=None, sampling=None, validate_args=False, allow_nan_stats=True,
+        name=None,
     ):  # fmt: skip
         parameters = dict(locals())
         self._model = model
         self._condition = None if condition is None else model.encode_condition(condition)
         self._steps = {} if model.event_shape[0] is not None else {"length": length or model.length}
         self._shape = model.shape_of(self._steps.get("length"))
+        self._sampling = self._steps | (sampling or {})
         super().__init__(
             dtype=tf.float32,
             reparameterization_type=tfd.NOT_REPARAMETERIZED,
@@ -82,7 +85,7 @@ class ModelDistribution(tfd.Distribution):
         if tf.inside_function():
             # Not `sample`, which may compile itself: the caller decides, and an export must not hold XLA.
             seeds = random.rows(seed, num)
-            rows = self._model.sample_rows(seeds, **self._conditions(leading), **self._steps)
+            rows = self._model.sample_rows(seeds, **self._conditions(leading), **self._sampling)
         else:
-            rows = self._model.sample(num, seed=seed, **self._conditions(leading), **self._steps)
+            rows = self._model.sample(num, seed=seed, **self._conditions(leading), **self._sampling)
         return tf.reshape(rows, tf.concat([leading, self._shape], 0))
