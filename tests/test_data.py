@@ -436,15 +436,15 @@ def test_every_embedded_set_loads_and_is_described():
 
 
 def test_a_new_loader_is_one_registration():
-    def tones(request):
+    def chimes(request):
         return dataclasses.replace(data.load("ring8", seed=request.seed), kind="audio")
 
-    registry.embedded("tones", "sounds made for this test")(tones)
+    registry.embedded("chimes", "sounds made for this test")(chimes)
     try:
-        assert data.load("tones").kind == "audio" and "tones" in data.names()
-        assert "tones" in refused("tnes")
+        assert data.load("chimes").kind == "audio" and "chimes" in data.names()
+        assert "chimes" in refused("chmes")
     finally:
-        del registry.EMBEDDED["tones"]
+        del registry.EMBEDDED["chimes"]
 
 
 # TFDS.

@@ -160,3 +160,28 @@ def test_save_replaces_the_file_at_once(tmp_path):
     pictures.save(Image.new("RGB", (2, 2), (4, 5, 6)), path)
     assert np.asarray(Image.open(held))[0, 0].tolist() == [1, 2, 3]
     assert np.asarray(Image.open(path))[0, 0].tolist() == [4, 5, 6]
+
+
+def test_sounds_show_their_pitch_and_their_wave():
+    """A high tone beside a low one: the brightest row of each spectrogram is where its frequency is."""
+    time = np.arange(4000) / 8000
+    waves = np.sin(2 * np.pi * np.array([[500.0], [3000.0]]) * time)
+    picture = np.asarray(pictures.sounds(waves, 8000, labels=["low", "high"]))
+    assert picture.shape == (230, 520, 3)
+    bright = picture[..., 0].astype(int) + picture[..., 1] - picture[..., 2]
+    rows = [np.argmax(bright[100:200, half].sum(1)) for half in (slice(60, 240), slice(320, 500))]
+    assert rows[0] > rows[1] + 40
+    silence = pictures.sounds(np.zeros((1, 3)), 8000)
+    assert silence.size == (260, 230)
+
+
+@pytest.mark.parametrize(
+    ("waves", "labels", "message"),
+    [
+        (np.zeros(5), None, r"waves has shape \(5,\)"),
+        (np.zeros((2, 5)), ["a"], "labels has 1 captions for 2"),
+    ],
+)
+def test_sounds_refuse(waves, labels, message):
+    with pytest.raises(ValueError, match=message):
+        pictures.sounds(waves, 8000, labels)

@@ -1,4 +1,4 @@
-"""Pictures for people: grids of images, clouds of points, curves of training."""
+"""Pictures for people: grids of images, clouds of points, sounds, curves of training."""
 
 import math
 import numbers
@@ -167,6 +167,57 @@ def curves(
     return _render(figure)
 
 
+def sounds(waves: np.ndarray, rate: int, labels: Sequence | None = None, columns: int = 4) -> "Image.Image":
+    """Sounds as waves over time, each above its spectrogram: power in dB, black 80 below the highest of all.
+
+    Args:
+        waves: `[N, T]`, in [-1, 1].
+        rate: Samples a second.
+        labels: N captions.
+        columns: How many to a row.
+
+    Returns:
+        An RGB picture.
+
+    Raises:
+        ValueError: If the waves have another shape, or the labels another number.
+    """
+    waves = np.asarray(waves, np.float64)
+    if waves.ndim != 2 or 0 in waves.shape:
+        raise ValueError(f"waves has shape {waves.shape}: give [N, T] with N and T positive")
+    if labels is not None and len(labels) != len(waves):
+        raise ValueError(f"labels has {len(labels)} captions for {len(waves)} sounds: give one each")
+    columns = min(columns, len(waves))
+    rows = math.ceil(len(waves) / columns)
+    figure = _canvas(260 * columns, 230 * rows)
+    panes = figure.add_gridspec(2 * rows, columns, height_ratios=[1, 2] * rows)
+    power = [_spectrogram(wave, rate) for wave in waves]
+    highest, seconds = max(p.max() for p in power), waves.shape[1] / rate
+    for i, wave in enumerate(waves):
+        above = figure.add_subplot(panes[2 * (i // columns), i % columns])
+        above.plot(np.arange(len(wave)) / rate, wave, color=_COLORS[0], lw=0.6)
+        above.set(xlim=(0.0, seconds), ylim=(-1.05, 1.05), xticks=[], yticks=[-1, 0, 1])
+        if labels is not None:
+            above.set_title(str(labels[i]), fontsize=9, color="#3c3c3c")
+        below = figure.add_subplot(panes[2 * (i // columns) + 1, i % columns])
+        range_ = {"vmin": highest - 80.0, "vmax": highest}
+        extent = (0.0, seconds, 0.0, rate / 2000)
+        below.imshow(power[i], origin="lower", aspect="auto", extent=extent, cmap="inferno", **range_)
+        below.set_xlabel("s", fontsize=8, labelpad=0)
+        below.set_ylabel("kHz", fontsize=8)
+        for axes in (above, below):
+            axes.tick_params(color=_MUTED, labelcolor="#3c3c3c", labelsize=8)
+    return _render(figure)
+
+
+def _spectrogram(wave: np.ndarray, rate: int) -> np.ndarray:
+    """Power of windows of about 1/32 s in dB, `[frequencies, windows]`."""
+    size = min(len(wave), 2 ** max(2, round(math.log2(rate / 32))))
+    frames = np.lib.stride_tricks.sliding_window_view(wave, size)[:: max(1, size // 4)]
+    power = np.abs(np.fft.rfft(frames * np.hanning(size + 2)[1:-1], axis=1)) ** 2
+    return 10.0 * np.log10(power.T + 1e-12)
+
+
 def reveal(images: np.ndarray, order: np.ndarray, frames: int = 40, **options) -> "list[Image.Image]":
     """Grids of images that are drawn pixel by pixel, one after the other.
 
@@ -229,13 +280,19 @@ def _shorten(text: str, font, width: int) -> str:
     return text + "…"
 
 
-def _figure(width: int, height: int, title: str | None):
+def _canvas(width: int, height: int) -> "Figure":
     """A matplotlib figure of so many pixels, without the global state of pyplot."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width / 100, height / 100), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
+    return figure
+
+
+def _figure(width: int, height: int, title: str | None):
+    """A matplotlib figure of so many pixels with one pair of axes."""
+    figure = _canvas(width, height)
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(_MUTED)
