@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from tfgen import checks
-from tfgen.layers.scan import scan
+from tfgen.layers.recurrence import product, recurrence
 
 # Kernels of a cell, side by side, in Keras' order.
 _GATES = {"lstm": 4, "gru": 3}
@@ -66,18 +66,29 @@ class RecurrentLayer(keras.layers.Layer):
 
     def advance(self, state, projected):
         """The state after a step whose projected inputs are `[n, gates * units]`."""
-        kernel = tf.cast(self.recurrent_kernel.value, self.compute_dtype)
-        recurrent = tf.cast(tf.cast(state[0], self.compute_dtype) @ kernel, tf.float32)
+        added, beside = self._inputs(projected)
+        return self._cell(state, added + product(state[0], self._recurrent_kernel()), beside)
+
+    def _recurrent_kernel(self):
+        return tf.cast(tf.convert_to_tensor(self.recurrent_kernel.value), self.compute_dtype)
+
+    def _inputs(self, projected):
+        """What is added to U h to make the gates, and what a GRU's candidate adds beside them."""
         projected = tf.cast(projected, tf.float32)
         if self.cell == "lstm":
-            i, f, g, o = tf.split(projected + recurrent, 4, axis=1)
+            return projected, None
+        gates, candidate = tf.split(projected, (2 * self.units, self.units), axis=-1)
+        return tf.concat([gates, tf.zeros_like(candidate)], -1) + self.recurrent_bias.value, candidate
+
+    def _cell(self, state, gates, candidate):
+        """The state after a step, entry by entry."""
+        if self.cell == "lstm":
+            i, f, g, o = tf.split(gates, 4, axis=1)
             c = tf.sigmoid(f) * state[1] + tf.sigmoid(i) * tf.tanh(g)
             return tf.sigmoid(o) * tf.tanh(c), c
-        (xz, xr, xh), (hz, hr, hh) = (
-            tf.split(part, 3, axis=1) for part in (projected, recurrent + self.recurrent_bias.value)
-        )
-        z, r = tf.sigmoid(xz + hz), tf.sigmoid(xr + hr)
-        return (z * state[0] + (1.0 - z) * tf.tanh(xh + r * hh),)
+        z, r, h = tf.split(gates, 3, axis=1)
+        z = tf.sigmoid(z)
+        return (z * state[0] + (1.0 - z) * tf.tanh(candidate + tf.sigmoid(r) * h),)
 
     def step(self, state, x):
         """One step: the state after the inputs x `[n, features]`, and the output `[n, units]`."""
@@ -95,19 +106,12 @@ class RecurrentLayer(keras.layers.Layer):
         Returns:
           The outputs, float32 `[B, T, units]`, and the last state.
         """
-        state = self.start(tf.shape(x)[0]) if state is None else state
-        inputs = (tf.transpose(self.project(x), (1, 0, 2)),)
+        state = self.start(x.shape[0] or tf.shape(x)[0]) if state is None else state
+        alive = None
         if lengths is not None:
-            inputs += (tf.transpose(tf.sequence_mask(lengths, tf.shape(x)[1]))[..., None],)
-
-        def step(state, given):
-            after = self.advance(state, given[0])
-            if lengths is not None:
-                after = tuple(tf.where(given[1], new, old) for new, old in zip(after, state, strict=True))
-            return after, after[0]
-
-        out = tf.TensorSpec((x.shape[0], self.units))
-        state, outputs = scan(step, inputs, state, out)
+            alive = tf.transpose(tf.sequence_mask(lengths, tf.shape(x)[1]))[..., None]
+        added, beside = self._inputs(tf.transpose(self.project(x), (1, 0, 2)))
+        outputs, state = recurrence(self._cell, self._recurrent_kernel(), added, state, beside, alive)
         return tf.transpose(outputs, (1, 0, 2)), state
 
     def call(self, x):
