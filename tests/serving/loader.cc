@@ -73,7 +73,12 @@ tensorflow::Status Answer(tensorflow::Session* session, const Signatures& signat
   TF_RETURN_IF_ERROR(session->Run(feeds, fetches, {}, &tensors));
   for (size_t i = 0; i < tensors.size(); ++i) {
     tensorflow::TensorProto proto;
-    tensors[i].AsProtoTensorContent(&proto);
+    // Packed content is bare memory, which numpy cannot read strings from.
+    if (tensors[i].dtype() == tensorflow::DT_STRING) {
+      tensors[i].AsProtoField(&proto);
+    } else {
+      tensors[i].AsProtoTensorContent(&proto);
+    }
     std::ofstream file(answer / (outputs[i] + ".pb"), std::ios::binary);
     if (!proto.SerializeToOstream(&file)) {
       return tensorflow::errors::Unavailable("cannot write ", answer.string());
