@@ -1,5 +1,7 @@
 """Words of a text, in Python and in graphs."""
 
+import hypothesis
+import hypothesis.strategies as st
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -40,3 +42,41 @@ def test_graphs_have_the_same_words():
         assert np.all(tokens[row, lengths[row] :] == -1)
         assert texts[row].numpy().decode() == vocabulary.decode(expected)
     assert vocabulary.encode("rock roll")[1] == 0
+
+
+CHARACTERS = tuple("\n abcABC.,!'’éßİσ漢😀") + ("\u2028", "\x7f")
+WORDS = (UNKNOWN, "the", "a", "’s", "'", ".", "é", "ß", "ss", "ς", "k")
+# A NUL ends a string for TensorFlow's lower case, and is in no text.
+ANY = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
+TEXTS_OF = {
+    "character": st.text(st.sampled_from(CHARACTERS), max_size=8),
+    "word": st.lists(st.sampled_from((*WORDS, *CHARACTERS, "The", "'S", "K", " ")), max_size=8).map("".join)
+    | st.text(ANY, max_size=8),
+}
+
+
+@pytest.fixture(scope="module", params=[("character", CHARACTERS), ("word", WORDS)], ids=lambda p: p[0])
+def both(request):
+    """A vocabulary, and its graphs from texts to tokens and back."""
+    unit, symbols = request.param
+    vocabulary = Vocabulary(symbols, unit)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
+    def there_and_back(texts):
+        tokens, lengths = vocabulary.encode_graph(texts)
+        return tokens, lengths, vocabulary.decode_graph(tokens, lengths)
+
+    return vocabulary, there_and_back
+
+
+@hypothesis.given(st.data())
+def test_graphs_read_and_write_whatever_python_does(both, data):
+    vocabulary, there_and_back = both
+    texts = data.draw(st.lists(TEXTS_OF[vocabulary.unit], min_size=1, max_size=4))
+    tokens, lengths, back = there_and_back(tf.constant([text.encode() for text in texts]))
+    for row, text in enumerate(texts):
+        expected = vocabulary.encode(text)
+        assert tokens[row, : lengths[row]].numpy().tolist() == expected
+        assert back[row].numpy().decode() == vocabulary.decode(expected)
+        if vocabulary.unit == "character":
+            assert vocabulary.decode(expected) == text
