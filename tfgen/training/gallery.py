@@ -5,8 +5,11 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from tfgen import pictures, random
+from tfgen import ink, pictures, random, sounds
 from tfgen.training.callbacks import write_text
+
+# So many samples of sounds are written and shown: each is a file.
+_SOUNDS = 8
 
 
 def as_images(model, x):
@@ -87,13 +90,8 @@ def save_samples(model, directory, num, seed, data=None, **keywords):
 
 
 def _write_picture(model, x, directory, data, keywords):
-    labels, paths = None, [directory / "samples.png"]
-    if model.condition is not None and model.condition.kind == "label":
-        labels = [
-            _caption(label)
-            for label in np.broadcast_to(keywords["condition"], (len(x), *model.condition.shape))
-        ]
-    pictures.save(draw(model, x, data, labels), paths[0])
+    paths = [directory / "samples.png"]
+    pictures.save(draw(model, x, data, _captions(model, x, keywords)), paths[0])
     if hasattr(model, "drawing_order") and model.kind == "image":
         frames = pictures.reveal(as_images(model, x[:16]), model.drawing_order)
         pictures.save_animation(frames, directory / "samples.gif")
@@ -101,8 +99,12 @@ def _write_picture(model, x, directory, data, keywords):
     return paths
 
 
-def _caption(label):
-    return " ".join(str(int(part)) for part in np.ravel(label))
+def _captions(model, x, keywords):
+    """The label of each sample, or None without labels."""
+    if model.condition is None or model.condition.kind != "label":
+        return None
+    labels = np.broadcast_to(keywords["condition"], (len(x), *model.condition.shape))
+    return [" ".join(str(int(part)) for part in np.ravel(label)) for label in labels]
 
 
 def _write_numbers(model, x, directory, data, keywords):
@@ -121,11 +123,33 @@ def _write_texts(model, x, directory, data, keywords):
     return [directory / "samples.txt"]
 
 
+def _write_strokes(model, x, directory, data, keywords):
+    captions, paths = None, [directory / "samples.svg", directory / "samples.png"]
+    if model.condition is not None:
+        texts = np.asarray(model.encode_condition(keywords["condition"]))
+        captions = [model.text.decode(text) for text in np.broadcast_to(texts, (len(x), texts.shape[-1]))]
+    for path in paths:
+        ink.save(path, model.decode(x), captions=captions)
+    return paths
+
+
+def _write_sounds(model, x, directory, data, keywords):
+    waves, captions = model.decode(x)[:_SOUNDS], _captions(model, x, keywords)
+    paths = [directory / f"samples_{number:02d}.wav" for number in range(len(waves))]
+    for path, sound in zip(paths, waves, strict=True):
+        sounds.write(path, sound, model.rate)
+    captions = captions and captions[:_SOUNDS]
+    pictures.save(pictures.sounds(waves, model.rate, captions), directory / "samples.png")
+    return [*paths, directory / "samples.png"]
+
+
 _WRITERS = {
     "image": _write_picture,
     "points": _write_picture,
     "numbers": _write_numbers,
     "text": _write_texts,
+    "strokes": _write_strokes,
+    "audio": _write_sounds,
 }
 
 

@@ -1,0 +1,21 @@
+"""HandwritingRNN (Graves 2013): pen strokes that write a text.
+
+python -m apps.handwriting
+python -m apps.handwriting sample --run_dir=runs/handwriting --prompt="hello" --num=16 --temperature=0.5
+python -m apps.handwriting --preset=omniglot --data_dir=...
+"""
+
+from tfgen.cli import App
+
+app = App(
+    "tfgen.autoregressive.handwriting.HandwritingRNN",
+    dataset="scribbles",
+    steps=1000,
+    batch_size=64,
+    learning_rate=3e-3,
+    condition="text",
+    presets={"omniglot": {"dataset": "omniglot_strokes", "condition": "none", "steps": 3000}},
+)
+
+if __name__ == "__main__":
+    app.run()
