@@ -119,7 +119,7 @@ def test_folders_of_splits_are_obeyed(tmp_path):
     [
         (
             lambda d: record(d / "c.wav", 9, rate=44_100),
-            "c.wav has 44100 samples a second and a.wav has 8000",
+            "c.wav has 44100 samples a second and a.wav has",
         ),
         (lambda d: record(d / "c.wav", 9, value=0), "c.wav is silent from beginning to end"),
         (lambda d: record(d / "c.wav", 0), "c.wav holds no samples"),

@@ -27,6 +27,7 @@ __all__ = [
     "replica_rows",
 ]
 
+_EVALUATED_ROWS, _EVALUATED_STEPS = 250, 1 << 17
 _RANGES = {"unit": (0.0, 1.0), "symmetric": (-1.0, 1.0), "real": (-math.inf, math.inf)}
 
 
@@ -224,6 +225,11 @@ class GenerativeModel(UpdatedModel, abc.ABC):
         if self.event_shape[0] is None and "lengths" in split.extra:
             found["lengths"] = split.extra["lengths"]
         return found
+
+    def rows_at_once(self, split):
+        """How many examples of a `tfgen.data.Split` are evaluated together; of long sequences fewer fit."""
+        steps = split.x.shape[1] if self.event_shape[0] is None else 1
+        return max(1, min(_EVALUATED_ROWS, _EVALUATED_STEPS // steps))
 
     @functools.cached_property
     def _sampler(self):

@@ -6,13 +6,13 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from tfgen.autoregressive.conditioned import Conditioned
 from tfgen.autoregressive.exact import LevelModel
 from tfgen.autoregressive.levels import LevelDraw, level_log_prob
 from tfgen.autoregressive.raster import raster_scan
-from tfgen.layers.conditioning import features, label_or_vector
 
 
-class PixelModel(LevelModel):
+class PixelModel(Conditioned, LevelModel):
     """p(x | c) = prod p(x_i | x_<i, c) over the entries of an image: rows, then columns, then color channels.
 
     A subclass gives `logits`, and either `walk` or a `sample_rows` of its own.
@@ -20,10 +20,7 @@ class PixelModel(LevelModel):
     Args:
       event_shape: (rows, columns, channels).
       num_values: Number of levels of an entry; 2 for binary images.
-      condition: What c is: "none", "label" or "vector".
-      num_classes: Number of labels.
-      condition_size: Length of the vector.
-      **kwargs: Passed on to `GenerativeModel`.
+      **kwargs: Passed on to `Conditioned` and `GenerativeModel`.
 
     Raises:
       ValueError: If an argument does not fit.
@@ -31,19 +28,10 @@ class PixelModel(LevelModel):
 
     jit_updates = False
 
-    def __init__(
-        self,
-        event_shape,
-        num_values=2,
-        condition="none",
-        num_classes: int | None = None,
-        condition_size: int | None = None,
-        **kwargs,
-    ):
-        super().__init__(event_shape, num_values, **kwargs)
+    def __init__(self, event_shape, num_values=2, **kwargs):
+        super().__init__(event_shape, num_values=num_values, **kwargs)
         if len(self.event_shape) != 3 or None in self.event_shape:
             raise ValueError(f"event_shape must be (rows, columns, channels), got {event_shape!r}.")
-        self.condition = label_or_vector(condition, num_classes, condition_size)
 
     @abc.abstractmethod
     def logits(self, x, condition=None):
@@ -62,18 +50,6 @@ class PixelModel(LevelModel):
           with_logits: Return the logits of each entry too.
         """
         raise TypeError(f"{type(self).__name__} is drawn otherwise than pixel by pixel.")
-
-    def condition_shifts(self, condition):
-        """What the condition adds inside the network; None without a condition.
-
-        Args:
-          condition: float32 `[batch, width]`, `features` of the conditions.
-        """
-        raise TypeError(f"{type(self).__name__} takes no condition.")
-
-    def shifts(self, condition):
-        """`condition_shifts` of raw conditions; None for a model without."""
-        return None if condition is None else self.condition_shifts(features(self.condition, condition))
 
     def score(self, x, condition=None):
         """log p(x) of unchecked levels `x` `[batch, *event_shape]`: float32 `[batch]`, in nats."""

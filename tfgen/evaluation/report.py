@@ -7,7 +7,6 @@ import tensorflow as tf
 
 from tfgen import random
 
-_BATCH = 250
 _Z95 = 1.959964
 
 
@@ -93,9 +92,9 @@ def _unnormalized(model, data, seed):
 
 def _per_example(model, data, seed, function):
     compiled = tf.function(function, autograph=False, reduce_retracing=True)
-    fields, parts = model.fields(data.test), []
-    for start in range(0, len(data.test.x), _BATCH):
-        batch = {name: tf.convert_to_tensor(field[start : start + _BATCH]) for name, field in fields.items()}
+    fields, parts, rows = model.fields(data.test), [], model.rows_at_once(data.test)
+    for start in range(0, len(data.test.x), rows):
+        batch = {name: tf.convert_to_tensor(field[start : start + rows]) for name, field in fields.items()}
         batch["x"] = model.from_data(batch["x"], data, random.fold_in(seed, start))
         parts.append(compiled(batch, random.fold_in(seed, start, 1)).numpy())
     return np.concatenate(parts)

@@ -61,10 +61,14 @@ class Examples:
       split: A `tfgen.data.Split`.
       data: The data set it belongs to.
       model: The model it is for.
+
+    Attributes:
+      rows_at_once: How many examples are evaluated together.
     """
 
     def __init__(self, split, data, model):
         self.data, self.model = data, model
+        self.rows_at_once = model.rows_at_once(split)
         fields = model.fields(split)
         self.fields = {k: tf.Variable(v, trainable=False, name=k) for k, v in fields.items()}
 

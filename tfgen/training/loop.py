@@ -15,7 +15,6 @@ from tfgen.training.checkpoints import Checkpoints, averaged_weights, weights_of
 from tfgen.training.stage import MAX_SCALARS, StageRun
 from tfgen.training.strategies import is_chief
 
-_VALIDATION_BATCH = 250
 # How many examples `begin` is shown, and what its seed is folded from (steps fold 0 and up).
 _BEGIN_EXAMPLES, _BEGIN = 10_000, -1
 
@@ -148,9 +147,9 @@ class Run:
 
     def evaluate(self, limit):
         """Means of the validation metrics over the held-out examples, by name."""
-        totals, count = {}, min(len(self.validation), limit)
-        for start in range(0, count, _VALIDATION_BATCH):
-            rows = np.arange(start, min(start + _VALIDATION_BATCH, count))
+        totals, count, size = {}, min(len(self.validation), limit), self.validation.rows_at_once
+        for start in range(0, count, size):
+            rows = np.arange(start, min(start + size, count))
             batch_seed, seed = random.split(random.fold_in(self.seed, -2 - start))
             for name, value in self._validate(self.validation.batch(rows, batch_seed), seed).items():
                 totals[name] = totals.get(name, 0.0) + float(value) * len(rows) / count
