@@ -57,14 +57,14 @@ CASES = {
     ),
     "PixelRNN": Case(
         PixelRNN,
-        {"event_shape": (2, 3, 1), "num_layers": 1, "hidden": 3, "head": 3},
+        {"event_shape": (2, 3, 1), "num_layers": 1, "hidden": 3, "head": 12},
         shapes=((3, 2, 1), (2, 3, 3), (1, 5, 1)),
         bad=({"layer": "round"}, {"num_layers": 0}, {"hidden": 0}, {"head": 0}),
         enumerable=True,
     ),
     "PixelRNN-row": Case(
         PixelRNN,
-        {"event_shape": (2, 3, 1), "layer": "row", "num_layers": 1, "hidden": 3, "head": 3},
+        {"event_shape": (2, 3, 1), "layer": "row", "num_layers": 1, "hidden": 3, "head": 12},
         shapes=((3, 2, 1), (2, 3, 3), (5, 1, 1)),
         bad=({"kernel_size": 2},),
         enumerable=True,

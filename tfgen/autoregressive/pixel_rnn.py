@@ -43,6 +43,7 @@ class PixelRNN(MaskedStack):
         super().__init__(event_shape, **kwargs)
         channels = self.event_shape[-1]
         self.layer = checks.one_of("layer", layer, ("diagonal", "row"))
+        self.jit_updates = layer == "diagonal"
         checks.whole("num_layers", num_layers)
         checks.whole("hidden", hidden, at_least=channels)
         checks.whole("kernel_size", kernel_size, at_least=3, odd=True)
