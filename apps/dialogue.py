@@ -12,7 +12,7 @@ from tfgen.cli import App
 app = App(
     "tfgen.autoregressive.dialogue.DialogueModel",
     dataset="replies",
-    steps=300,
+    steps=450,
     batch_size=64,
     learning_rate=3e-3,
     presets={
