@@ -9,10 +9,10 @@ from tfgen.cli import App
 app = App(
     "tfgen.autoregressive.pixel_cnn_pp.PixelCNNPlusPlus",
     dataset="photos",
-    steps=400,
+    steps=500,
     batch_size=32,
-    learning_rate=2e-3,
-    filters=24,
+    learning_rate=1e-3,
+    filters=32,
     num_blocks=1,
     num_values=256,
     presets={

@@ -12,9 +12,11 @@ app = App(
     "tfgen.autoregressive.pixel_rnn.PixelRNN",
     dataset="digits",
     binarize="threshold",
-    steps=500,
-    batch_size=128,
+    steps=400,
+    batch_size=64,
     learning_rate=3e-3,
+    num_layers=2,
+    hidden=32,
     presets={
         "mnist": MNIST | {"layer": "diagonal"},
         "mnist_row": MNIST | {"layer": "row"},

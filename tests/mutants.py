@@ -68,13 +68,13 @@ MUTANTS = (
     ),
     Mutant(
         "a cache off by one row", "tfgen/autoregressive/incremental.py",
-        "return tf.concat([pixels[:, 1:], row], 1), tf.concat([before[:, 1:], hidden], 1)",
-        "return tf.concat([row, pixels[:, :-1]], 1), tf.concat([before[:, 1:], hidden], 1)",
+        "return tf.concat([pixels[:, 1:], row], 1), self.after_row(blocks, hidden)",
+        "return tf.concat([row, pixels[:, :-1]], 1), self.after_row(blocks, hidden)",
         f"{PIXELS} -k logits_of_the_sampler",
     ),
     Mutant(
         "a cache that forgets the left neighbor", "tfgen/autoregressive/incremental.py",
-        "before = tf.concat([before[..., self.width :], hidden], axis=-1)", "before = before * 1.0",
+        "return tf.concat([left[..., self.width :], hidden], axis=-1)", "return left * 1.0",
         f"{PIXELS} -k logits_of_the_sampler",
     ),
     Mutant(

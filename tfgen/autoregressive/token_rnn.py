@@ -26,7 +26,8 @@ class TokenRNN(keras.layers.Layer):
     """
 
     def __init__(self, num_values, cell, units, layers, embedding, dropout=0.0, **kwargs):
-        super().__init__(**kwargs)
+        # Tokens stay float32: bfloat16 knows whole numbers up to 256 only.
+        super().__init__(**{"autocast": False} | kwargs)
         self.num_values, self.embedding = num_values, checks.whole("embedding", embedding)
         if not 0.0 <= dropout < 1.0:
             raise ValueError(f"dropout must be at least 0 and below 1, got {dropout!r}.")

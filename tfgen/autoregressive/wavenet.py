@@ -71,10 +71,10 @@ class WaveNet(Conditioned, SequenceModel):
         super().__init__(event_shape, num_values=num_values, length=length, **kwargs)
         if self.event_shape != (None,):
             raise ValueError(f"event_shape must be (None,), one level a step, got {event_shape!r}.")
-        for name, value in {"num_layers": num_layers, "num_stacks": num_stacks, "rate": rate}.items():
+        sizes = {"num_layers": num_layers, "num_stacks": num_stacks, "rate": rate, "head": head}
+        for name, value in sizes.items():
             checks.whole(name, value)
         checks.whole("kernel_size", kernel_size, at_least=2)
-        checks.whole("head", head)
         self.one_hot, self.rate = bool(one_hot), rate
         policy, count = self.dtype_policy, num_layers * num_stacks
         self.first = CausalConv1D(filters, kernel_size, dtype=policy)
@@ -92,9 +92,8 @@ class WaveNet(Conditioned, SequenceModel):
         self.biases = []
         if self.condition is not None:
             self.biases = [condition_bias(2 * filters, self.condition, dtype=policy) for _ in self.stack]
-        reach = [layer.conv.reach for layer in self.stack]
         # Where each layer's ring begins among all their slots.
-        self._rings = np.cumsum([0, *reach]).astype(np.int32)
+        self._rings = np.cumsum([0, *(layer.conv.reach for layer in self.stack)]).astype(np.int32)
 
     @property
     def receptive_field(self):

@@ -29,31 +29,20 @@ def recurrence(cell, kernel, added, state, beside=None, alive=None):
 
     def advance(state, gates, given):
         after = cell(state, gates, given.get("beside"))
-        if alive is None:
-            return after
-        return tuple(tf.where(given["alive"], new, old) for new, old in zip(after, state, strict=True))
+        pairs = zip(after, state, strict=True)
+        return after if alive is None else tuple(tf.where(given["alive"], new, old) for new, old in pairs)
 
     def run(kernel, *tensors):
         begin, given = tensors[:size], inputs | dict(zip(floats, tensors[size:], strict=True))
-        each_state = tuple(tf.TensorSpec(part.shape) for part in begin)
-        each_gates = tf.TensorSpec(given["added"].shape[1:])
+        specs = {"state": tuple(tf.TensorSpec(part.shape) for part in begin)}
+        specs["gates"] = tf.TensorSpec(given["added"].shape[1:])
 
         def step(state, given):
             gates = given["added"] + product(state[0], kernel)
             state = advance(state, gates, given)
             return state, {"state": state, "gates": gates}
 
-        last, saved = scan(step, given, begin, {"state": each_state, "gates": each_gates})
-
-        def step_back(d_state, given):
-            sources = given["before"], given["gates"], *([given["beside"]] if "beside" in given else [])
-            with tf.GradientTape() as tape:
-                tape.watch(sources)
-                after = advance(given["before"], given["gates"], given)
-            d_state = (d_state[0] + given["d_output"], *d_state[1:])
-            d_before, d_gates, *d_beside = tape.gradient(after, sources, d_state, "zero")
-            d_before = (d_before[0] + product(d_gates, tf.transpose(kernel)), *d_before[1:])
-            return d_before, [d_gates, *d_beside]
+        last, saved = scan(step, given, begin, specs)
 
         def gradient(d_outputs, *d_last):
             pairs = zip(begin, saved["state"], strict=True)
@@ -61,7 +50,8 @@ def recurrence(cell, kernel, added, state, beside=None, alive=None):
             kept = {"before": before, "gates": saved["gates"], "d_output": d_outputs} | given
             kept.pop("added")
             out = [tf.TensorSpec(given[name].shape[1:]) for name in floats]
-            d_begin, d_inputs = scan(step_back, tf.nest.map_structure(backwards, kept), d_last, out)
+            kept = tf.nest.map_structure(backwards, kept)
+            d_begin, d_inputs = scan(backward(advance, kernel), kept, d_last, out)
             d_inputs = [backwards(d) for d in d_inputs]
             flat = (tf.reshape(a, (-1, a.shape[-1])) for a in (before[0], d_inputs[0]))
             d_kernel = tf.matmul(*(tf.cast(a, kernel.dtype) for a in flat), transpose_a=True)
@@ -71,6 +61,22 @@ def recurrence(cell, kernel, added, state, beside=None, alive=None):
 
     outputs, *last = tf.custom_gradient(run)(kernel, *state, *(inputs[name] for name in floats))
     return outputs, tuple(last)
+
+
+def backward(advance, kernel):
+    """The step of the loop backward: from the gradient of a step's state to that of the one before it."""
+
+    def step_back(d_state, given):
+        sources = given["before"], given["gates"], *([given["beside"]] if "beside" in given else [])
+        with tf.GradientTape() as tape:
+            tape.watch(sources)
+            after = advance(given["before"], given["gates"], given)
+        d_state = (d_state[0] + given["d_output"], *d_state[1:])
+        d_before, d_gates, *d_beside = tape.gradient(after, sources, d_state, "zero")
+        d_before = (d_before[0] + product(d_gates, tf.transpose(kernel)), *d_before[1:])
+        return d_before, [d_gates, *d_beside]
+
+    return step_back
 
 
 def product(a, kernel):

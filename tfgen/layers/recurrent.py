@@ -78,7 +78,8 @@ class RecurrentLayer(keras.layers.Layer):
         if self.cell == "lstm":
             return projected, None
         gates, candidate = tf.split(projected, (2 * self.units, self.units), axis=-1)
-        return tf.concat([gates, tf.zeros_like(candidate)], -1) + self.recurrent_bias.value, candidate
+        bias = tf.cast(self.recurrent_bias.value, tf.float32)
+        return tf.concat([gates, tf.zeros_like(candidate)], -1) + bias, candidate
 
     def _cell(self, state, gates, candidate):
         """The state after a step, entry by entry."""

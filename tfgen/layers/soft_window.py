@@ -57,7 +57,8 @@ class SoftWindow(keras.layers.Layer):
           kappa, the text seen `[n, symbols]`, and whether the window is past the end: bool `[n]`, where the
           place after the last symbol has more weight than each of the symbols.
         """
-        raw = tf.cast(h, tf.float32) @ self.kernel.value + self.bias.value
+        kernel, bias = (tf.cast(w.value, tf.float32) for w in (self.kernel, self.bias))
+        raw = tf.cast(h, tf.float32) @ kernel + bias
         alpha, beta, move = tf.split(tf.exp(raw), 3, axis=-1)
         kappa += move
         places = tf.range(1, tf.shape(text)[1] + 2)
