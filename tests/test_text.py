@@ -80,3 +80,20 @@ def test_graphs_read_and_write_whatever_python_does(both, data):
         assert back[row].numpy().decode() == vocabulary.decode(expected)
         if vocabulary.unit == "character":
             assert vocabulary.decode(expected) == text
+
+
+@pytest.mark.parametrize(
+    ("symbols", "unit", "most", "expected"),
+    [
+        (("t", "h", "e"), "character", 3, "the"),
+        (("t", "h", "e"), "character", 2, "th"),
+        (("A", "C", "'", "G", "T"), "character", 9, "ACG"),
+        (("'", " "), "character", 3, "'"),
+        (("<end>", "<unknown>", "yes"), "word", 3, "the"),
+        (("yes", ".", "no"), "word", 3, "yes no"),
+    ],
+)
+def test_an_example_is_a_text_of_the_vocabulary(symbols, unit, most, expected):
+    vocabulary = Vocabulary(symbols, unit)
+    assert vocabulary.example(most) == expected
+    assert 1 <= len(vocabulary.encode(expected)) <= most

@@ -59,10 +59,12 @@ class Signature:
     Args:
       function: Called with the inputs by keyword; returns a dict of tensors, batch first.
       inputs: TensorSpec by input name, batch first.
+      text: A string that it answers, where inputs are strings.
     """
 
     function: Callable
     inputs: dict
+    text: str = "the"
 
 
 class GenerativeModel(UpdatedModel, abc.ABC):

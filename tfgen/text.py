@@ -71,6 +71,14 @@ class Vocabulary:
     def _numbers(self):
         return {symbol: number for number, symbol in enumerate(self.symbols)}
 
+    def example(self, most=3):
+        """A text of these symbols, of so many tokens at most: "the" where they have it."""
+        tokens = split("the", self.unit)
+        if len(tokens) > most or not (set(tokens) <= set(self.symbols) or UNKNOWN in self.symbols):
+            plain = [s for s in self.symbols if s.isalnum()] or [s for s in self.symbols if s.strip()]
+            tokens = (plain or list(self.symbols))[:most]
+        return join(tokens[:3], self.unit)
+
     def encode(self, text, name="prompt"):
         """The tokens of a text, as a list of ints.
 

@@ -157,7 +157,7 @@ CASES = {
     ),
     "MixtureOfRNNs": Case(
         MixtureOfRNNs,
-        {"vocabulary": ("e", "h", "t"), "length": 4, "units": 5, "embedding": 3, "flat_steps": 0},
+        {"vocabulary": ("a", "b", "'"), "length": 4, "units": 5, "embedding": 3, "flat_steps": 0},
         bad=({"num_components": 0}, {"flatness": 0.5}, {"cell": "rnn"}),
         enumerable=True,
     ),

@@ -63,9 +63,9 @@ def inputs_of(request):
     return {key: tf.make_ndarray(value) for key, value in request.inputs.items()}
 
 
-def random_inputs(model, specs, num, rng):
+def random_inputs(model, specs, num, rng, text="the"):
     """Valid inputs that differ from row to row."""
-    inputs = requests.example(specs, num)
+    inputs = requests.example(specs, num, text)
     for key, spec in specs.items():
         shape = inputs[key].shape
         if key == "seeds":
@@ -100,7 +100,7 @@ def test_every_signature_answers_in_cpp_as_in_memory(exported, loader, tmp_path)
     }
     asked = {f"{r.model_spec.signature_name}.warmup": inputs_of(r) for r in warmup(version)}
     for name, signature in served.items():
-        asked[f"{name}.random"] = random_inputs(model, signature.inputs, 3, rng)
+        asked[f"{name}.random"] = random_inputs(model, signature.inputs, 3, rng, signature.text)
         # What a server batches is answered as it would be alone.
         asked[f"{name}.row"] = {k: v[1:2] for k, v in asked[f"{name}.random"].items()}
     answers, names = cpp.ask(loader, version, asked, tmp_path)

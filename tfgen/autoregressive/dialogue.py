@@ -243,7 +243,7 @@ class DialogueModel(TextModel):
         if self.text is None or self.condition is None:
             return served
         inputs = {"history": tf.TensorSpec([None], tf.string), "seeds": tf.TensorSpec([None, 2], tf.int32)}
-        return served | {"reply": Signature(self._serve_reply, inputs)}
+        return served | {"reply": Signature(self._serve_reply, inputs, self.text.example())}
 
     def _serve_reply(self, history, seeds):
         tokens, lengths = self.text.encode_graph(history)

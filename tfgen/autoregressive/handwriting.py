@@ -202,7 +202,7 @@ class HandwritingRNN(SequenceModel):
         if self.condition is None:
             return served
         inputs = {"text": tf.TensorSpec([None], tf.string), "seeds": tf.TensorSpec([None, 2], tf.int32)}
-        return served | {"write": Signature(self._write, inputs)}
+        return served | {"write": Signature(self._write, inputs, self.text.example())}
 
     def _write(self, text, seeds):
         tokens, lengths = self.text.encode_graph(text)

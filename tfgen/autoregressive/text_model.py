@@ -54,7 +54,7 @@ class TextModel(SequenceModel):
         if self.text is None or self.condition is not None:
             return served
         inputs = {"prompt": tf.TensorSpec([None], tf.string), "seeds": tf.TensorSpec([None, 2], tf.int32)}
-        return served | {"continue": Signature(self._continue, inputs)}
+        return served | {"continue": Signature(self._continue, inputs, self.text.example(self.length))}
 
     def _continue(self, prompt, seeds):
         tokens, steps = self.text.encode_graph(prompt)

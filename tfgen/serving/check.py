@@ -6,11 +6,12 @@ import tensorflow as tf
 from tfgen.serving.requests import example
 
 
-def check(version_directory):
-    """Loads an export without the model's class and runs every signature on zeros and ones.
+def check(version_directory, texts=None):
+    """Loads an export without the model's class and runs every signature on zeros, ones and a text.
 
     Args:
       version_directory: `<directory>/<version>`, as `export` returns it.
+      texts: A string that each signature answers, by its name; "the" for others.
 
     Returns:
       Dict of outputs (arrays by name) by signature name.
@@ -26,9 +27,15 @@ def check(version_directory):
         raise ValueError(f"no export can be loaded from {version_directory}: {reason}") from error
     answers = {}
     for name, signature in loaded.signatures.items():
-        inputs = example(signature.structured_input_signature[1])
+        inputs = example(signature.structured_input_signature[1], text=(texts or {}).get(name, "the"))
         tensors = {key: tf.convert_to_tensor(value) for key, value in inputs.items()}
-        answers[name] = {key: value.numpy() for key, value in signature(**tensors).items()}
+        try:
+            answers[name] = {key: value.numpy() for key, value in signature(**tensors).items()}
+        except tf.errors.OpError as error:
+            reason = str(error).strip().splitlines()[0]
+            raise ValueError(
+                f"signature {name!r} does not answer zeros, ones and a text: {reason}"
+            ) from error
         for key, value in answers[name].items():
             num = len(next(iter(inputs.values())))
             if value.shape[:1] != (num,):

@@ -44,8 +44,9 @@ def export(model, directory, version=None, xla=False, warmup=True, name=None, ba
     config = models_config(name, base_path)
     _check_version(version, directory)
     graphs = trace(model, xla)
+    texts = {key: signature.text for key, signature in model.signatures().items()}
     requests = {
-        key: example(graph.structured_input_signature[1])
+        key: example(graph.structured_input_signature[1], text=texts[key])
         for key, graph in graphs.items()
         if not key.endswith("_xla")
     }
@@ -57,11 +58,11 @@ def export(model, directory, version=None, xla=False, warmup=True, name=None, ba
             _save(model, graphs, staged)
             if warmup:
                 write_warmup(staged, name, requests)
-            check(staged)
+            check(staged, texts)
             version = _publish(staged, directory, version)
             texts = {
                 "models.config": config,
-                "README.md": readme(name, base_path, version, graphs),
+                "README.md": readme(name, base_path, version, graphs, texts),
             }
             for file, text in texts.items():
                 Path(temporary, file).write_text(text, "utf-8")

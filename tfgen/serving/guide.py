@@ -85,7 +85,7 @@ def models_config(name, base_path):
     return text_format.MessageToString(config)
 
 
-def readme(name, base_path, version, graphs):
+def readme(name, base_path, version, graphs, texts):
     """How to serve an export and what to ask it: REST, gRPC and `saved_model_cli`.
 
     Args:
@@ -93,9 +93,10 @@ def readme(name, base_path, version, graphs):
       base_path: Directory of versions as the server sees it.
       version: The version just exported.
       graphs: `tf.ConcreteFunction` by signature name.
+      texts: A string that each signature answers, by its name.
     """
     inputs = {key: graph.structured_input_signature[1] for key, graph in graphs.items()}
-    requests = {key: example(specs, num=1) for key, specs in inputs.items()}
+    requests = {key: example(specs, 1, texts.get(key, "the")) for key, specs in inputs.items()}
     rows = (
         f"| `{key}` | {_columns(inputs[key])} | {_columns(graph.structured_outputs)} |"
         for key, graph in graphs.items()
@@ -134,7 +135,8 @@ def _rest(name, signature, request):
 
 def _nested(array):
     """Python for nested lists of the array's first entry, e.g. `[[0.0] * 8] * 1`."""
-    text = json.dumps(array.reshape(-1)[0].item() if array.dtype != object else "the")
+    first = array.reshape(-1)[0]
+    text = json.dumps(first if array.dtype == object else first.item())
     for dimension in reversed(array.shape):
         text = f"[{text}] * {dimension}"
     return text.replace("false", "False").replace("true", "True")
@@ -147,7 +149,7 @@ def _entry(signature, request):
 
 def _array(array):
     if array.dtype == object:
-        return f'np.full({list(array.shape)}, "the", object)'
+        return f"np.full({list(array.shape)}, {json.dumps(array.reshape(-1)[0])}, object)"
     return f"np.zeros({list(array.shape)}, np.{tf.as_dtype(array.dtype).name})"
 
 

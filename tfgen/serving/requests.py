@@ -10,12 +10,13 @@ import tensorflow as tf
 _OPEN_SIZE = 8
 
 
-def example(specs, num=2):
-    """Valid inputs for a signature: zeros and ones in turn, row by row, and the word "the".
+def example(specs, num=2, text="the"):
+    """Valid inputs for a signature: zeros and ones in turn, row by row, and a text.
 
     Args:
       specs: TensorSpec by input name, batch first.
       num: Number of rows.
+      text: What strings are.
 
     Returns:
       Dict of arrays `[num, ...]`, strings as objects.
@@ -24,7 +25,7 @@ def example(specs, num=2):
     for name, spec in specs.items():
         shape = [num, *(_OPEN_SIZE if d is None else d for d in spec.shape[1:])]
         if spec.dtype == tf.string:
-            arrays[name] = np.full(shape, "the", object)
+            arrays[name] = np.full(shape, text, object)
         else:
             rows = np.arange(num).reshape([num] + [1] * (len(shape) - 1)) % 2
             arrays[name] = np.broadcast_to(rows, shape).astype(spec.dtype.as_numpy_dtype)
