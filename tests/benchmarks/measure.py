@@ -89,7 +89,7 @@ class Worker:
             stdout=subprocess.PIPE,
             text=True,
         )
-        self.names = self._read().split(",")
+        self.names = self._read().split("\t")
 
     def _read(self):
         for line in self.process.stdout:
@@ -116,7 +116,7 @@ class Worker:
 
 def serve(variants):
     """The worker's side: runs the variants that the driver names, until the driver leaves."""
-    print(f"worker:{','.join(variants)}", flush=True)
+    print("worker:" + "\t".join(variants), flush=True)
     for line in sys.stdin:
         variants[line.strip()]()
         print("worker:done", flush=True)
