@@ -3,7 +3,7 @@
 On the 8x8 digits: 17.1 nats (exact, test split, seed 0) after 500 steps, about a minute on two cores. On
 MNIST: 86.2 nats after 5,500 steps of 32, 22 minutes, and still falling slowly.
 
-python -m apps.gated_pixel_cnn --condition=label --num_classes=10
+python -m apps.gated_pixel_cnn --condition=label
 python -m apps.gated_pixel_cnn --preset=mnist --data_dir=...
 """
 

@@ -3,7 +3,7 @@
 On the 8x8 digits: 17.7 nats (exact, test split, seed 0) after 400 steps, under a minute on two cores; 19
 passes draw an image.
 
-python -m apps.multiscale_pixel_cnn --condition=label --num_classes=10
+python -m apps.multiscale_pixel_cnn --condition=label
 python -m apps.multiscale_pixel_cnn --preset=mnist --data_dir=...
 """
 
