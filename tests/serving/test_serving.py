@@ -255,7 +255,7 @@ def test_version_numbers_go_up(tmp_path):
 
 
 def test_number_taken_by_another_export_meanwhile(tmp_path, monkeypatch):
-    def check(staged):
+    def check(staged, texts):
         (tmp_path / "1").mkdir()
         (tmp_path / "1" / "file").touch()
 
