@@ -40,10 +40,8 @@ class Mutant(NamedTuple):
 CONTRACT, TRAINING = "tests/conformance/test_contract.py", "tests/conformance/test_training.py"
 LOOP = "tests/training/test_loop.py"
 PIXELS, MIXTURE = "tests/autoregressive/test_pixel_cnn.py", "tests/classical/test_gaussian_mixture.py"
-GATED, MULTISCALE = (
-    "tests/autoregressive/test_gated_pixel_cnn.py",
-    "tests/autoregressive/test_multiscale_pixel_cnn.py",
-)
+AUTO = "tests/autoregressive"
+GATED, MULTISCALE = f"{AUTO}/test_gated_pixel_cnn.py", f"{AUTO}/test_multiscale_pixel_cnn.py"
 VAE_TESTS, RBM_TESTS, GAN_TESTS = (
     "tests/variational/test_vae.py",
     "tests/energy/test_rbm.py",
@@ -237,12 +235,12 @@ MUTANTS = (
     Mutant(
         "a shifted convolution that shows its own column", "tfgen/layers/streams.py",
         "x, left = x[:, :, :-1], width", "x, left = x, width - 1",
-        "tests/autoregressive/test_pixel_cnn_pp.py -k 'each_conditional'",
+        f"{AUTO}/test_pixel_cnn_pp.py -k 'each_conditional'",
     ),
     Mutant(
         "a sampler that keeps the wrong row's lower resolution", "tfgen/autoregressive/two_streams_walk.py",
         'tf.where(row % 2 == 0, left["low"], context["low"])', 'left["low"]',
-        "tests/autoregressive/test_pixel_cnn_pp.py -k whole_network",
+        f"{AUTO}/test_pixel_cnn_pp.py -k whole_network",
     ),
     Mutant(
         "a first gated layer that shows the pixel itself", "tfgen/autoregressive/gated_pixel_cnn.py",
@@ -280,6 +278,106 @@ MUTANTS = (
         "h += self.earlier[channel - 1](tf.concat(read, -1))",
         "h += 0.0 * self.earlier[channel - 1](tf.concat(read, -1))",
         f"{MULTISCALE} -k each_logit",
+    ),
+    Mutant(
+        "NADE's hidden layer told of the entry itself", "tfgen/autoregressive/nade.py",
+        "return a + x[:, None] * w, tf.matmul(f(a), v, transpose_b=True)",
+        "return a + x[:, None] * w, tf.matmul(f(a + x[:, None] * w), v, transpose_b=True)",
+        f"{AUTO}/test_nade.py -k 'sums_to_one or causal'",
+    ),
+    Mutant(
+        "a recursion backwards that leaves the entry in", "tfgen/autoregressive/nade.py",
+        "        a = a - x[:, None] * w\n", "",
+        f"{AUTO}/test_nade.py -k 'reversed_recursion'",
+    ),
+    Mutant(
+        "EoNADE's unknown entries weighed by all of them", "tfgen/autoregressive/nade.py",
+        "weights = (self.entries + 1.0) / tf.maximum(unknown, 1.0)",
+        "weights = tf.cast(self.entries, tf.float32) / tf.maximum(unknown, 1.0)",
+        f"{AUTO}/test_nade.py -k 'agnostic_objective'",
+    ),
+    Mutant(
+        "masks of MADE that show an entry itself", "tfgen/autoregressive/made.py",
+        "known = [rank + 1, *degrees]", "known = [rank, *degrees]",
+        f"{AUTO}/test_made.py -k 'masks_are or sums_to_one'",
+    ),
+    Mutant(
+        "a unit of MADE drawn before its turn", "tfgen/autoregressive/made.py",
+        "units[real] = np.argsort(degrees, axis=1, kind=\"stable\").ravel()",
+        "units[real] = np.argsort(-degrees, axis=1, kind=\"stable\").ravel()",
+        f"{AUTO}/test_made.py -k 'computes_the_logits'",
+    ),
+    Mutant(
+        "a mixture over orders without its 1/K", "tfgen/autoregressive/vector_model.py",
+        "return tf.reduce_logsumexp(each, axis=0) - math.log(len(self.orders))",
+        "return tf.reduce_logsumexp(each, axis=0)",
+        f"{AUTO}/test_made.py -k sums_to_one",
+    ),
+    Mutant(
+        "a convolution over time that reads its own step's future", "tfgen/layers/causal.py",
+        "padded = tf.pad(x, [[0, 0], [self.reach, 0], [0, 0]])",
+        "padded = tf.pad(x, [[0, 0], [self.reach - 1, 1], [0, 0]])",
+        "tests/layers/test_causal.py -k formula",
+    ),
+    Mutant(
+        "WaveNet told of the level itself", "tfgen/autoregressive/wavenet.py",
+        "before = tf.pad(x, [[0, 0], [1, 0]], constant_values=-1.0)[:, : tf.shape(x)[1]]",
+        "before = x",
+        f"{AUTO}/test_wavenet.py -k sum_to_one",
+    ),
+    Mutant(
+        "a ring that is one slot off", "tfgen/autoregressive/wavenet.py",
+        "steps = number + taps * dilations[:, None]", "steps = number + 1 + taps * dilations[:, None]",
+        f"{AUTO}/test_wavenet.py -k sampler",
+    ),
+    Mutant(
+        "a gradient of the recurrent kernel from the wrong states", "tfgen/layers/recurrence.py",
+        "flat = (tf.reshape(a, (-1, a.shape[-1])) for a in (before[0], d_inputs[0]))",
+        "flat = (tf.reshape(a, (-1, a.shape[-1])) for a in (saved[\"state\"][0], d_inputs[0]))",
+        "tests/layers/test_recurrent.py -k keras",
+    ),
+    Mutant(
+        "states that go on beyond the length", "tfgen/layers/recurrence.py",
+        "return after if alive is None else tuple(", "return after if True else tuple(",
+        "tests/layers/test_recurrent.py -k lengths_stop",
+    ),
+    Mutant(
+        "a mixture of networks that forgets its posterior", "tfgen/autoregressive/mixture_of_rnns.py",
+        "weights += tf.gather(predicted,", "weights += 0.0 * tf.gather(predicted,",
+        f"{AUTO}/test_mixture_of_rnns.py -k 'sampler or continuations'",
+    ),
+    Mutant(
+        "Gaussians of a pen without their correlation's normalizer", "tfgen/distributions/stroke_mixture.py",
+        " + 0.5 * tf.math.log(unexplained)", "",
+        "tests/distributions/test_stroke_mixture.py -k 'scipys or integrates'",
+    ),
+    Mutant(
+        "a window that starts anew at each step", "tfgen/layers/soft_window.py",
+        "        kappa += move\n", "        kappa = move\n",
+        "tests/layers/test_soft_window.py",
+    ),
+    Mutant(
+        "attention to what fills a history up", "tfgen/autoregressive/reply_rnn.py",
+        "weights = tf.nn.softmax(tf.where(counts, tf.cast(scores, tf.float32), -1e9))",
+        "weights = tf.nn.softmax(tf.cast(scores, tf.float32))",
+        f"{AUTO}/test_dialogue.py -k 'attention or filling'",
+    ),
+    Mutant(
+        "beams that keep their parents' states", "tfgen/autoregressive/beam.py",
+        "flat = tf.reshape(rows + parent, [num * width])",
+        "flat = tf.reshape(rows + tf.range(width), [num * width])",
+        f"{AUTO}/test_dialogue.py -k beams",
+    ),
+    Mutant(
+        "right states that are not shifted down", "tfgen/autoregressive/pixel_lstm.py",
+        "tf.pad(right[:, :-1, ::-1], [[0, 0], [1, 0], [0, 0], [0, 0]])", "right[:, :, ::-1]",
+        f"{AUTO}/test_pixel_rnn.py -k 'sum_to_one'",
+    ),
+    Mutant(
+        "a Row LSTM sampler that forgets the cells above", "tfgen/autoregressive/lstm_walk.py",
+        "return gates, tf.transpose(cells[:, 0], (1, 0, 2, 3))",
+        "return gates, 0.0 * tf.transpose(cells[:, 0], (1, 0, 2, 3))",
+        f"{AUTO}/test_pixel_rnn.py -k 'whole_network'",
     ),
 )  # fmt: skip
 
