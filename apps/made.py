@@ -19,11 +19,11 @@ app = App(
         "mnist": {
             "dataset": "mnist",
             "binarize": "fixed",
-            "hidden": (500, 500),
-            "num_masks": 16,
+            "hidden": (2000,),
+            "num_masks": 1,
             "learning_rate": 1e-3,
             "ema": 0.999,
-            "steps": 60_000,
+            "steps": 10_000,
         },
     },
 )

@@ -327,13 +327,13 @@ MUTANTS = (
     ),
     Mutant(
         "a ring that is one slot off", "tfgen/autoregressive/wavenet.py",
-        "steps = number + taps * dilations[:, None]", "steps = number + 1 + taps * dilations[:, None]",
+        "past = tf.unstack(tf.gather(rings, slots))",
+        "past = tf.unstack(tf.gather(rings, self._slots(number + 1)))",
         f"{AUTO}/test_wavenet.py -k sampler",
     ),
     Mutant(
         "a gradient of the recurrent kernel from the wrong states", "tfgen/layers/recurrence.py",
-        "flat = (tf.reshape(a, (-1, a.shape[-1])) for a in (before[0], d_inputs[0]))",
-        "flat = (tf.reshape(a, (-1, a.shape[-1])) for a in (saved[\"state\"][0], d_inputs[0]))",
+        "(saved[\"before\"][0], d_inputs[0])", "(saved[\"output\"], d_inputs[0])",
         "tests/layers/test_recurrent.py -k keras",
     ),
     Mutant(

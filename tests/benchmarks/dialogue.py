@@ -81,11 +81,14 @@ def difference(one, two, steps):
 def main():
     """Trains, or reads what was kept, and prints the figures."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--data_dir", required=True)
+    parser.add_argument("--data_dir", default=None)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=8000)
     parser.add_argument("--keep", default=None)
     options = parser.parse_args()
+    if options.data_dir is None:
+        print("not run: real dialogues are read from DATA_DIR/text/dailydialog, give --data_dir")
+        return
     import keras
 
     from tfgen import data as datasets

@@ -135,5 +135,5 @@ class DiagonalByPixel(LSTMByPixel):
 
         zeros = tf.zeros_like(gates[0, ..., : self.units])
         out = tf.TensorSpec(zeros.shape, zeros.dtype)
-        right = scan(step, tf.reverse(gates, [0]), (zeros, zeros), out)[1]
-        return states, tf.transpose(tf.reverse(right, [0]), (1, 0, 2, 3))[:, None]
+        right = scan(step, gates, (zeros, zeros), out, reverse=True)[1]
+        return states, tf.transpose(right, (1, 0, 2, 3))[:, None]

@@ -188,10 +188,11 @@ def recursion(x, kernel, readout, bias, activation):
         last, out = scan(forward, (x, kernel, readout), start, _spec(x, readout))
 
         def gradient(d):
-            reverse = [tf.reverse(t, [0]) for t in (x, kernel, readout, d)]
-            specs = [tf.TensorSpec(t.shape[1:], tf.float32) for t in (x, kernel, readout)]
-            (_, da), grads = scan(backward, tuple(reverse), (last, tf.zeros_like(last)), tuple(specs))
-            return *(tf.reverse(g, [0]) for g in grads), tf.reduce_sum(da, axis=0)
+            read = (x, kernel, readout)
+            specs = tuple(tf.TensorSpec(t.shape[1:], tf.float32) for t in read)
+            begin = last, tf.zeros_like(last)
+            (_, da), grads = scan(backward, (*read, d), begin, specs, reverse=True)
+            return *grads, tf.reduce_sum(da, axis=0)
 
         return out, gradient
 

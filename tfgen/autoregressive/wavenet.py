@@ -32,7 +32,7 @@ class WaveNet(Conditioned, SequenceModel):
     Args:
       event_shape: (None,): mu-law levels as floats, any number of them.
       filters: Features h of the residual stream, and z of the gates.
-      num_layers: Layers in a stack, with dilations 1, 2, 4, ...
+      num_layers: Layers in a stack, whose dilations double from 1 on.
       num_stacks: Number of stacks, one after the other.
       kernel_size: Taps k of each causal convolution.
       head: Features of the skip connections and of the hidden layer before the logits.
@@ -52,7 +52,6 @@ class WaveNet(Conditioned, SequenceModel):
     """
 
     kind = "audio"
-    jit_updates = False
 
     def __init__(
         self,

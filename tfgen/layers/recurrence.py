@@ -34,30 +34,26 @@ def recurrence(cell, kernel, added, state, beside=None, alive=None):
 
     def run(kernel, *tensors):
         begin, given = tensors[:size], inputs | dict(zip(floats, tensors[size:], strict=True))
-        specs = {"state": tuple(tf.TensorSpec(part.shape) for part in begin)}
-        specs["gates"] = tf.TensorSpec(given["added"].shape[1:])
+        specs = {"before": tuple(tf.TensorSpec(part.shape) for part in begin)}
+        specs |= {"gates": tf.TensorSpec(given["added"].shape[1:]), "output": specs["before"][0]}
 
         def step(state, given):
             gates = given["added"] + product(state[0], kernel)
-            state = advance(state, gates, given)
-            return state, {"state": state, "gates": gates}
+            after = advance(state, gates, given)
+            return after, {"before": state, "gates": gates, "output": after[0]}
 
         last, saved = scan(step, given, begin, specs)
 
         def gradient(d_outputs, *d_last):
-            pairs = zip(begin, saved["state"], strict=True)
-            before = tuple(tf.concat([first[None], after], 0)[:-1] for first, after in pairs)
-            kept = {"before": before, "gates": saved["gates"], "d_output": d_outputs} | given
+            kept = {"before": saved["before"], "gates": saved["gates"], "d_output": d_outputs} | given
             kept.pop("added")
             out = [tf.TensorSpec(given[name].shape[1:]) for name in floats]
-            kept = tf.nest.map_structure(backwards, kept)
-            d_begin, d_inputs = scan(backward(advance, kernel), kept, d_last, out)
-            d_inputs = [backwards(d) for d in d_inputs]
-            flat = (tf.reshape(a, (-1, a.shape[-1])) for a in (before[0], d_inputs[0]))
+            d_begin, d_inputs = scan(backward(advance, kernel), kept, d_last, out, reverse=True)
+            flat = (tf.reshape(a, (-1, a.shape[-1])) for a in (saved["before"][0], d_inputs[0]))
             d_kernel = tf.matmul(*(tf.cast(a, kernel.dtype) for a in flat), transpose_a=True)
             return d_kernel, *d_begin, *d_inputs
 
-        return (saved["state"][0], *last), gradient
+        return (saved["output"], *last), gradient
 
     outputs, *last = tf.custom_gradient(run)(kernel, *state, *(inputs[name] for name in floats))
     return outputs, tuple(last)
@@ -82,8 +78,3 @@ def backward(advance, kernel):
 def product(a, kernel):
     """float32 a @ kernel, multiplied in the kernel's dtype."""
     return tf.cast(tf.cast(a, kernel.dtype) @ kernel, tf.float32)
-
-
-def backwards(a):
-    """The last step first."""
-    return tf.reverse(a, [0])

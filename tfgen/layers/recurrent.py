@@ -83,13 +83,14 @@ class RecurrentLayer(keras.layers.Layer):
 
     def _cell(self, state, gates, candidate):
         """The state after a step, entry by entry."""
+        # One sigmoid of everything, needed or not: XLA computes it on all cores, and parts of it on one.
+        opened = tf.sigmoid(gates)
         if self.cell == "lstm":
-            i, f, g, o = tf.split(gates, 4, axis=1)
-            c = tf.sigmoid(f) * state[1] + tf.sigmoid(i) * tf.tanh(g)
-            return tf.sigmoid(o) * tf.tanh(c), c
-        z, r, h = tf.split(gates, 3, axis=1)
-        z = tf.sigmoid(z)
-        return (z * state[0] + (1.0 - z) * tf.tanh(candidate + tf.sigmoid(r) * h),)
+            i, f, _, o = tf.split(opened, 4, axis=1)
+            c = f * state[1] + i * tf.tanh(gates[:, 2 * self.units : 3 * self.units])
+            return o * tf.tanh(c), c
+        z, r, _ = tf.split(opened, 3, axis=1)
+        return (z * state[0] + (1.0 - z) * tf.tanh(candidate + r * gates[:, 2 * self.units :]),)
 
     def step(self, state, x):
         """One step: the state after the inputs x `[n, features]`, and the output `[n, units]`."""
@@ -111,7 +112,8 @@ class RecurrentLayer(keras.layers.Layer):
         alive = None
         if lengths is not None:
             alive = tf.transpose(tf.sequence_mask(lengths, tf.shape(x)[1]))[..., None]
-        added, beside = self._inputs(tf.transpose(self.project(x), (1, 0, 2)))
+        # Steps first before the product: it has many more features than x.
+        added, beside = self._inputs(self.project(tf.transpose(x, (1, 0, 2))))
         outputs, state = recurrence(self._cell, self._recurrent_kernel(), added, state, beside, alive)
         return tf.transpose(outputs, (1, 0, 2)), state
 

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 
-def scan(step, inputs, state, out):
+def scan(step, inputs, state, out, reverse=False):
     """Runs a recurrence in a `tf.while_loop`.
 
     Args:
@@ -11,6 +11,7 @@ def scan(step, inputs, state, out):
       inputs: Nest of `[T, ...]`: what each step is given, e.g. its noise; T may be dynamic.
       state: Nest of tensors that the first step finds.
       out: Nest of TensorSpecs: what a step returns.
+      reverse: Begin with the last of the inputs; what is returned stands in their order all the same.
 
     Returns:
       The last state, and the nest of `[T, ...]` of what the steps returned.
@@ -27,8 +28,9 @@ def scan(step, inputs, state, out):
     written = each(lambda s: tf.TensorArray(s.dtype, size=size, element_shape=s.shape), out)
 
     def body(t, state, written):
-        state, values = step(state, each(lambda a: a.read(t), given))
-        return t + 1, state, each(lambda a, v: a.write(t, v), written, values)
+        place = size - 1 - t if reverse else t
+        state, values = step(state, each(lambda a: a.read(place), given))
+        return t + 1, state, each(lambda a, v: a.write(place, v), written, values)
 
     variables = (0, state, written)
     # The bound is what lets XLA differentiate the loop.
