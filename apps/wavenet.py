@@ -12,9 +12,11 @@ from tfgen.cli import App
 app = App(
     "tfgen.autoregressive.wavenet.WaveNet",
     dataset="tones",
-    steps=300,
+    steps=1000,
     batch_size=8,
-    learning_rate=3e-3,
+    learning_rate=4e-3,
+    clip_norm=1.0,
+    ema=0.99,
     num_layers=8,
     presets={
         "spoken_digits": {
