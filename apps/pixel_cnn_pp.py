@@ -14,7 +14,6 @@ app = App(
     learning_rate=1e-3,
     filters=32,
     num_blocks=1,
-    num_values=256,
     presets={
         "cifar10": {
             "dataset": "cifar10",

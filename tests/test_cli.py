@@ -141,6 +141,15 @@ def test_a_directory_that_holds_a_run_is_kept(trained, capsys):
     assert before == {p: p.stat().st_mtime_ns for p in directory.rglob("*")}
 
 
+def test_apps_set_defaults_of_every_flag_and_of_nothing_else(capsys):
+    made = App("tfgen.variational.vae.VAE", latent_size=3, ema=0.9, clip_norm=2.0)
+    made.main(["--help"])
+    shown = capsys.readouterr().out
+    assert all(f"{flag} " in shown for flag in ("--latent_size=3", "--ema=0.9", "--clip_norm=2.0"))
+    with pytest.raises(ValueError, match="the app sets latent, which is no flag of tfgen.variational"):
+        App("tfgen.variational.vae.VAE", latent=3).main(["--help"])
+
+
 @pytest.mark.slow
 def test_a_run_of_another_model_is_refused(trained, capsys):
     other = App("tfgen.energy.rbm.RBM", binarize="threshold")

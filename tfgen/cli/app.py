@@ -36,7 +36,7 @@ class App:
       presets: Flags by name, for each published configuration.
       commands: What one can do with a run of this model besides, each a method of it by name, with a line for
         the help. The method is given those of "temperature" and "seed" that it takes.
-      **overrides: Defaults of constructor arguments that differ from the constructor's own.
+      **overrides: Defaults of other flags: of the constructor's arguments, or shared ones such as `ema`.
     """
 
     def __init__(

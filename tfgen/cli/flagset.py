@@ -83,17 +83,23 @@ def define(model, defaults, overrides, presets):
     Args:
       model: Dotted path of the model class.
       defaults: `Defaults`.
-      overrides: Defaults of constructor arguments that differ from the constructor's.
+      overrides: Other defaults than those of the constructor and of the shared flags.
       presets: Names of the presets.
 
     Returns:
       (absl FlagValues, dict of the constructor's `Argument` that became flags).
+
+    Raises:
+      ValueError: If an override names no flag.
     """
     values = flags.FlagValues()
     arguments = {k: a for k, a in read_arguments(model).items() if a.kind is not None and k not in _NOT_FLAGS}
-    _define_shared(values, defaults, presets)
+    _define_shared(values, dataclasses.asdict(defaults) | overrides, presets)
     for name, argument in arguments.items():
         _define_argument(values, argument, overrides.get(name, argument.default))
+    unknown = ", ".join(sorted(set(overrides) - set(values)))
+    if unknown:
+        raise ValueError(f"the app sets {unknown}, which is no flag of {model}.")
     return values, arguments
 
 
@@ -155,7 +161,7 @@ _DEFAULTS = {
 
 
 def _define_shared(values, defaults, presets):
-    chosen_here = _DEFAULTS | dataclasses.asdict(defaults)
+    chosen_here = _DEFAULTS | defaults
     rows = (
         *_SHARED,
         (
