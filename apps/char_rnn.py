@@ -11,8 +11,8 @@ from tfgen.cli import App
 app = App(
     "tfgen.autoregressive.char_rnn.CharRNN",
     dataset="python_docs",
-    steps=1500,
-    batch_size=64,
+    steps=1000,
+    batch_size=32,
     learning_rate=3e-3,
     length=300,
     presets={"shakespeare": {"dataset": "tiny_shakespeare", "steps": 4000, "dropout": 0.2}},

@@ -10,9 +10,10 @@ from tfgen.cli import App
 app = App(
     "tfgen.autoregressive.handwriting.HandwritingRNN",
     dataset="scribbles",
-    steps=1000,
+    steps=600,
     batch_size=64,
     learning_rate=3e-3,
+    ema=0.99,
     condition="text",
     presets={"omniglot": {"dataset": "omniglot_strokes", "condition": "none", "steps": 3000}},
 )
