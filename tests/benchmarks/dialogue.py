@@ -1,6 +1,6 @@
 """DialogueModel on real dialogues: does the history help? Against a language model of the same size.
 
-python -m tests.benchmarks.dialogue --data_dir=... [--seeds=3] [--steps=8000] [--keep=DIRECTORY]
+python -m tests.benchmarks.dialogue --data_dir=... [--seeds=3] [--steps=4000] [--keep=DIRECTORY]
 
 Both models have the same number of weights to within 1 %: the language model has no encoder and no attention
 but more units. Both are stopped early by the same validation replies. Printed are test perplexities of a word
@@ -15,7 +15,7 @@ import tempfile
 
 import numpy as np
 
-LEARNING_RATE, BATCH, EVERY, PATIENCE = 5e-3, 32, 200, 3
+LEARNING_RATE, BATCH, EVERY, PATIENCE = 2e-3, 32, 200, 3
 SIZES = {"units": 128, "embedding": 64, "dropout": 0.3}
 Z95 = 1.959964
 
@@ -83,7 +83,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--data_dir", default=None)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=8000)
+    parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--keep", default=None)
     options = parser.parse_args()
     if options.data_dir is None:
