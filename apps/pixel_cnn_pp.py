@@ -1,7 +1,7 @@
 """PixelCNN++ (Salimans, Karpathy, Chen & Kingma 2017): color images by a mixture of logistics for each pixel.
 
-On the embedded photos, 16 of their pixels a side: 4.61 bits a dimension (exact, test split, seed 0), two
-minutes on two cores, all told.
+On the embedded 16x16 patches of photographs: 4.61 bits a dimension (exact, test split, seed 0), two minutes
+on two cores, all told.
 
 python -m apps.pixel_cnn_pp --filters=64 --num_blocks=2
 python -m apps.pixel_cnn_pp --preset=cifar10 --data_dir=... --steps=20000

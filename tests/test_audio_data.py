@@ -4,14 +4,12 @@ import numpy as np
 import pytest
 from scipy.io import wavfile
 
-from tests.test_data import PARTS, TFDS, refused
+from tests.real_data import REAL, needs
+from tests.test_data import PARTS, refused
 from tfgen import data, sounds
 from tfgen.data import audio
 
-REAL = TFDS.parent
-needs_speech = pytest.mark.skipif(
-    not (REAL / "speech").is_dir(), reason=f"no real data: {REAL}/speech is absent"
-)
+needs_speech = needs(REAL / "speech")
 
 
 def test_tones_have_the_pitch_of_their_label():

@@ -12,7 +12,7 @@ import time
 import numpy as np
 import pytest
 
-from tfgen.cli import App
+from tfgen.cli import App, flagset
 from tfgen.cli.constructor import read_arguments
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -146,6 +146,8 @@ def test_apps_set_defaults_of_every_flag_and_of_nothing_else(capsys):
     made.main(["--help"])
     shown = capsys.readouterr().out
     assert all(f"{flag} " in shown for flag in ("--latent_size=3", "--ema=0.9", "--clip_norm=2.0"))
+    values, _ = flagset.define(made.model, made.defaults, {"xla": True}, {})
+    assert values["xla"].default is True and values["download"].default is False
     with pytest.raises(ValueError, match="the app sets latent, which is no flag of tfgen.variational"):
         App("tfgen.variational.vae.VAE", latent=3).main(["--help"])
 
@@ -260,8 +262,6 @@ def test_control_c_saves_and_says_how_to_go_on(tmp_path):
 
 
 def test_presets_set_flags_and_flags_override():
-    from tfgen.cli import flagset
-
     made = app()
     for given, expected in (([], 50), (["--latent_size=3"], 3)):
         values, _ = flagset.define(made.model, made.defaults, made.overrides, made.presets)

@@ -14,13 +14,12 @@ import pytest
 import scipy.stats
 from PIL import Image
 
+from tests.real_data import TFDS, needs_tfds
 from tfgen import data
 from tfgen.data import catalog, points, registry
 from tfgen.data.splits import hold_out, stratified_order
 
 ROOT = pathlib.Path(__file__).parents[1]
-TFDS = pathlib.Path(os.environ.get("TFGEN_DATA_DIR", ROOT.parent / "shared" / "data" / "tfds"))
-needs_tfds = pytest.mark.skipif(not TFDS.is_dir(), reason=f"no real data: TFGEN_DATA_DIR={TFDS} is absent")
 PARTS = ("train", "validation", "test")
 
 

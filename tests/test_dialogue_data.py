@@ -5,14 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from tests.test_data import PARTS, TFDS, refused
+from tests.real_data import REAL, needs
+from tests.test_data import PARTS, refused
 from tfgen import data
 from tfgen.data import dialogues
 from tfgen.text import END, TURN, UNKNOWN
-
-REAL = TFDS.parent
-HERE = (REAL / "text" / "dailydialog").is_dir()
-needs_dailydialog = pytest.mark.skipif(not HERE, reason=f"no real data: {REAL}/text/dailydialog is absent")
 
 
 def read(found, part):
@@ -112,7 +109,7 @@ def test_absent_dailydialog_names_its_place(tmp_path):
     assert f"lacks {tmp_path}/text/dailydialog/train_sample.jsonl" in message and "--data_dir" in message
 
 
-@needs_dailydialog
+@needs(REAL / "text" / "dailydialog")
 def test_dailydialog():
     found = data.load("dailydialog", data_dir=REAL)
     assert [len(getattr(found, part)) for part in PARTS] == [5959, 7004, 6720]

@@ -1,27 +1,14 @@
 """Pen strokes as data: the embedded words, Omniglot, files of one's own."""
 
-import os
-import pathlib
-
 import numpy as np
 import pytest
 
+from tests.real_data import REAL, needs
+from tests.test_data import refused
 from tfgen import data, ink
 from tfgen.data import scribbles, strokes
 
-ROOT = pathlib.Path(__file__).parents[1]
-TFDS = pathlib.Path(os.environ.get("TFGEN_DATA_DIR", ROOT.parent / "shared" / "data" / "tfds"))
-REAL = TFDS.parent
 OMNIGLOT = REAL / "strokes" / "omniglot_strokes_small.npz"
-needs_omniglot = pytest.mark.skipif(not OMNIGLOT.is_file(), reason=f"no real data: {OMNIGLOT} is absent")
-
-
-def refused(name, **options):
-    """The message of the DataError of `load`, which must be one line."""
-    with pytest.raises(data.DataError) as caught:
-        data.load(name, **options)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def check_common(loaded):
@@ -106,7 +93,7 @@ def test_scribbles_depend_on_the_seed_and_the_test_part_does_not(words):
     assert len(data.load("scribbles", validation=7).validation) == 7
 
 
-@needs_omniglot
+@needs(OMNIGLOT)
 def test_omniglot_is_read_whole_and_once():
     loaded = data.load("omniglot_strokes", data_dir=str(REAL))
     check_common(loaded)

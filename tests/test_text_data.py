@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from tests.test_data import TFDS, needs_tfds, refused
+from tests.real_data import TFDS, needs_tfds
+from tests.test_data import refused
 from tfgen import data
 from tfgen.data import chains
 

@@ -1,8 +1,6 @@
 """HandwritingRNN: its network against the paper's equations, its sampler against its density."""
 
 import dataclasses
-import os
-import pathlib
 
 import keras
 import numpy as np
@@ -12,15 +10,14 @@ import scipy.stats
 import tensorflow as tf
 
 from tests.planted import perturb
+from tests.real_data import REAL, needs
 from tfgen import data, random
 from tfgen.autoregressive import HandwritingRNN
 from tfgen.distributions.heads import stroke_mixture
 from tfgen.training import train
 from tfgen.training.gallery import save_samples
 
-ROOT = pathlib.Path(__file__).parents[2]
-TFDS = pathlib.Path(os.environ.get("TFGEN_DATA_DIR", ROOT.parent / "shared" / "data" / "tfds"))
-OMNIGLOT = TFDS.parent / "strokes" / "omniglot_strokes_small.npz"
+OMNIGLOT = REAL / "strokes" / "omniglot_strokes_small.npz"
 TINY = {"units": 6, "num_components": 2, "num_windows": 2, "length": 5}
 SYMBOLS = ("", "a", "b", "c")
 
@@ -302,8 +299,8 @@ def test_learns_words_better_than_a_gaussian(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not OMNIGLOT.is_file(), reason=f"no real data: {OMNIGLOT} is absent")
+@needs(OMNIGLOT)
 def test_learns_omniglot_better_than_a_gaussian(tmp_path):
-    loaded = data.load("omniglot_strokes", data_dir=str(TFDS.parent))
+    loaded = data.load("omniglot_strokes", data_dir=str(REAL))
     few = dataclasses.replace(loaded, validation=loaded.validation.take(slice(0, 64)))
     assert learn(few, tmp_path) < gaussian_nats_per_step(loaded.test, loaded.train) - 0.5

@@ -174,7 +174,7 @@ def _define_shared(values, defaults, presets):
         keywords = {"flag_values": values, "module_name": "shared"}
         default = chosen_here.get(name)
         if reader is bool:
-            flags.DEFINE_bool(name, False, text, **keywords)
+            flags.DEFINE_bool(name, bool(default), text, **keywords)
         elif reader is str:
             flags.DEFINE_string(name, default, text, **keywords)
         elif isinstance(reader, tuple):
