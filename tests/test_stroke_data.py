@@ -84,6 +84,7 @@ def test_letters_stand_on_the_line_from_left_to_right():
     assert np.all(np.diff(left) > 5.0)
 
 
+@pytest.mark.slow
 def test_scribbles_depend_on_the_seed_and_the_test_part_does_not(words):
     other = data.load("scribbles", seed=1)
     assert other.fingerprint() != words.fingerprint() == data.load("scribbles").fingerprint()

@@ -64,6 +64,7 @@ def test_logits_are_those_of_the_formula(model):
     np.testing.assert_allclose(model.log_prob(x), taken.sum((1, 2)), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_probabilities_of_all_strings_sum_to_one_and_samples_follow(model):
     checks.assert_sums_to_one_and_samples_follow(model, 4)
 
@@ -104,6 +105,7 @@ def test_dropout_is_for_training_and_its_mean_is_the_network():
     np.testing.assert_allclose(dropped[~zero], h.numpy()[~zero] / 0.6, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_strings_go_in_and_come_out():
     model = make()
     texts = model.decode(model.sample(3, prompt="the ", length=9, temperature=0.5, seed=6))

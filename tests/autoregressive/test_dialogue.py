@@ -131,6 +131,7 @@ def test_the_samplers_logits_are_the_networks(model, monkeypatch):
     assert worst()[0] > 1e-3
 
 
+@pytest.mark.slow
 def test_nothing_follows_the_end_however_hot(model):
     x = model.sample(200, condition=HISTORIES[0], length=8, temperature=50.0, seed=1).numpy()
     ended = np.cumsum(x == 0.0, axis=1) > 0
@@ -149,6 +150,7 @@ def test_beams_are_the_best_replies_in_order(model, normalization):
         assert np.all(np.isneginf(log_p[row, 40:]))
 
 
+@pytest.mark.slow
 def test_narrow_beams(model):
     greedy = model.sample(3, condition=HISTORIES, temperature=0.0, seed=1)
     found, log_p = model.beam(HISTORIES, width=1)
@@ -175,6 +177,7 @@ def test_dropout_is_for_training_alone():
     assert set(np.unique(dropped)) == {0.0, 2.0} and abs(dropped.mean() - 1.0) < 0.05
 
 
+@pytest.mark.slow
 def test_strings_in_strings_out(speaker):
     history, turns = "Hi, the <turn> HI", ["Hi, the", "HI"]
     tokens = speaker.encode_condition(history).numpy()
@@ -191,6 +194,7 @@ def test_strings_in_strings_out(speaker):
         assert answers == set(speaker.decode(x))
 
 
+@pytest.mark.slow
 def test_served_replies_are_those_of_their_seeds(speaker):
     served = tf.function(speaker.signatures()["reply"].function)
     histories = ["hi <turn> the hi", "the", "<end> hi. " * 3]
@@ -203,6 +207,7 @@ def test_served_replies_are_those_of_their_seeds(speaker):
             served(history=tf.constant(wrong), seeds=seeds[:2])
 
 
+@pytest.mark.slow
 def test_samples_are_shown_with_what_they_answer(speaker, tmp_path):
     save_samples(speaker, tmp_path, 2, 1, condition="hi <turn> the")
     first, second = (tmp_path / "samples.txt").read_text().split("\n\n----\n\n")

@@ -42,6 +42,7 @@ def test_sums_to_one(model):
     vectors.assert_sums_to_one(model)
 
 
+@pytest.mark.slow
 def test_compiled_samples_follow_the_density(model):
     checks.assert_compiled_samples_follow_the_density(model)
 
@@ -50,6 +51,7 @@ def test_the_sampler_computes_the_logits_and_planted_errors_are_noticed(model):
     vectors.assert_sampler_computes_the_logits(model, [model.kernel])
 
 
+@pytest.mark.slow
 def test_completion(model):
     vectors.assert_completes(model)
 

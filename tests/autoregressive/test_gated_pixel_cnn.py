@@ -67,11 +67,13 @@ def test_probabilities_of_all_images_sum_to_one(kwargs):
     checks.assert_sums_to_one(make(**kwargs))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kwargs", SHAPES[2:4], ids=checks.name)
 def test_samples_follow_the_density(kwargs):
     checks.assert_samples_follow_the_density(make(**kwargs))
 
 
+@pytest.mark.slow
 def test_compiled_samples_follow_the_density_and_do_not_depend_on_their_number(binary):
     checks.assert_compiled_samples_follow_the_density(binary)
 
@@ -85,6 +87,7 @@ CACHED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", ["trained", "large"])
 @pytest.mark.parametrize("kwargs", CACHED, ids=checks.name)
 def test_logits_of_the_sampler_equal_those_of_the_whole_network(kwargs, state):
@@ -99,6 +102,7 @@ def test_logits_of_the_sampler_equal_those_of_the_whole_network_given_labels(lab
     checks.assert_sampler_computes_the_logits(labelled, condition=np.array([2, 0, 1], "int32"))
 
 
+@pytest.mark.slow
 def test_a_planted_error_in_one_tap_is_noticed():
     model = make(event_shape=(6, 5, 1))
     first, middle, last = model.stack
@@ -113,11 +117,13 @@ def test_a_planted_error_in_one_tap_is_noticed():
     checks.assert_planted_errors_are_noticed(model, places)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kwargs", [BINARY, SHAPES[3]], ids=checks.name)
 def test_completion_keeps_known_entries_and_draws_the_others_from_their_conditionals(kwargs):
     checks.assert_completes(make(seed=9, **kwargs))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kwargs", SHAPES[1:4], ids=checks.name)
 def test_temperature_zero_is_the_chain_of_modes(kwargs):
     checks.assert_temperature_zero_is_the_chain_of_modes(make(seed=12, **kwargs))
@@ -145,6 +151,7 @@ def test_each_layer_of_both_stacks_reads_the_condition(labelled):
         bias.kernel.assign(kept)
 
 
+@pytest.mark.slow
 def test_distribution_has_the_batch_shape_of_its_condition():
     labelled = make(event_shape=(2, 2, 1), **LABELS)
     distribution = labelled.distribution(np.array([[0, 1, 2], [2, 2, 0]], "int32"))

@@ -161,6 +161,7 @@ def test_known_pens_and_offsets_are_kept(free):
         free.sample(3, given=given, mask=mask)
 
 
+@pytest.mark.slow
 def test_writing_stops_at_the_first_lift_behind_the_text():
     moved = make(condition="text", vocabulary=SYMBOLS)
     bias = moved.network.window.bias
@@ -191,6 +192,7 @@ def test_writing_stops_at_the_first_lift_behind_the_text():
             served(text=tf.constant(wrong), seeds=random.rows(random.as_seed(1), 2))
 
 
+@pytest.mark.slow
 def test_bias_and_temperature_are_those_of_the_head(free):
     cold = free.sample(4, temperature=0.0, seed=1, length=3).numpy()
     assert np.all(cold == cold[:1])

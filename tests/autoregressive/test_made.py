@@ -77,6 +77,7 @@ def test_sums_to_one(model):
     vectors.assert_sums_to_one(model)
 
 
+@pytest.mark.slow
 def test_compiled_samples_follow_the_density(model):
     checks.assert_compiled_samples_follow_the_density(model)
 
@@ -95,6 +96,7 @@ def test_the_sampler_computes_each_unit_once_at_the_step_of_its_degree():
             np.testing.assert_array_equal(found, np.flatnonzero(degrees[k] == degree))
 
 
+@pytest.mark.slow
 def test_completion(model):
     vectors.assert_completes(model)
 

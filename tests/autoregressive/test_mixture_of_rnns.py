@@ -50,11 +50,13 @@ def test_the_density_sums_the_components_out(model):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kwargs", [{}, {"num_values": 2, "cell": "gru"}], ids=["lstm", "two-levels-gru"])
 def test_probabilities_of_all_strings_sum_to_one_and_samples_follow(kwargs):
     checks.assert_sums_to_one_and_samples_follow(make(**kwargs), 5 if kwargs else 4)
 
 
+@pytest.mark.slow
 def test_continuations_follow_their_conditional(model):
     """So the component has the distribution that the prompt leaves it."""
     checks.assert_continues(model, [2.0, 0.0], 4)
@@ -75,6 +77,7 @@ def test_what_is_beyond_the_length_does_not_count(model):
     checks.assert_ignores_what_is_beyond(model)
 
 
+@pytest.mark.slow
 def test_the_gradient_is_that_of_expectation_maximization():
     """d -log p(x) = -sum_k p(k | x) d log p(k, x), with the posterior held fixed."""
     model = make(flat_steps=0)

@@ -51,6 +51,7 @@ def test_order_goes_from_scale_to_scale_and_group_to_group():
     np.testing.assert_array_equal(order, [[0, 5, 2, 5, 1], [6, 7, 6, 7, 6], [3, 5, 4, 5, 3]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_values", [2, 4])
 @pytest.mark.parametrize("shape", [(4, 3, 1), (2, 3, 3)])
 def test_each_logit_depends_on_all_earlier_entries_and_no_other(shape, num_values):
@@ -70,15 +71,18 @@ def test_probabilities_of_all_images_sum_to_one(kwargs):
     checks.assert_sums_to_one(make(**kwargs))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kwargs", [LEVELS, COLORS, TALL, ROW], ids=checks.name)
 def test_samples_follow_the_density(kwargs):
     checks.assert_samples_follow_the_density(make(**kwargs))
 
 
+@pytest.mark.slow
 def test_compiled_samples_follow_the_density_and_do_not_depend_on_their_number(binary):
     checks.assert_compiled_samples_follow_the_density(binary)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kwargs",
     [
@@ -92,6 +96,7 @@ def test_logits_of_the_sampler_equal_those_of_the_whole_network(kwargs):
     checks.assert_sampler_computes_the_logits(make(**kwargs))
 
 
+@pytest.mark.slow
 def test_a_planted_error_in_one_tap_is_noticed():
     model = make(event_shape=(6, 5, 1))
     places = [(model.base.first.kernel, (2, 3)), (model.groups[0][3].first.kernel, (0, 2))]
@@ -133,11 +138,13 @@ def test_each_network_runs_once_to_draw_images(monkeypatch):
     assert len(set(ran)) == 1 + 3 + 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kwargs", [BINARY, COLORS, COLUMN], ids=checks.name)
 def test_completion_keeps_known_entries_and_draws_the_others_from_their_conditionals(kwargs):
     checks.assert_completes(make(seed=9, **kwargs))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kwargs", [LEVELS, TALL, ROW], ids=checks.name)
 def test_temperature_zero_is_the_chain_of_modes(kwargs):
     checks.assert_temperature_zero_is_the_chain_of_modes(make(seed=12, **kwargs))

@@ -69,10 +69,12 @@ def test_sums_to_one(model):
     vectors.assert_sums_to_one(model)
 
 
+@pytest.mark.slow
 def test_compiled_samples_follow_the_density(model):
     checks.assert_compiled_samples_follow_the_density(model)
 
 
+@pytest.mark.slow
 def test_the_sampler_computes_the_logits_and_planted_errors_are_noticed():
     for kwargs in (PLAIN, ORDERS):
         model = checks.randomize(NADE(**kwargs))
@@ -93,6 +95,7 @@ def test_the_agnostic_sampler_computes_the_logits_of_the_order_it_takes():
     np.testing.assert_allclose(drawn["logits"], model.logits(drawn["x"]), atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kwargs", [PLAIN, ORDERS], ids=["plain", "orders"])
 def test_completion(kwargs):
     vectors.assert_completes(checks.randomize(NADE(**kwargs)))

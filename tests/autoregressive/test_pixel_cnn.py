@@ -54,6 +54,7 @@ def test_samples_follow_the_density(kwargs):
     checks.assert_samples_follow_the_density(make(**kwargs))
 
 
+@pytest.mark.slow
 def test_compiled_samples_follow_the_density_and_do_not_depend_on_their_number(binary):
     checks.assert_compiled_samples_follow_the_density(binary)
 
@@ -67,6 +68,7 @@ CACHED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", ["initial", "trained", "large"])
 @pytest.mark.parametrize("kwargs", CACHED, ids=checks.name)
 def test_logits_of_the_sampler_equal_those_of_the_whole_network(kwargs, state):
@@ -83,6 +85,7 @@ def test_a_planted_error_in_one_tap_is_noticed():
     checks.assert_planted_errors_are_noticed(model, [(layer.kernel, tap) for layer, tap in layers])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kwargs", [BINARY, SHAPES[2], SHAPES[3]], ids=checks.name)
 def test_completion_keeps_known_entries_and_draws_the_others_from_their_conditionals(kwargs):
     checks.assert_completes(make(seed=9, **kwargs))
@@ -103,6 +106,7 @@ def test_temperature_divides_the_logit_of_two_levels(binary):
     checks.assert_temperature_divides_the_logits(binary, 1.7, seed=14)
 
 
+@pytest.mark.slow
 def test_served_completion_is_the_sampler(binary):
     checks.assert_served_completion_is_the_sampler(binary)
     served = binary.signatures()["complete"]

@@ -59,6 +59,7 @@ def binary():
     return make(**BINARY)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(5, 4, 1), (3, 3, 3)])
 def test_each_conditional_depends_on_all_entries_up_to_it_and_no_later_one(shape):
     keras.utils.set_random_seed(3)
@@ -103,11 +104,13 @@ def test_probabilities_of_all_images_sum_to_one(kwargs):
     checks.assert_sums_to_one(make(**kwargs), conditionals=log_conditionals)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kwargs", SMALL, ids=checks.name)
 def test_samples_follow_the_density(kwargs):
     checks.assert_samples_follow_the_density(make(**kwargs))
 
 
+@pytest.mark.slow
 def test_compiled_samples_follow_the_density_and_do_not_depend_on_their_number():
     checks.assert_compiled_samples_follow_the_density(make(event_shape=(2, 3, 1), num_resolutions=2))
 
@@ -121,11 +124,13 @@ CACHED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kwargs", CACHED, ids=checks.name)
 def test_parameters_of_the_sampler_equal_those_of_the_whole_network(kwargs):
     checks.assert_sampler_computes_the_logits(make(**kwargs))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trained", [False, True])
 def test_parameters_of_the_sampler_equal_those_of_the_network_as_it_is_initialized_and_trained(trained):
     keras.utils.set_random_seed(6)
@@ -135,6 +140,7 @@ def test_parameters_of_the_sampler_equal_those_of_the_network_as_it_is_initializ
     checks.assert_sampler_computes_the_logits(model)
 
 
+@pytest.mark.slow
 def test_a_label_conditions_network_and_sampler_alike():
     model = make(event_shape=(5, 3, 1), condition="label", num_classes=3)
     labels = np.array([0, 2, 1])
@@ -144,6 +150,7 @@ def test_a_label_conditions_network_and_sampler_alike():
     assert len(set(by_label.round(3))) == 3
 
 
+@pytest.mark.slow
 def test_planted_errors_are_noticed():
     model = make(event_shape=(7, 6, 1))
     top, middle, lowest = model.resolutions
@@ -166,17 +173,20 @@ def test_planted_errors_are_noticed():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kwargs", SMALL[1:], ids=checks.name)
 def test_completion_keeps_known_entries_and_draws_the_others_from_their_conditionals(kwargs):
     checks.assert_completes(make(seed=9, **kwargs), conditionals=log_conditionals)
 
 
+@pytest.mark.slow
 def test_temperature_scales_the_mixture():
     model = make(seed=13, **SMALL[2])
     for temperature in (0.6, 1.7):
         checks.assert_temperature_divides_the_logits(model, temperature, conditionals=log_conditionals)
 
 
+@pytest.mark.slow
 def test_temperature_zero_is_the_chain_of_the_heaviest_components_locations():
     model = make(seed=12, event_shape=(3, 2, 3), num_values=5)
     image = np.zeros((1, 3, 2, 3), "float32")
@@ -193,6 +203,7 @@ def test_temperature_zero_is_the_chain_of_the_heaviest_components_locations():
     np.testing.assert_array_equal(samples, np.tile(image, (3, 1, 1, 1)))
 
 
+@pytest.mark.slow
 def test_served_completion_is_the_sampler(binary):
     checks.assert_served_completion_is_the_sampler(binary)
 
@@ -201,6 +212,7 @@ def test_objective_is_the_mean_of_minus_log_prob_and_reaches_every_weight(binary
     checks.assert_objective_reaches_every_weight(binary)
 
 
+@pytest.mark.slow
 def test_dropout_is_a_function_of_the_seed_and_leaves_scores_alone():
     model, plain = make(event_shape=(4, 3, 1), dropout=0.5), make(event_shape=(4, 3, 1))
     x = checks.random_images(model, 4)

@@ -189,6 +189,7 @@ def test_samples_follow_the_density(layer, kwargs):
     checks.assert_samples_follow_the_density(make(layer, **kwargs))
 
 
+@pytest.mark.slow
 def test_compiled_samples_follow_the_density_and_do_not_depend_on_their_number(binary):
     checks.assert_compiled_samples_follow_the_density(binary)
 
@@ -201,6 +202,7 @@ CACHED = [
 ]
 
 
+@pytest.mark.slow
 @both
 @pytest.mark.parametrize("kwargs", CACHED, ids=checks.name)
 def test_logits_of_the_sampler_equal_those_of_the_whole_network(layer, kwargs):
@@ -221,6 +223,7 @@ def test_a_planted_error_in_one_weight_is_noticed(layer):
     checks.assert_planted_errors_are_noticed(model, places)
 
 
+@pytest.mark.slow
 @both
 @pytest.mark.parametrize("kind", ["label", "vector"])
 def test_a_condition_reaches_every_layer_and_the_sampler(layer, kind):
@@ -243,19 +246,23 @@ def test_a_condition_reaches_every_layer_and_the_sampler(layer, kind):
         bias.kernel.assign(kernel)
 
 
+@pytest.mark.slow
 def test_completion_keeps_known_entries_and_draws_the_others_from_their_conditionals(binary):
     checks.assert_completes(binary)
 
 
+@pytest.mark.slow
 def test_served_completion_is_the_sampler(binary):
     checks.assert_served_completion_is_the_sampler(binary)
 
 
+@pytest.mark.slow
 @both
 def test_temperature_zero_is_the_chain_of_modes(layer):
     checks.assert_temperature_zero_is_the_chain_of_modes(make(layer, seed=12, **TERNARY))
 
 
+@pytest.mark.slow
 def test_temperature_divides_the_logits(binary):
     checks.assert_temperature_divides_the_logits(binary, 1.7, seed=14)
 
@@ -264,6 +271,7 @@ def test_objective_is_the_mean_of_minus_log_prob_and_reaches_every_weight(binary
     checks.assert_objective_reaches_every_weight(binary)
 
 
+@pytest.mark.slow
 @both
 def test_gradients_through_the_compiled_loop_equal_those_of_plain_steps(layer):
     model = make(layer, event_shape=(3, 4, 1))

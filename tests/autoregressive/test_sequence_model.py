@@ -68,6 +68,7 @@ def test_temperature_zero_takes_the_most_probable_step(model):
     np.testing.assert_array_equal(model.sample(2, seed=1, temperature=0.0, length=5), [[1, 1, 1, 1, 1]] * 2)
 
 
+@pytest.mark.slow
 def test_strings_are_prompts_and_samples(model):
     assert model.kind == "text"
     x = model.sample(2, prompt="he", seed=5)

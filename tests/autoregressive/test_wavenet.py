@@ -32,11 +32,13 @@ def name(kwargs):
     return "-".join(f"{k}{v}" for k, v in kwargs.items()) or "default"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kwargs", NETS, ids=name)
 def test_probabilities_of_all_sequences_sum_to_one_and_samples_follow(kwargs):
     checks.assert_sums_to_one_and_samples_follow(make(**kwargs), 4)
 
 
+@pytest.mark.slow
 def test_continuations_follow_their_conditional():
     checks.assert_continues(make(), [3.0, 1.0], 4)
 
@@ -57,6 +59,7 @@ def test_the_sampler_computes_the_logits(kwargs):
     assert np.abs(model.logits(tf.constant(x)).numpy() - found).max() > 1e-2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kwargs", "field"),
     [
@@ -83,6 +86,7 @@ def test_a_step_reads_exactly_its_receptive_field(kwargs, field):
         np.testing.assert_array_equal(reads, (back >= 1) & (back <= field))
 
 
+@pytest.mark.slow
 def test_each_pair_of_labels_has_a_density_of_its_own_which_samples_follow():
     model = make(num_values=2, one_hot=False, condition="label", num_classes=(2, 3))
     x = checks.every(model, 4)
@@ -110,6 +114,7 @@ def test_what_is_beyond_the_length_does_not_count():
     checks.assert_ignores_what_is_beyond(make())
 
 
+@pytest.mark.slow
 def test_served_samples_are_levels_and_the_sound_they_stand_for():
     model = make(num_values=256, length=20)
     seeds = random.rows(random.as_seed(6), 3)
@@ -118,6 +123,7 @@ def test_served_samples_are_levels_and_the_sound_they_stand_for():
     np.testing.assert_allclose(served["audio"], sounds.decode(served["x"].numpy(), 256), atol=1e-7)
 
 
+@pytest.mark.slow
 def test_a_recording_is_a_prompt(tmp_path):
     model = make(num_values=256, length=30)
     wave = 0.5 * np.sin(np.arange(12) / 2.0)

@@ -72,6 +72,7 @@ def test_flags_are_read_as_the_constructor_has_them(case):
             assert argument.help, f"{case.cls.__name__}: the docstring does not describe {name}"
 
 
+@pytest.mark.slow
 def test_weights_exist_when_the_constructor_returns(case):
     model = make(case)
     before = [v.path for v in model.variables]
@@ -84,6 +85,7 @@ def test_weights_exist_when_the_constructor_returns(case):
     assert [v.path for v in model.variables] == before
 
 
+@pytest.mark.slow
 def test_other_event_shapes(case):
     for shape in case.shapes:
         model = make(case, event_shape=shape)
@@ -98,6 +100,7 @@ def test_other_event_shapes(case):
             assert scored.shape == (3,) and scored.dtype == tf.float32 and np.all(np.isfinite(scored))
 
 
+@pytest.mark.slow
 def test_samples_are_a_function_of_their_own_seed(model):
     given = conditions(model, 5)
     five = model.sample(5, seed=7, **given).numpy()
@@ -108,6 +111,7 @@ def test_samples_are_a_function_of_their_own_seed(model):
     assert len(np.unique(five.round(6), axis=0)) > 1
 
 
+@pytest.mark.slow
 def test_samples_are_equal_with_and_without_xla(model):
     rows, given = random.rows(random.as_seed(5), 6), conditions(model, 6)
     plain = tf.function(model.sample_rows, autograph=False)(rows, **given)
@@ -115,6 +119,7 @@ def test_samples_are_equal_with_and_without_xla(model):
     np.testing.assert_allclose(plain, compiled, atol=2e-5)
 
 
+@pytest.mark.slow
 def test_log_prob_takes_arrays_and_works_in_a_graph(model):
     if not has_density(model):
         with pytest.raises(ValueError, match="no density"):
@@ -160,6 +165,7 @@ def one_condition(model, num):
     return {name: np.repeat(value, num, axis=0) for name, value in conditions(model, 1).items()}
 
 
+@pytest.mark.slow
 def test_exact_densities_sum_to_one(case, model):
     if model.density != "exact":
         return
@@ -184,6 +190,7 @@ def test_exact_densities_sum_to_one(case, model):
     np.testing.assert_allclose(mass, 1.0, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_samples_follow_the_exact_density(case, model):
     """Chi-square of 20,000 samples; false failures 1 in 10^4, and the seed is fixed."""
     if model.density != "exact" or not case.enumerable:
@@ -205,6 +212,7 @@ def test_samples_follow_the_exact_density(case, model):
     assert stats.chisquare(counts, expected).pvalue > 1e-4
 
 
+@pytest.mark.slow
 def test_exact_models_are_distributions_that_compose(model):
     """Alone, in `Mixture`, `Independent` and `JointDistributionSequential`: the model's own numbers."""
     if not hasattr(model, "distribution"):
@@ -238,6 +246,7 @@ def test_exact_models_are_distributions_that_compose(model):
         np.testing.assert_allclose(same.log_prob(x[0]), np.logaddexp.reduce(each) - np.log(3), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_unnormalized_densities_and_bounds_add_up_to_their_constant(case, model):
     """Sum of exp(-free energy) is Z; a lower bound sums, in any draw of its noise, to about 1 or less."""
     if not case.enumerable or model.density not in ("unnormalized", "lower_bound"):
@@ -266,6 +275,7 @@ def differentiated(update, fields, step):
     return tf.function(value_and_grad, autograph=False)
 
 
+@pytest.mark.slow
 def test_gradients_are_those_of_the_reported_loss(model):
     """Central differences of every gradient update's loss, variable by variable."""
     fields, step = batch(model, 4), tf.constant(2, tf.int64)
@@ -315,6 +325,7 @@ def test_config_returns_every_argument(case):
     assert case.cls.from_config(changed.get_config()).get_config() == changed.get_config()
 
 
+@pytest.mark.slow
 def test_keras_file_round_trip(case, tmp_path):
     model = make(case, name="kept")
     for v in model.variables:
@@ -330,6 +341,7 @@ def test_keras_file_round_trip(case, tmp_path):
         np.testing.assert_array_equal(model.log_prob(**fields), loaded.log_prob(**fields))
 
 
+@pytest.mark.slow
 def test_export_round_trip(model, tmp_path):
     loaded = tf.saved_model.load(str(serving.export(model, tmp_path)))
     seeds, given = random.rows(random.as_seed(5), 3), conditions(model, 3)
@@ -344,6 +356,7 @@ def test_export_round_trip(model, tmp_path):
         np.testing.assert_allclose(model.log_prob(**fields), sign * answer, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_fit_is_the_same_step(case):
     """Keras' fit moves the weights, on arrays as on data sets, and reports the model's metrics."""
     model = make(case)

@@ -105,6 +105,7 @@ def reference_step(model, fields, replicas):
                 update.apply(tf.nest.map_structure(lambda *s: sum(s), *sums))
 
 
+@pytest.mark.slow
 def test_two_replicas_average_their_gradients(case):
     strategy = two_replicas()
     keras.utils.set_random_seed(2)

@@ -290,6 +290,7 @@ def test_pcd_chains_go_on_to_the_model():
     assert_drawn_from(numbers(commit(model, 60)), np.exp(log_f - logsumexp(log_f)))
 
 
+@pytest.mark.slow
 def test_pt_chains_go_on_to_the_tempered_models():
     model = with_weights(estimator="pt", num_temperatures=3, num_chains=20_000)
     chains, base = commit(model, 25), model.base_logits.numpy()
@@ -384,6 +385,7 @@ def test_path_begins_at_independent_units():
     assert float(model.log_z0()) == pytest.approx(np.logaddexp(0, base).sum() + H * math.log(2), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_samples_temperature_and_completion():
     model = with_weights()
     theta = parameters(model)

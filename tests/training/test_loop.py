@@ -82,6 +82,7 @@ def test_clipping_bounds_the_norm_of_the_step():
     np.testing.assert_allclose(np.linalg.norm(model.logits), 1e-3, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jit", ["on", "off"])
 @pytest.mark.parametrize("replicas", [1, 2])
 def test_every_way_of_running_gives_the_same_weights(jit, replicas):
@@ -95,6 +96,7 @@ def test_every_way_of_running_gives_the_same_weights(jit, replicas):
     assert [r["step"] for r in history] == [5, 7]
 
 
+@pytest.mark.slow
 def test_history_means_do_not_depend_on_where_the_calls_were_cut(tmp_path):
     go(Bits(), 60, tmp_path / "a", checkpoint_every=30)
     with pytest.raises(Interrupted):
@@ -117,6 +119,7 @@ class StopAt(keras.callbacks.Callback):
             os.kill(os.getpid(), signal.SIGINT)
 
 
+@pytest.mark.slow
 def test_control_c_saves_and_says_where(tmp_path):
     straight, cut = Bits(), Bits()
     go(straight, 60, tmp_path / "a", checkpoint_every=60)
@@ -303,6 +306,7 @@ def test_strategies_say_what_they_need(monkeypatch):
         go(Bits(), 5, batch_size=7, strategy=two_replicas())
 
 
+@pytest.mark.slow
 def test_loss_falls_to_the_entropy_of_the_data():
     model = Bits()
     go(model, 400, optimizer=keras.optimizers.Adam(0.05), batch_size=40)
