@@ -13,7 +13,7 @@ python -m apps.wavenet --preset=spoken_digits --data_dir=...
 from tfgen.cli import App
 
 app = App(
-    "tfgen.autoregressive.wavenet.WaveNet",
+    "tfgen.autoregressive.sequences.wavenet.WaveNet",
     dataset="tones",
     steps=1000,
     batch_size=8,

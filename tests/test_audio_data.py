@@ -6,8 +6,9 @@ from scipy.io import wavfile
 
 from tests.real_data import REAL, needs
 from tests.test_data import PARTS, refused
-from tfgen import data, sounds
+from tfgen import data
 from tfgen.data import audio
+from tfgen.media import sounds
 
 needs_speech = needs(REAL / "speech")
 

@@ -9,7 +9,7 @@ from tests.real_data import REAL, needs
 from tests.test_data import PARTS, refused
 from tfgen import data
 from tfgen.data import dialogues
-from tfgen.text import END, TURN, UNKNOWN
+from tfgen.media.text import END, TURN, UNKNOWN
 
 
 def read(found, part):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfgen import ink
+from tfgen.media import ink
 
 SVG = "{http://www.w3.org/2000/svg}"
 # A corner, a dot, and a stroke that was not ended.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfgen import pictures
+from tfgen.media import pictures
 
 
 def test_grid_puts_every_pixel_where_it_belongs():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.io import wavfile
 
-from tfgen import sounds
+from tfgen.media import sounds
 
 
 @pytest.mark.parametrize("num_values", [2, 3, 16, 256, 1024])

@@ -5,8 +5,9 @@ import pytest
 
 from tests.real_data import REAL, needs
 from tests.test_data import refused
-from tfgen import data, ink
+from tfgen import data
 from tfgen.data import scribbles, strokes
+from tfgen.media import ink
 
 OMNIGLOT = REAL / "strokes" / "omniglot_strokes_small.npz"
 

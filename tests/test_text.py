@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgen.text import UNKNOWN, Vocabulary, join, split
+from tfgen.media.text import UNKNOWN, Vocabulary, join, split
 
 TEXTS = {
     "I don't know.": "i don ’t know .",

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from tfgen import checks, random
-from tfgen.fitting import UpdatedModel
+from tfgen.keras_model import UpdatedModel
 from tfgen.update import Stage, Update, assign_replica_rows, replica_rows
 
 __all__ = [

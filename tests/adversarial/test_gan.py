@@ -9,7 +9,7 @@ from tfgen import data, random
 from tfgen.adversarial import DCGAN, GAN, losses
 from tfgen.adversarial.dcgan import slerp
 from tfgen.data.points import grid_modes, ring_modes
-from tfgen.evaluation import samples
+from tfgen.estimators import samples
 from tfgen.networks.adversarial import resolutions
 from tfgen.update import Step, batches_per_step
 

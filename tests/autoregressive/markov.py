@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from tfgen.autoregressive.text_model import TextModel
+from tfgen.autoregressive.sequences.text_model import TextModel
 
 # Row i + 1 holds the logits after level i; row 0 those of the first step.
 LOGITS = np.array([[0.0, 1.0, -1.0], [2.0, 0.0, 0.5], [-1.0, 0.3, 0.0], [0.1, 0.2, -3.0]], np.float32)

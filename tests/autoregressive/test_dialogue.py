@@ -13,11 +13,11 @@ import tensorflow as tf
 from tests.planted import perturb
 from tfgen import data, random
 from tfgen.autoregressive import DialogueModel
-from tfgen.autoregressive.chat import remembered
+from tfgen.autoregressive.sequences.chat import remembered
 from tfgen.cli import commands
+from tfgen.cli.gallery import save_samples
 from tfgen.cli.run_directory import RunDirectory
 from tfgen.data.dialogues import reply_table
-from tfgen.training.gallery import save_samples
 
 ROOT = pathlib.Path(__file__).parents[2]
 WORDS = ("<end>", "<turn>", "<unknown>", "the", "hi")

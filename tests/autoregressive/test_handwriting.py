@@ -13,9 +13,9 @@ from tests.planted import perturb
 from tests.real_data import REAL, needs
 from tfgen import data, random
 from tfgen.autoregressive import HandwritingRNN
+from tfgen.cli.gallery import save_samples
 from tfgen.distributions.heads import stroke_mixture
 from tfgen.training import train
-from tfgen.training.gallery import save_samples
 
 OMNIGLOT = REAL / "strokes" / "omniglot_strokes_small.npz"
 TINY = {"units": 6, "num_components": 2, "num_windows": 2, "length": 5}

@@ -7,7 +7,7 @@ import pytest
 from tests.autoregressive import pixel_checks as checks
 from tests.autoregressive import vector_checks as vectors
 from tfgen.autoregressive import FVBN, MADE
-from tfgen.autoregressive.made import units_by_degree
+from tfgen.autoregressive.vectors.made import units_by_degree
 
 DIRECT = {"event_shape": (10,), "hidden": (21, 17), "direct": True}
 MASKS = {

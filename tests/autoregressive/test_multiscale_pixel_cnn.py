@@ -8,7 +8,7 @@ import tensorflow as tf
 from tests.autoregressive import pixel_checks as checks
 from tfgen import data
 from tfgen.autoregressive import MultiScalePixelCNN
-from tfgen.autoregressive.multiscale_pixel_cnn import merge, split
+from tfgen.autoregressive.pixels.multiscale_pixel_cnn import merge, split
 
 TINY = {"base_size": 2, "filters": 14, "num_blocks": 1, "base_filters": 13, "base_blocks": 1}
 BINARY = {"event_shape": (3, 3, 1)}

@@ -11,7 +11,7 @@ from tests.autoregressive import pixel_checks as checks
 from tests.autoregressive import vector_checks as vectors
 from tfgen import random
 from tfgen.autoregressive import FVBN, NADE
-from tfgen.autoregressive.nade import recursion
+from tfgen.autoregressive.vectors.nade import recursion
 
 PLAIN = {"event_shape": (10,), "hidden": (8,)}
 ORDERS = {

@@ -9,7 +9,7 @@ from scipy import special, stats
 from tests.autoregressive import pixel_checks as checks
 from tfgen import data
 from tfgen.autoregressive import PixelCNNPlusPlus
-from tfgen.autoregressive.two_streams import GatedBlock
+from tfgen.autoregressive.pixels.two_streams import GatedBlock
 
 TINY = {"filters": 5, "num_blocks": 1, "num_components": 3}
 BINARY = {"event_shape": (3, 3, 1)}

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tests.autoregressive import pixel_checks as checks
 from tfgen import data
 from tfgen.autoregressive import PixelRNN
-from tfgen.autoregressive.pixel_lstm import DiagonalBiLSTM, RowLSTM, skew, unskew
+from tfgen.autoregressive.pixels.pixel_lstm import DiagonalBiLSTM, RowLSTM, skew, unskew
 
 TINY = {"num_layers": 2, "hidden": 7, "head": 12}
 BINARY = {"event_shape": (3, 3, 1)}

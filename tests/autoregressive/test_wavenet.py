@@ -6,9 +6,10 @@ import pytest
 import tensorflow as tf
 
 from tests.autoregressive import token_checks as checks
-from tfgen import data, random, sounds
+from tfgen import data, random
 from tfgen.autoregressive import WaveNet
 from tfgen.data.audio import TONES, TONES_WINDOW
+from tfgen.media import sounds
 from tfgen.training import train
 from tfgen.training.checkpoints import Checkpoints, weights_of
 

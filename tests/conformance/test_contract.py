@@ -17,7 +17,7 @@ from tests.conformance.cases import CASES, make
 from tests.planted import STEPS, batch, conditions, dataset, examples, perturb
 from tfgen import random, serving
 from tfgen.cli.constructor import read_arguments
-from tfgen.fitting import constructor_parameters
+from tfgen.keras_model import constructor_parameters
 from tfgen.model import GenerativeModel
 
 SEED = tf.constant([3, 4])

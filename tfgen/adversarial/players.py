@@ -8,8 +8,7 @@ import tensorflow_probability as tfp
 
 from tfgen import random
 from tfgen.adversarial import losses
-from tfgen.evaluation.sample_report import report_samples
-from tfgen.evaluation.samples import energy_distance
+from tfgen.estimators.samples import energy_distance
 from tfgen.model import GenerativeModel, Signature, Update
 
 
@@ -154,10 +153,6 @@ class AdversarialModel(GenerativeModel):
             "loss": energy_distance(x, fake),
             "discriminator_loss": losses.discriminator(real_logits, fake_logits),
         } | _verdicts(real_logits, fake_logits)
-
-    def test_metrics(self, data, seed):
-        """Distances between samples and held-out data; see `report_samples`."""
-        return report_samples(self, data, seed)
 
     def signatures(self):
         """Of the base class, and `decode` (z to x) and `discriminate` (x to logits)."""

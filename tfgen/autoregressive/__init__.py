@@ -1,18 +1,18 @@
 """Autoregressive models: exact densities as products of conditionals."""
 
-from tfgen.autoregressive.char_rnn import CharRNN
-from tfgen.autoregressive.dialogue import DialogueModel
-from tfgen.autoregressive.fvbn import FVBN
-from tfgen.autoregressive.gated_pixel_cnn import GatedPixelCNN
-from tfgen.autoregressive.handwriting import HandwritingRNN
-from tfgen.autoregressive.made import MADE
-from tfgen.autoregressive.mixture_of_rnns import MixtureOfRNNs
-from tfgen.autoregressive.multiscale_pixel_cnn import MultiScalePixelCNN
-from tfgen.autoregressive.nade import NADE
-from tfgen.autoregressive.pixel_cnn import PixelCNN
-from tfgen.autoregressive.pixel_cnn_pp import PixelCNNPlusPlus
-from tfgen.autoregressive.pixel_rnn import PixelRNN
-from tfgen.autoregressive.wavenet import WaveNet
+from tfgen.autoregressive.pixels.gated_pixel_cnn import GatedPixelCNN
+from tfgen.autoregressive.pixels.multiscale_pixel_cnn import MultiScalePixelCNN
+from tfgen.autoregressive.pixels.pixel_cnn import PixelCNN
+from tfgen.autoregressive.pixels.pixel_cnn_pp import PixelCNNPlusPlus
+from tfgen.autoregressive.pixels.pixel_rnn import PixelRNN
+from tfgen.autoregressive.sequences.char_rnn import CharRNN
+from tfgen.autoregressive.sequences.dialogue import DialogueModel
+from tfgen.autoregressive.sequences.handwriting import HandwritingRNN
+from tfgen.autoregressive.sequences.mixture_of_rnns import MixtureOfRNNs
+from tfgen.autoregressive.sequences.wavenet import WaveNet
+from tfgen.autoregressive.vectors.fvbn import FVBN
+from tfgen.autoregressive.vectors.made import MADE
+from tfgen.autoregressive.vectors.nade import NADE
 
 __all__ = [
     "CharRNN",

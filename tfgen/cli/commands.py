@@ -11,12 +11,12 @@ import keras
 
 from tfgen import data as datasets
 from tfgen import random, serving
+from tfgen.cli.gallery import save_curves, save_samples, tensorboard_pictures
 from tfgen.evaluation.report import evaluate as evaluate_model
-from tfgen.fitting import constructor_parameters
+from tfgen.keras_model import constructor_parameters
 from tfgen.training import Interrupted, make_strategy
 from tfgen.training import train as train_model
 from tfgen.training.checkpoints import Checkpoints, load_averages, weights_of
-from tfgen.training.gallery import save_curves, save_samples, tensorboard_pictures
 from tfgen.training.strategies import is_chief
 from tfgen.update import optimizers_by_update
 

@@ -4,11 +4,11 @@ import pathlib
 
 import numpy as np
 
-from tfgen import sounds
 from tfgen.data import registry
 from tfgen.data.dataset import Data, DataError, Split, check_memory
 from tfgen.data.folder import Listing, divide
 from tfgen.data.splits import hold_out, stratified_order
+from tfgen.media import sounds
 
 _LEVELS = 256
 _WINDOW = 4096

@@ -13,7 +13,7 @@ from tfgen.data.dataset import Data, DataError, Split
 from tfgen.data.folder import Listing
 from tfgen.data.splits import a_sixth, hold_out, stratified_order
 from tfgen.data.text import tokens_data
-from tfgen.text import END, TURN, UNKNOWN, split
+from tfgen.media.text import END, TURN, UNKNOWN, split
 
 # Of a history: its last turns, and of these the last tokens. Of a reply: the first tokens, its end included.
 _TURNS, _MEMORY, _REPLY = 3, 60, 30

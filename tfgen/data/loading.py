@@ -8,7 +8,7 @@ from tfgen.data import catalog, folder
 from tfgen.data.binarize import binarize as make_binary
 from tfgen.data.dataset import Data, DataError
 from tfgen.data.registry import EMBEDDED, ON_DISK, Request
-from tfgen.text import UNITS
+from tfgen.media.text import UNITS
 
 
 def names() -> dict[str, str]:

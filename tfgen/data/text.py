@@ -9,7 +9,7 @@ from tfgen.data import registry
 from tfgen.data.catalog import Source
 from tfgen.data.dataset import Data, DataError, Split
 from tfgen.data.folder import Listing
-from tfgen.text import UNKNOWN, split
+from tfgen.media.text import UNKNOWN, split
 
 _WINDOW = 100
 _MOST_WORDS = 5_000

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tfgen import random
 from tfgen.energy.estimators import ESTIMATORS, SURROGATES, pseudo_likelihood
-from tfgen.evaluation.ais import annealed_importance_sampling
+from tfgen.estimators.ais import annealed_importance_sampling
 from tfgen.model import GenerativeModel, Signature, Update
 
 

@@ -1,1 +1,1 @@
-"""What is measured of a model: bounds, estimates and their errors."""
+"""Evaluation of trained models: the figures a run reports, each with its kind and interval."""

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen import random
+from tfgen.evaluation.sample_report import report_samples
 
 _Z95 = 1.959964
 
@@ -14,7 +15,8 @@ def evaluate(model, data, seed, importance_samples=100):
     """Evaluates a model on a data set's test split.
 
     What is reported depends on `model.density`: exact nats, a bound with its number of importance samples, or
-    an unnormalized density's nats with its partition function; then what the model's `test_metrics` add.
+    an unnormalized density's nats with its partition function, or, without any density, distances between
+    samples and data; then what the model's `test_metrics` add.
 
     Args:
       model: A trained `GenerativeModel`.
@@ -41,6 +43,8 @@ def evaluate(model, data, seed, importance_samples=100):
         results = _nats(model, "nats_bound", -bound, kind)
     elif model.density == "unnormalized":
         results = _unnormalized(model, data, seed)
+    else:
+        results = report_samples(model, data, random.fold_in(seed, 1))
     return results | model.test_metrics(data, random.fold_in(seed, 1))
 
 

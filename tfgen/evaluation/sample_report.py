@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tfgen.evaluation import samples
+from tfgen.estimators import samples
 
 _AT_MOST = 10_000
 

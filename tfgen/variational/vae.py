@@ -9,7 +9,7 @@ import tensorflow_probability as tfp
 from tfgen import random
 from tfgen.distributions.draw import draw, draws_are_ours
 from tfgen.distributions.heads import likelihood_head, posterior_head
-from tfgen.evaluation.importance import importance_bound, seeds_of
+from tfgen.estimators.importance import importance_bound, seeds_of
 from tfgen.model import GenerativeModel, Signature, Update
 from tfgen.networks.default import default_decoder, default_encoder
 from tfgen.variational.bounds import free_bits_kl, kl, log_weights

@@ -1,0 +1,278 @@
+"""Multiscale PixelCNN: a small image pixel by pixel, then ever larger ones, many pixels at a time."""
+
+import functools
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfgen import checks
+from tfgen.autoregressive.levels import features_read, outputs_per_entry, read_levels, shape_logits
+from tfgen.autoregressive.pixels.pixel_cnn import PixelCNN
+from tfgen.autoregressive.pixels.pixel_model import PixelModel
+from tfgen.layers.conditioning import condition_bias, shifted
+
+# Where the groups of a 2x2 block lie: what is known first, then to its right, below, across.
+POSITIONS = ((0, 0), (0, 1), (1, 0), (1, 1))
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class MultiScalePixelCNN(PixelModel):
+    """Parallel multiscale autoregressive density (Reed et al. 2017).
+
+    x_S is every 2^S-th pixel of the image x_0, and p(x_0 | c) = p(x_S | c) prod_s prod_g p(g_s | earlier
+    groups, x_{s+1}, c). A PixelCNN models x_S. The pixels of x_s form 2x2 blocks, whose upper left one is in
+    x_{s+1}; the upper right ones of all blocks are the first group g, then the lower left, then the lower
+    right ones. A group is drawn at once, its pixels independent given what came before: first R of all of
+    them, then G given R, then B given both. So the number of passes grows with log N, not with the N pixels.
+
+    Each group of each scale has a residual network on the grid of blocks, which reads all earlier groups; a
+    color channel adds a 3x3 convolution of the group's earlier channels. A condition adds to its first layer,
+    and inside the PixelCNN.
+
+    Args:
+      event_shape: (rows, columns, channels), channels in the order of their generation.
+      base_size: Largest number of rows or columns of the image that is drawn pixel by pixel.
+      filters: Features of the groups' networks.
+      num_blocks: Number of residual blocks in each of them.
+      base_filters: Features of the PixelCNN.
+      base_blocks: Number of residual blocks of the PixelCNN.
+      num_values: Number of levels of an entry; 2 for binary images.
+      one_hot: Read each level as a one-hot vector instead of a number.
+      **kwargs: Passed on to `PixelModel`: `condition` and others.
+
+    Raises:
+      ValueError: If an argument does not fit.
+
+    References:
+      Reed, van den Oord, Kalchbrenner, Gomez Colmenarejo, Wang, Belov & de Freitas, "Parallel multiscale
+      autoregressive density estimation", ICML 2017, arXiv:1703.03664.
+    """
+
+    def __init__(
+        self,
+        event_shape,
+        base_size=4,
+        filters=48,
+        num_blocks=2,
+        base_filters=32,
+        base_blocks=4,
+        num_values=2,
+        one_hot=False,
+        **kwargs,
+    ):
+        super().__init__(event_shape, num_values, **kwargs)
+        channels = self.event_shape[-1]
+        checks.whole("base_size", base_size)
+        checks.whole("filters", filters)
+        checks.whole("num_blocks", num_blocks)
+        checks.whole("base_filters", base_filters, at_least=channels)
+        checks.whole("base_blocks", base_blocks)
+        self.one_hot = bool(one_hot)
+        sizes = [self.event_shape[:2]]
+        while max(sizes[-1]) > base_size:
+            sizes.append(tuple(-(-size // 2) for size in sizes[-1]))
+        self.sizes = sizes  # of x_0 to x_S
+        shared = {k: v for k, v in kwargs.items() if k in ("condition", "num_classes", "condition_size")}
+        self.base = PixelCNN(
+            (*sizes[-1], channels), filters=base_filters, num_blocks=base_blocks, hidden=base_filters,
+            head=base_filters, num_values=num_values, one_hot=one_hot, dtype=self.dtype_policy, **shared,
+        )  # fmt: skip
+        self.groups = []
+        for scale in range(len(sizes) - 1):
+            present = [p for p in range(1, 4) if self._present(scale, p).any()]
+            networks = [self._group(before, filters, num_blocks) for before in range(1, len(present) + 1)]
+            self.groups.append(dict(zip(present, networks, strict=True)))
+        self.biases = []
+        if self.condition is not None:
+            bias = functools.partial(condition_bias, filters, self.condition, dtype=self.dtype_policy)
+            self.biases = [{position: bias() for position in groups} for groups in self.groups]
+
+    def _group(self, before, filters, num_blocks):
+        """The network of a group that reads so many earlier ones."""
+        channels, one = self.event_shape[-1], features_read(1, self.num_values, self.one_hot)
+        group = Group(
+            filters, num_blocks, channels, one, outputs_per_entry(self.num_values), dtype=self.dtype_policy
+        )
+        group.build((None, None, None, before * channels * one))
+        return group
+
+    def _present(self, scale, position):
+        """Which blocks of x_scale have a pixel at that position: bool `[rows, columns]` of blocks."""
+        inside = [
+            2 * np.arange(-(-size // 2)) + offset < size
+            for size, offset in zip(self.sizes[scale], POSITIONS[position], strict=True)
+        ]
+        return np.logical_and.outer(*inside)
+
+    @property
+    def sampling_passes(self):
+        """How many times a network runs to draw images: the PixelCNN once a pixel, each group's once."""
+        return int(np.prod(self.sizes[-1])) + sum(len(groups) for groups in self.groups)
+
+    @property
+    def drawing_order(self):
+        """When each pixel is drawn: ints `[rows, columns]`, equal within a group."""
+        rows, columns = self.sizes[-1]
+        order = np.arange(rows * columns).reshape(rows, columns)
+        for scale in reversed(range(len(self.groups))):
+            fine, before = np.zeros(self.sizes[scale], int), order.max()
+            fine[::2, ::2] = order
+            for number, position in enumerate(self.groups[scale], 1):
+                row, column = POSITIONS[position]
+                fine[row::2, column::2] = before + number
+            order = fine
+        return order
+
+    def logits(self, x, condition=None):
+        """Logits of all entries of `x` `[batch, *event_shape]`, each given those drawn before it.
+
+        Returns:
+          float32 `[batch, *event_shape]`, with more than two levels `[batch, *event_shape, num_values]`.
+        """
+        images = [x[:, :: 2**s, :: 2**s] for s in range(len(self.sizes))]
+        logits = self.base.logits(images[-1], condition)
+        shifts = (None, None) if condition is None else self.shifts(condition)
+        blocks = [split(tf.convert_to_tensor(image)) for image in images[:-1]]
+
+        def known(scale, position, channel, logits):
+            return blocks[scale][position][..., channel]
+
+        return self._upscale(images[-1], logits, shifts[1], known)[1]
+
+    def condition_shifts(self, condition):
+        """What is added inside the PixelCNN, and to the first layer of each group's network."""
+        groups = [{p: bias(condition) for p, bias in biases.items()} for biases in self.biases]
+        return self.base.condition_shifts(condition), groups
+
+    def scan(self, seeds, temperature=1.0, given=None, mask=None, condition=None, with_logits=False):
+        """`sample_rows` as {"x": images}, and where asked {"logits": `logits(images)`}."""
+        draw = self.entry_draw(seeds, temperature, given, mask)
+        base, groups = (None, None) if condition is None else self.shifts(condition)
+        stride = 2 ** len(self.groups)
+        inputs = {k: v[::stride, ::stride] for k, v in draw.inputs.items()}
+        num = seeds.shape[0] or tf.shape(seeds)[0]
+        drawn = self.base.draw_by_pixel(draw, inputs, num, base, True)
+        noise = {k: tf.transpose(v, (3, 0, 1, 2)) for k, v in draw.inputs.items()}  # [n, *event_shape]
+        scales = range(len(self.groups))
+        noise = [{k: split(v[:, :: 2**s, :: 2**s]) for k, v in noise.items()} for s in scales]
+
+        def choose(scale, position, channel, logits):
+            entries = {k: v[position][..., channel] for k, v in noise[scale].items()}
+            flat = {k: tf.reshape(v, [-1]) for k, v in entries.items()}
+            levels = draw.draw(tf.reshape(logits, (-1, *logits.shape[3:])), flat)
+            return tf.reshape(levels, tf.shape(logits)[:3])
+
+        x, logits = self._upscale(drawn["x"], drawn["logits"], groups, choose)
+        return {"x": x} | ({"logits": logits} if with_logits else {})
+
+    def _upscale(self, x, logits, shifts, choose):
+        """From the smallest image to the largest.
+
+        Args:
+          x: The smallest image, `[n, rows, columns, channels]`.
+          logits: Its logits.
+          shifts: What a condition adds to each group's network; None without.
+          choose: `f(scale, position, channel, logits) -> levels`, `[n, rows, columns]` of blocks, of one
+            color channel of a group.
+
+        Returns:
+          The largest image and its logits.
+        """
+        for scale in reversed(range(len(self.groups))):
+            parts, all_logits, context = {0: x}, {0: logits}, [self._read(x)]
+            for position, group in self.groups[scale].items():
+                present = self._present(scale, position)[..., None].astype("float32")
+                h = group.trunk(tf.concat(context, -1), None if shifts is None else shifts[scale][position])
+                levels, read, raw = [], [], []
+                for channel in range(self.event_shape[-1]):
+                    one = group.channel(h, channel, read)
+                    shape = (*self.sizes[scale + 1], 1)
+                    raw.append(shape_logits(one, shape, self.num_values))
+                    levels.append(choose(scale, position, channel, raw[-1][:, :, :, 0]))
+                    # Pixels outside the image read as zeros, as what is around it.
+                    read.append(self._read(levels[-1][..., None]) * present)
+                parts[position], all_logits[position] = tf.stack(levels, -1), tf.concat(raw, 3)
+                context += read
+            x, logits = (merge(found, self.sizes[scale]) for found in (parts, all_logits))
+        return x, logits
+
+    def _read(self, x):
+        return read_levels(x, self.num_values, self.one_hot)
+
+
+def split(x):
+    """The four groups of the 2x2 blocks of `x` `[n, rows, columns, ...]`, with zeros outside the image."""
+    even = [[0, size % 2] for size in x.shape[1:3]]
+    x = tf.pad(x, [[0, 0], *even] + [[0, 0]] * (x.shape.rank - 3))
+    return [x[:, row::2, column::2] for row, column in POSITIONS]
+
+
+def merge(parts, size):
+    """The image of `size` (rows, columns) whose groups `parts` are by position; `split` undone."""
+    a, b, c, d = (parts.get(position, tf.zeros_like(parts[0])) for position in range(4))
+    blocks = tf.stack([tf.stack([a, b], 3), tf.stack([c, d], 3)], 2)  # [n, rows, 2, columns, 2, ...]
+    rows, columns = a.shape[1:3]
+    image = tf.reshape(blocks, (-1, 2 * rows, 2 * columns, *a.shape[3:]))
+    return image[:, : size[0], : size[1]]
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class Group(keras.layers.Layer):
+    """Network of one group of pixels: h of all earlier groups, then logits of one channel after the other.
+
+    Args:
+      filters: Features of the residual stream.
+      num_blocks: Number of residual blocks, h <- h + conv3x3(relu(conv3x3(relu(h)))).
+      channels: Number of color channels.
+      read: Number of features that are read of a channel's levels.
+      outputs: Number of logits of an entry.
+      **kwargs: Passed on to `keras.layers.Layer`.
+    """
+
+    def __init__(self, filters, num_blocks, channels, read, outputs, **kwargs):
+        super().__init__(**kwargs)
+        self.filters, self.num_blocks, self.channels = filters, num_blocks, channels
+        self.read, self.outputs = read, outputs
+
+    def build(self, input_shape):
+        """Creates all convolutions."""
+
+        def conv(units, size, features, bias=True):
+            layer = keras.layers.Conv2D(units, size, padding="same", use_bias=bias, dtype=self.dtype_policy)
+            layer.build((None, None, None, features))
+            return layer
+
+        n = self.filters
+        self.first = conv(n, 3, input_shape[-1])
+        self.blocks = [(conv(n, 3, n), conv(n, 3, n)) for _ in range(self.num_blocks)]
+        self.earlier = [conv(n, 3, c * self.read, bias=False) for c in range(1, self.channels)]
+        self.heads = [(conv(n, 1, n), conv(self.outputs, 1, n)) for _ in range(self.channels)]
+        self.built = True
+
+    def trunk(self, context, shift=None):
+        """What earlier groups say of each block.
+
+        Args:
+          context: `[n, rows, columns, features]`.
+          shift: What a condition adds, `[n, filters]`; or None.
+
+        Returns:
+          `[n, rows, columns, filters]`.
+        """
+        h = shifted(self.first(context), shift)
+        for one, two in self.blocks:
+            h += two(tf.nn.relu(one(tf.nn.relu(h))))
+        return h
+
+    def channel(self, h, channel, read):
+        """Logits of a channel, `[n, rows, columns, outputs]`, given what is read of the earlier ones."""
+        if channel:
+            h += self.earlier[channel - 1](tf.concat(read, -1))
+        hidden, out = self.heads[channel]
+        return out(tf.nn.relu(hidden(tf.nn.relu(h))))
+
+    def get_config(self):
+        """The constructor's arguments."""
+        names = ("filters", "num_blocks", "channels", "read", "outputs")
+        return super().get_config() | {name: getattr(self, name) for name in names}

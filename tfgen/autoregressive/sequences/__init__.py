@@ -1,0 +1,1 @@
+"""Sequences step by step."""

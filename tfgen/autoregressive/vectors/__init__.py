@@ -1,0 +1,1 @@
+"""Vectors entry by entry, in any order."""

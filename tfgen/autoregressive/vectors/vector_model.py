@@ -1,0 +1,211 @@
+"""What all models that generate a vector entry by entry, in any order, have in common."""
+
+import abc
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfgen import checks, random
+from tfgen.autoregressive.autoregressive_model import LevelModel
+from tfgen.autoregressive.levels import LevelDraw, level_log_prob, outputs_per_entry, shape_logits
+from tfgen.layers.scan import scan
+
+
+class Walk(NamedTuple):
+    """A network computed one entry at a time.
+
+    Args:
+      state: Nest of tensors that the first entry finds.
+      inputs: Nest of `[entries, ...]`: what each entry is given, in the order of drawing.
+      conditional: `f(state, inputs) -> (state, raw)`, raw `[n, outputs]` being an entry's logits.
+      include: `f(state, inputs, value) -> state`, which adds the entry's encoded value `[n]`.
+    """
+
+    state: object
+    inputs: object
+    conditional: Callable
+    include: Callable
+
+
+class VectorModel(LevelModel):
+    """p(x) = (1/K) sum_k prod_t p_k(x_o(t) | x_o(<t)), o = o_k, over K orders of the entries of x.
+
+    Images are vectors too: their entries in raster order. With one order, K = 1, this is the usual product of
+    conditionals; with several it is the exact density of a mixture, and a sample draws its order first. Each
+    training batch takes one of the K components, drawn from its seed. The output biases start at the entries'
+    own log odds. Known entries are kept whatever the order; the others are drawn from their conditionals
+    given what stands before them in it.
+
+    A subclass gives `component_logits` and `walk`.
+
+    Args:
+      event_shape: Shape of one x.
+      num_values: Number of levels of an entry; 2 for binary x.
+      order: Order in which entries are generated, "raster" or "random".
+      order_seed: Seed of the random orders.
+      num_orders: Number of random orders, whose mixture is the model.
+      **kwargs: Passed on to `GenerativeModel`.
+
+    Attributes:
+      orders: int array `[K, entries]`: the entries in the order of their generation.
+      bias: The output biases, `[entries, outputs]`.
+
+    Raises:
+      ValueError: If an argument does not fit.
+    """
+
+    def __init__(self, event_shape, num_values=2, order="raster", order_seed=0, num_orders=1, **kwargs):
+        super().__init__(event_shape, num_values, **kwargs)
+        if None in self.event_shape:
+            raise ValueError(f"event_shape must hold fixed sizes, got {event_shape!r}.")
+        checks.one_of("order", order, ("raster", "random"))
+        self.order_seed = checks.whole("order_seed", order_seed, at_least=0)
+        checks.whole("num_orders", num_orders)
+        if order == "raster" and num_orders > 1:
+            raise ValueError(f"num_orders must be 1 unless order='random', got {num_orders}.")
+        self.entries, self.outputs = math.prod(self.event_shape), outputs_per_entry(self.num_values)
+        self.orders = np.arange(self.entries, dtype=np.int32)[None]
+        if order == "random":
+            rng = np.random.default_rng(order_seed)
+            self.orders = np.stack([rng.permutation(self.orders[0]) for _ in range(num_orders)])
+        self.bias = self.add_weight((self.entries, self.outputs), "zeros", autocast=False, name="bias")
+
+    @abc.abstractmethod
+    def component_logits(self, x, component):
+        """Logits of all entries of `x`, each given those before it in the component's order.
+
+        Args:
+          x: Levels `[batch, entries]`.
+          component: int or int32 scalar.
+
+        Returns:
+          float32 `[batch, entries, outputs]`, in the order of x.
+        """
+
+    @abc.abstractmethod
+    def walk(self, num, component, order):
+        """What computes the entries one after the other: a `Walk`.
+
+        Args:
+          num: Number of samples, an int where it is known.
+          component: int32 `[r]`, r being 1 where all samples share it, else `num`.
+          order: int32 `[r, entries]`, r being 1 or `num`.
+        """
+
+    def encode(self, x):
+        """What a network reads of levels: numbers in [0, 1]."""
+        return x / (self.num_values - 1.0)
+
+    def begin(self, x, seed):
+        """Starts the output biases at each entry's log odds, or log frequencies, in the data."""
+        x = np.asarray(x).reshape(len(x), -1)
+        logs = np.log(np.stack([(x == v).sum(0) for v in range(self.num_values)], axis=1) + 1.0)
+        self.bias.assign(logs[:, 1:] - logs[:, :1] if self.num_values == 2 else logs - np.log(len(x)))
+
+    def ranks(self, component):
+        """When each entry is drawn in a component's order, int32 `[entries]`."""
+        return tf.gather(np.argsort(self.orders, axis=1).astype(np.int32), component)
+
+    def earlier(self, component):
+        """float32 `[entries, entries]`: 1 where the first entry is drawn before the second."""
+        rank = self.ranks(component)
+        return tf.cast(rank[:, None] < rank[None, :], tf.float32)
+
+    def logits(self, x, component=0):
+        """Logits of each entry of `x` `[batch, *event_shape]` given those before it in an order.
+
+        Args:
+          x: Levels.
+          component: Which of the K components.
+
+        Returns:
+          float32 `[batch, *event_shape]`, with more than two levels `[batch, *event_shape, num_values]`.
+        """
+        raw = self.component_logits(tf.reshape(x, (-1, self.entries)), component)
+        return shape_logits(raw, self.event_shape, self.num_values)
+
+    def component_score(self, x, component):
+        """log p_k(x) of levels `[batch, *event_shape]`: float32 `[batch]`, in nats."""
+        entries = level_log_prob(self.logits(x, component), x, self.num_values)
+        return tf.reduce_sum(tf.reshape(entries, (-1, self.entries)), axis=1)
+
+    def score(self, x):
+        """log p(x) of unchecked levels `x` `[batch, *event_shape]`: float32 `[batch]`, in nats."""
+        if len(self.orders) == 1:
+            return self.component_score(x, 0)
+        out = tf.TensorSpec(x.shape[:1], tf.float32)
+        numbers = tf.range(len(self.orders))
+        _, each = scan(lambda state, k: (state, self.component_score(x, k)), numbers, (), out)  # [K, batch]
+        return tf.reduce_logsumexp(each, axis=0) - math.log(len(self.orders))
+
+    def draw_component(self, seeds):
+        """Uniform component for each of seeds `[..., 2]`, int32 `[...]`."""
+        return tf.cast(random.uniform(seeds, ()) * len(self.orders), tf.int32)
+
+    def _negative_log_likelihood(self, batch, seed, step):
+        del step
+        component = 0 if len(self.orders) == 1 else self.draw_component(seed)
+        return -tf.reduce_mean(self.component_score(batch["x"], component)), {}
+
+    def drawing_orders(self, component, mask):
+        """Entries in the order they are drawn, int32 `[r, entries]`.
+
+        Args:
+          component: int32 `[r]`.
+          mask: bool `[n, entries]`, True where an entry is known, or None.
+        """
+        del mask
+        return tf.gather(self.orders, component)
+
+    def scan(self, seeds, temperature=1.0, given=None, mask=None, condition=None, with_logits=False):
+        """As in `LevelModel`, entry by entry; what the logits are of depends on each row's component."""
+        num = seeds.shape[0] or tf.shape(seeds)[0]
+        component = tf.zeros(1, tf.int32)
+        if len(self.orders) > 1:
+            choice, seeds = random.split(seeds)
+            component = self.draw_component(choice)
+        if given is not None:
+            given, mask = (tf.reshape(v, (-1, self.entries)) for v in (given, mask))
+        order = self.drawing_orders(component, mask)
+        if given is not None:
+            given, mask = take(given, order), take(mask, order)
+        draw = LevelDraw(seeds, (self.entries,), self.num_values, temperature, given, mask)
+        walk = self.walk(num, component, order)
+
+        def step(state, inputs):
+            noise, place = inputs
+            state, raw = walk.conditional(state, place)  # [n, outputs]
+            logits = raw[:, 0] if self.num_values == 2 else raw
+            level = draw.draw(logits, noise)
+            out = {"x": level} | ({"logits": logits} if with_logits else {})
+            return walk.include(state, place, self.encode(level)), out
+
+        static = seeds.shape[0]
+        more = [] if self.num_values == 2 else [self.num_values]
+        specs = {"x": tf.TensorSpec([static], tf.float32)}
+        specs |= {"logits": tf.TensorSpec([static, *more], tf.float32)} if with_logits else {}
+        _, drawn = scan(step, (draw.inputs, walk.inputs), walk.state, specs)
+        rank = tf.argsort(order, axis=1)
+        rows = {k: take(tf.transpose(v, (1, 0, *range(2, v.shape.rank))), rank) for k, v in drawn.items()}
+        return {k: tf.reshape(v, [num, *self.event_shape, *v.shape[2:]]) for k, v in rows.items()}
+
+    @property
+    def drawing_order(self):
+        """When each pixel of an image is drawn, all its channels included: ints `[rows, columns]`.
+
+        Raises:
+          AttributeError: If samples are drawn in different orders, or are no images.
+        """
+        if len(np.unique(self.orders, axis=0)) > 1 or len(self.event_shape) != 3:
+            raise AttributeError("no drawing_order: samples have one each, or are no images")
+        return np.argsort(self.orders[0]).reshape(self.event_shape).max(axis=-1)
+
+
+def take(values, index):
+    """`values[n, index[n]]`: `[n, k, ...]` of `[n, m, ...]` at `[r, k]`, r being n, or 1 for all rows."""
+    if index.shape[0] == 1:
+        return tf.gather(values, index[0], axis=1)
+    return tf.gather(values, index, axis=1, batch_dims=1)

@@ -1,0 +1,1 @@
+"""Estimators beneath the families: annealed importance sampling, importance bounds, sample distances."""
