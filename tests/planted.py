@@ -12,7 +12,7 @@ STEPS = 4
 def examples(model, num, seed=0):
     """Valid x for a model, drawn without it: float32 `[num, *event_shape]`, sequences of `STEPS` steps."""
     rng = np.random.default_rng(seed)
-    shape = (num, *model.shape_of(STEPS))
+    shape = (num, *model.space.shape_of(STEPS))
     if model.values == "levels":
         return rng.integers(0, model.num_values, shape).astype(np.float32)
     if model.values == "real":
@@ -20,7 +20,7 @@ def examples(model, num, seed=0):
         if model.kind == "strokes":
             x[..., 2] = x[..., 2] > 0.0
         return x
-    low, high = model.value_range
+    low, high = model.space.value_range
     return rng.uniform(low, high, shape).astype(np.float32)
 
 
@@ -64,7 +64,7 @@ def _split(model, num, seed, levels):
     fields = {name: field.numpy() for name, field in batch(model, num, seed).items()}
     x, condition = fields.pop("x"), fields.pop("condition", None)
     if model.values in ("unit", "symmetric"):
-        low, high = model.value_range
+        low, high = model.space.value_range
         x = np.round(255 * (x - low) / (high - low))
     kind = getattr(model.condition, "kind", None)
     if kind not in (None, "label"):

@@ -180,9 +180,9 @@ def test_dropout_is_for_training_alone():
 @pytest.mark.slow
 def test_strings_in_strings_out(speaker):
     history, turns = "Hi, the <turn> HI", ["Hi, the", "HI"]
-    tokens = speaker.encode_condition(history).numpy()
+    tokens = speaker.condition.encode(history).numpy()
     np.testing.assert_array_equal(tokens, [4, 2, 3, 1, 4, 0, 0, 0, 0])
-    np.testing.assert_array_equal(speaker.encode_condition([history, "<end> hi"])[1, :3], [2, 4, 0])
+    np.testing.assert_array_equal(speaker.condition.encode([history, "<end> hi"])[1, :3], [2, 4, 0])
     assert speaker.decode([[3.0, 4.0, 0.0, 3.0], [0.0, 0.0, 0.0, 0.0]]) == ["the hi", ""]
     assert speaker.decode_condition(tokens[None]) == ["hi <unknown> the <turn> hi"]
     for method, x in {
@@ -200,7 +200,7 @@ def test_served_replies_are_those_of_their_seeds(speaker):
     histories = ["hi <turn> the hi", "the", "<end> hi. " * 3]
     seeds = random.rows(random.as_seed(5), 3)
     texts = served(history=tf.constant(histories), seeds=seeds)["text"].numpy()
-    x = speaker.sample_rows(seeds, condition=speaker.encode_condition(histories))
+    x = speaker.sample_rows(seeds, condition=speaker.condition.encode(histories))
     assert [text.decode() for text in texts] == speaker.decode(x)
     for wrong in (["", "hi"], ["hi " * 10, "hi"]):
         with pytest.raises(tf.errors.InvalidArgumentError, match="a history must have 1 to 9 words"):
@@ -285,7 +285,7 @@ def test_the_reply_table_is_learned_exactly(trained):
     model = commands.restored(run.config(), run, {"checkpoint": "best"})
     table = reply_table()
     expected = [model.text.decode(model.text.encode(reply)) for reply in table.values()]
-    condition = model.encode_condition([model.join(history) for history in table])
+    condition = model.condition.encode([model.join(history) for history in table])
     greedy = model.sample(len(table), condition=condition, temperature=0.0, seed=0)
     assert model.decode(greedy) == expected
     for normalization in (0.0, 1.0):

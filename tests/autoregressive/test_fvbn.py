@@ -66,7 +66,7 @@ def test_biases_start_at_the_data():
     for num_values in (2, 3):
         model = FVBN((4,), num_values=num_values)
         x = np.random.default_rng(0).integers(0, num_values, (500, 4)) * np.array([0, 1, 1, 1])
-        model.begin(x, None)
+        model.begin({"x": x}, None)
         model.kernel.assign(0.0 * model.kernel)
         probs = np.exp(vectors.Component(model, 0).log_prob(x[:, None].astype("float32")).numpy())
         counts = np.stack([(x == v).sum(0) + 1 for v in range(num_values)]) / (500.0 + num_values)

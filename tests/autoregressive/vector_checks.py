@@ -150,7 +150,7 @@ def digits():
 def digit_nats(model, steps=600, rate=3e-3):
     """Test nats after a short training on digits, and the nats of independent pixels."""
     train_x, test_x, independent = digits()
-    model.begin(train_x, None)
+    model.begin({"x": train_x}, None)
     model.compile(keras.optimizers.Adam(rate), seed=17)
     model.fit(train_x, batch_size=100, epochs=round(steps * 100 / len(train_x)), verbose=0)
     return -np.mean(model.log_prob(test_x)), independent

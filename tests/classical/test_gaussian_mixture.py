@@ -176,7 +176,7 @@ def test_samples_follow_the_density(covariance):
 def test_begin_and_em_find_the_25_gaussians():
     train = data.load("gaussians25").train.x
     model = GaussianMixture(2, 25)
-    model.begin(train, seed=0)
+    model.begin({"x": train}, seed=0)
     run_em(model, train, passes=2, batch_size=6000)
     centers, scale = grid_modes()
     distances = np.linalg.norm(model.means.numpy()[:, None] - centers, axis=-1)
@@ -191,7 +191,7 @@ def test_begin_depends_on_its_seed_alone():
     x = points()
     models = [GaussianMixture(3, 5) for _ in range(3)]
     for model, seed in zip(models, (1, 1, 2), strict=True):
-        model.begin(x, seed)
+        model.begin({"x": x}, seed)
     np.testing.assert_array_equal(models[0].means.numpy(), models[1].means.numpy())
     assert not np.array_equal(models[0].means.numpy(), models[2].means.numpy())
 
@@ -205,4 +205,4 @@ def test_bad_arguments_are_named():
         with pytest.raises(ValueError, match=message):
             GaussianMixture(2, **arguments)
     with pytest.raises(ValueError, match="num_components=5 needs as many x, got 3"):
-        GaussianMixture(3, 5).begin(points(num=3), 0)
+        GaussianMixture(3, 5).begin({"x": points(num=3)}, 0)

@@ -90,8 +90,8 @@ def test_other_event_shapes(case):
     for shape in case.shapes:
         model = make(case, event_shape=shape)
         sampled = model.sample(2, seed=1, **conditions(model, 2))
-        assert sampled.shape == (2, *model.shape_of(model.length)) and sampled.dtype == tf.float32
-        low, high = model.value_range
+        assert sampled.shape == (2, *model.space.shape_of(model.length)) and sampled.dtype == tf.float32
+        low, high = model.space.value_range
         assert np.all((sampled >= low) & (sampled <= high)) and np.all(np.isfinite(sampled))
         if model.values == "levels":
             np.testing.assert_array_equal(sampled, np.round(sampled))
@@ -155,7 +155,7 @@ def test_steps_beyond_the_length_do_not_count(model):
 
 def every_event(model):
     """All x, `[events, *event_shape]`; of sequences all of the model's `length`."""
-    shape = model.shape_of(model.length)
+    shape = model.space.shape_of(model.length)
     listed = list(itertools.product(range(model.num_values), repeat=int(np.prod(shape))))
     return np.array(listed, np.float32).reshape(-1, *shape)
 
@@ -361,7 +361,7 @@ def test_fit_is_the_same_step(case):
     """Keras' fit moves the weights, on arrays as on data sets, and reports the model's metrics."""
     model = make(case)
     x = examples(model, 8)
-    model.begin(x, SEED)
+    model.begin({"x": x}, SEED)
     names = {u.name: "sgd" for u in model.updates() if u.objective}
     model.compile(optimizer=names, seed=3)
     before = [v.numpy().copy() for v in model.variables]

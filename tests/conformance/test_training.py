@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tests.conformance.cases import CASES, make
-from tests.planted import batch, dataset, examples, perturb
+from tests.planted import batch, dataset, perturb
 from tests.replicas import two_replicas
 from tfgen import random
 from tfgen import update as engine
@@ -39,7 +39,7 @@ def owners(model):
 
 def test_an_update_moves_its_own_variables_and_no_others(case):
     model = perturb(make(case))
-    model.begin(examples(model, 20), SEED)
+    model.begin(batch(model, 20), SEED)
     fields = batch(model, 4)
     for update in model.updates():
         step = Step([update], optimizers([update]))
@@ -111,7 +111,7 @@ def test_two_replicas_average_their_gradients(case):
     keras.utils.set_random_seed(2)
     model = perturb(make(case))
     fields = batch(model, 8)
-    model.begin(fields["x"], SEED)
+    model.begin(fields, SEED)
     with strategy.scope():
         twin = make(case)
         twin.set_weights(model.get_weights())

@@ -208,7 +208,7 @@ def train_12x8():
     prototypes = draw.randint(0, 2, (2, 12))
     x = np.abs(prototypes[draw.randint(0, 2, 600)] - (draw.rand(600, 12) < 0.05)).astype(np.float32)
     model = with_weights(scale=0.1, visible=12, hidden=8)
-    model.begin(x, 0)
+    model.begin({"x": x}, 0)
     model.compile(keras.optimizers.SGD(0.3), jit_compile=False)
     model.fit(x, batch_size=100, epochs=50, verbose=0)
     return model
@@ -409,7 +409,7 @@ def test_samples_temperature_and_completion():
 
 def test_begin_takes_the_frequencies_of_1():
     model = RBM((2, 2), 3, estimator="nce")
-    model.begin(DATA.reshape(-1, 2, 2), 0)
+    model.begin({"x": DATA.reshape(-1, 2, 2)}, 0)
     ones = DATA.sum(0)
     np.testing.assert_allclose(expit(model.visible_bias.numpy()), (ones + 1) / (len(DATA) + 2), rtol=1e-6)
     np.testing.assert_array_equal(model.visible_bias.numpy(), model.base_logits.numpy())

@@ -71,7 +71,7 @@ def random_inputs(model, specs, num, rng, text="the"):
         if key == "seeds":
             inputs[key] = rng.integers(-(2**31), 2**31, shape).astype(np.int32)
         elif spec.dtype == tf.float32 and key == "x":
-            low, high = np.clip(model.value_range, -2, 300)
+            low, high = np.clip(model.space.value_range, -2, 300)
             draw = rng.uniform(low, high, shape)
             inputs[key] = (np.round(draw) if model.values == "levels" else draw).astype(np.float32)
             if model.kind == "strokes":

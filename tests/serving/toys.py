@@ -43,7 +43,7 @@ class Toy(GenerativeModel):
 
     def complete(self, x, mask, seeds):
         drawn = self.sample_rows(seeds, tf.zeros_like(seeds[:, 0]))
-        return {"x": tf.where(mask, self.check_x(x), drawn), "length": self._length(x)}
+        return {"x": tf.where(mask, self.space.check(x), drawn), "length": self._length(x)}
 
     def _length(self, x):
         def longer(i, length):

@@ -33,14 +33,14 @@ def test_levels_are_scaled_as_the_model_says(values, expected):
     model = Bits((1,))
     model.values = values
     np.testing.assert_allclose(
-        model.from_data(grey("none", 17).train.x[:3], grey("none", 17), SEED), expected
+        model.space.from_data(grey("none", 17).train.x[:3], grey("none", 17), SEED), expected
     )
 
 
 def test_real_values_stay_as_they_are():
     model = Moments()
     x = fitting(model).train.x
-    np.testing.assert_array_equal(model.from_data(x, fitting(model), SEED), x)
+    np.testing.assert_array_equal(model.space.from_data(x, fitting(model), SEED), x)
 
 
 def test_what_a_model_cannot_take_is_said():

@@ -160,7 +160,7 @@ class AdversarialModel(GenerativeModel):
         x = tf.TensorSpec([None, *self.event_shape], tf.float32, name="x")
         return super().signatures() | {
             "decode": Signature(lambda z: {"x": self.generate(z)}, {"z": z}),
-            "discriminate": Signature(lambda x: {"logits": self.discriminate(self.check_x(x))}, {"x": x}),
+            "discriminate": Signature(lambda x: {"logits": self.discriminate(self.space.check(x))}, {"x": x}),
         }
 
     def _latents(self, batch, seed):

@@ -89,6 +89,6 @@ class LevelModel(ExactModel):
         return super().signatures() | {"complete": Signature(self._complete, event | more)}
 
     def _complete(self, x, mask, seeds, condition=None):
-        given, mask = self.check_known(x, mask)
+        given, mask = self.space.check_known(x, mask)
         more = {} if condition is None else {"condition": self.check_condition(condition)}
         return {"x": self.sample_rows(seeds, given=given, mask=mask, **more)}

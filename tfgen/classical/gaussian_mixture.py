@@ -25,7 +25,8 @@ class GaussianMixture(GenerativeModel):
     variances. Given r, that maximizes E_r log p(x, k) - (regularization / 2) sum_k N_k tr Sigma_k^-1; without
     regularization the likelihood never falls.
 
-    EM needs a start: `begin(x, seed)` clusters x by k-means. Training calls it; before `fit`, call it first.
+    EM needs a start: `begin(batch, seed)` clusters x by k-means. Training calls it; before `fit`, call it
+    first.
 
     Args:
       event_shape: Shape of one x.
@@ -69,11 +70,11 @@ class GaussianMixture(GenerativeModel):
         # Standard deviations, or the Cholesky factors of the covariances.
         self.scales = add("scales", shape, _unit_scales)
 
-    def begin(self, x, seed):
+    def begin(self, batch, seed):
         """Starts at the clusters that scikit-learn's k-means (k-means++, the best of 5) finds in x.
 
         Args:
-          x: `[num, *event_shape]`, a sample of the data.
+          batch: Dict with "x", `[num, *event_shape]`, a sample of the data.
           seed: Python int or int32 [2].
 
         Raises:
@@ -81,7 +82,7 @@ class GaussianMixture(GenerativeModel):
         """
         from sklearn.cluster import KMeans
 
-        x = np.asarray(x, np.float64).reshape(-1, self.size)
+        x = np.asarray(batch["x"], np.float64).reshape(-1, self.size)
         if len(x) < self.num_components:
             raise ValueError(f"num_components={self.num_components} needs as many x, got {len(x)}.")
         words = np.random.RandomState(random.as_seed(seed).numpy().view(np.uint32))
@@ -155,7 +156,7 @@ class GaussianMixture(GenerativeModel):
 
     def responsibilities(self, x):
         """p(k | x), float32 `[batch, components]`."""
-        return tf.nn.softmax(self._joint(tf.reshape(self.check_x(x), [-1, self.size])))
+        return tf.nn.softmax(self._joint(tf.reshape(self.space.check(x), [-1, self.size])))
 
     def classify(self, x):
         """The most probable component of each x, int32 `[batch]`."""

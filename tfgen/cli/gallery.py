@@ -22,7 +22,7 @@ def as_images(model, x):
     """
     if model.kind != "image":
         return None
-    low, high = model.value_range
+    low, high = model.space.value_range
     low, high = (low, high) if np.isfinite(high) else (0.0, 1.0)
     return np.clip((np.asarray(x) - low) / (high - low), 0.0, 1.0)
 
@@ -117,7 +117,7 @@ def _write_numbers(model, x, directory, data, keywords):
 def _write_texts(model, x, directory, data, keywords):
     texts = model.decode(x)
     if hasattr(model, "decode_condition") and "condition" in keywords:
-        condition = np.asarray(model.encode_condition(keywords["condition"]))
+        condition = np.asarray(model.condition.encode(keywords["condition"]))
         told = model.decode_condition(np.broadcast_to(condition, (len(x), condition.shape[-1])))
         texts = [f"{history}\n> {text}" for history, text in zip(told, texts, strict=True)]
     write_text(directory / "samples.txt", "\n\n----\n\n".join(texts) + "\n")
@@ -127,7 +127,7 @@ def _write_texts(model, x, directory, data, keywords):
 def _write_strokes(model, x, directory, data, keywords):
     captions, paths = None, [directory / "samples.svg", directory / "samples.png"]
     if model.condition is not None:
-        texts = np.asarray(model.encode_condition(keywords["condition"]))
+        texts = np.asarray(model.condition.encode(keywords["condition"]))
         captions = [model.text.decode(text) for text in np.broadcast_to(texts, (len(x), texts.shape[-1]))]
     for path in paths:
         ink.save(path, model.decode(x), captions=captions)

@@ -28,9 +28,9 @@ class ModelDistribution(tfd.Distribution):
     ):  # fmt: skip
         parameters = dict(locals())
         self._model = model
-        self._condition = None if condition is None else model.encode_condition(condition)
+        self._condition = None if condition is None else model.condition.encode(condition)
         self._steps = {} if model.event_shape[0] is not None else {"length": length or model.length}
-        self._shape = model.shape_of(self._steps.get("length"))
+        self._shape = model.space.shape_of(self._steps.get("length"))
         self._sampling = self._steps | (sampling or {})
         super().__init__(
             dtype=tf.float32,

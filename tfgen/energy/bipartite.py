@@ -159,7 +159,7 @@ class BipartiteModel(GenerativeModel):
 
     def complete(self, x, mask, seeds, **kwargs):
         """`sample_rows` with x, `[n, *event_shape]`, clamped where `mask`, of the same shape, is 1."""
-        given, mask = self.check_known(x, mask)
+        given, mask = self.space.check_known(x, mask)
         return self.sample_rows(seeds, given=given, mask=mask, **kwargs)
 
     def signatures(self):

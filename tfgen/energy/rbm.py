@@ -88,9 +88,10 @@ class RBM(BipartiteModel):
             start = keras.initializers.Constant((self.num_visible + num_hidden) * math.log(2.0))
             self.log_z = add((), start, name="log_z")
 
-    def begin(self, x, seed):
+    def begin(self, batch, seed):
         """Starts the visible biases, and the base rates, at the data's log odds of 1 (Hinton 2010)."""
-        ones = np.asarray(x, np.float64).reshape(len(x), -1).sum(0)
+        x = np.asarray(batch["x"], np.float64)
+        ones = x.reshape(len(x), -1).sum(0)
         logits = np.log(ones + 1.0) - np.log(len(x) - ones + 1.0)
         self.base_logits.assign(logits)
         self.visible_bias.assign(logits)
@@ -107,7 +108,7 @@ class RBM(BipartiteModel):
 
     def posterior(self, x):
         """p(h | x), a TFP distribution over h `[hidden]` for each x."""
-        logits = self.hidden_logits(self.flat(self.check_x(x)))
+        logits = self.hidden_logits(self.flat(self.space.check(x)))
         return tfd.Independent(tfd.Bernoulli(logits, dtype=tf.float32), 1)
 
     def likelihood(self, h):
@@ -117,7 +118,7 @@ class RBM(BipartiteModel):
 
     def energy(self, v, h):
         """E(v, h) = -b . v - c . h - v W h, float32, of v `[batch, *event_shape]` and h `[batch, hidden]`."""
-        v, h = self.flat(self.check_x(v, "v")), tf.cast(h, tf.float32)
+        v, h = self.flat(self.space.check(v, "v")), tf.cast(h, tf.float32)
         if h.shape.rank != 2 or h.shape[1] != self.num_hidden:
             raise ValueError(f"h must have shape [batch, {self.num_hidden}], got {h.shape}.")
         bias = tf.linalg.matvec(v, self.visible_bias.value)
@@ -131,7 +132,7 @@ class RBM(BipartiteModel):
 
     def encode(self, x):
         """Probability of 1 of each hidden unit given x: float32 `[batch, hidden]`."""
-        return tf.sigmoid(self.hidden_logits(self.flat(self.check_x(x))))
+        return tf.sigmoid(self.hidden_logits(self.flat(self.space.check(x))))
 
     def reconstruct(self, x):
         """p(v = 1 | h) at h = p(h = 1 | x): float32, the shape of x."""

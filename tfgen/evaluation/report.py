@@ -99,6 +99,6 @@ def _per_example(model, data, seed, function):
     fields, parts, rows = model.fields(data.test), [], model.rows_at_once(data.test)
     for start in range(0, len(data.test.x), rows):
         batch = {name: tf.convert_to_tensor(field[start : start + rows]) for name, field in fields.items()}
-        batch["x"] = model.from_data(batch["x"], data, random.fold_in(seed, start))
+        batch["x"] = model.space.from_data(batch["x"], data, random.fold_in(seed, start))
         parts.append(compiled(batch, random.fold_in(seed, start, 1)).numpy())
     return np.concatenate(parts)

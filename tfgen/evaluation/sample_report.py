@@ -24,7 +24,7 @@ def report_samples(model, data, seed):
       Dict by name of {"value", "kind"}.
     """
     num = min(len(data.test.x), _AT_MOST)
-    train, test = (model.from_data(s.x[:_AT_MOST], data, seed).numpy() for s in (data.train, data.test))
+    train, test = (model.space.from_data(s.x[:_AT_MOST], data, seed).numpy() for s in (data.train, data.test))
     labels = None if data.train.label is None else data.train.label[: len(train)]
     fake = np.asarray(model.sample(num, seed=seed))
     features, extractor = None, "x itself"

@@ -78,4 +78,4 @@ class Examples:
     def batch(self, indices, seed):
         """The batch of these indices: a dict with "x" and, as the model needs, "condition", "lengths"."""
         batch = {name: tf.gather(field, indices) for name, field in self.fields.items()}
-        return batch | {"x": self.model.from_data(batch["x"], self.data, seed)}
+        return batch | {"x": self.model.space.from_data(batch["x"], self.data, seed)}

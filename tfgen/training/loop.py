@@ -178,7 +178,7 @@ class Run:
         if self.step == 0:
             first = np.arange(min(len(self.examples), _BEGIN_EXAMPLES))
             batch_seed, seed = random.split(random.fold_in(self.seed, _BEGIN))
-            self.model.begin(self.examples.batch(first, batch_seed)["x"], seed)
+            self.model.begin(self.examples.batch(first, batch_seed), seed)
         with _stop_signals() as stop:
             for stage in self.stages:
                 if stage.first == self.step < stage.end and stage.stage.on_enter:

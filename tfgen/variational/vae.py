@@ -227,7 +227,7 @@ class VAE(GenerativeModel):
         for start in range(0, size, _TEST_BATCH):
             rows = data.test.x[start : start + _TEST_BATCH]
             for_data, for_z = random.split(random.fold_in(seed, start))
-            terms, mean = measure(self.from_data(rows, data, for_data), for_z)
+            terms, mean = measure(self.space.from_data(rows, data, for_data), for_z)
             totals = {k: t + float(terms[k]) * len(rows) / size for k, t in totals.items()}
             means.append(mean)
         kind = f"nats, {self.num_samples} samples of z for each x, mean over the test split"
@@ -262,7 +262,7 @@ class VAE(GenerativeModel):
 
     def importance_bound(self, x, num_samples=1, seed=0):
         """`log_prob` with its Monte Carlo standard error and effective sample size."""
-        return self._importance_bound(self.check_x(x), num_samples, seed)
+        return self._importance_bound(self.space.check(x), num_samples, seed)
 
     def _importance_bound(self, x, num_samples, seed):
         q, p = self.posterior(x), self.prior()
@@ -289,7 +289,7 @@ class VAE(GenerativeModel):
 
     def encode(self, x):
         """Mean and standard deviation of q(z | x), each float32 `[batch, latent_size]`."""
-        q = self.posterior(self.check_x(x))
+        q = self.posterior(self.space.check(x))
         return q.mean(), q.stddev()
 
     def decode(self, z):

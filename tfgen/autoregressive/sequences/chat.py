@@ -46,7 +46,7 @@ def remembered(model, turns):
     turns = turns[-model.turns :]
     while True:
         try:
-            model.encode_condition(model.join(turns))
+            model.condition.encode(model.join(turns))
             return turns
         except ValueError:
             if len(turns) == 1:

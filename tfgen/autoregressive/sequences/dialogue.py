@@ -1,5 +1,6 @@
 """DialogueModel: replies to a history of turns."""
 
+import dataclasses
 import functools
 
 import keras
@@ -9,10 +10,10 @@ import tensorflow as tf
 from tfgen import checks
 from tfgen.autoregressive.sequences.beam import beam_search
 from tfgen.autoregressive.sequences.chat import chat
-from tfgen.autoregressive.sequences.reply_rnn import ReplyRNN, history_lengths
+from tfgen.autoregressive.sequences.reply_rnn import ReplyRNN
 from tfgen.autoregressive.sequences.text_model import TextModel
 from tfgen.autoregressive.sequences.token_rnn import TokenRNN
-from tfgen.media.text import END, TURN, UNKNOWN
+from tfgen.media.text import END, TURN, UNKNOWN, Vocabulary
 from tfgen.model import Condition, Signature
 
 _SPECIAL = (END, TURN, UNKNOWN)
@@ -71,7 +72,11 @@ class DialogueModel(TextModel):
         )
         self.memory, self.turns = checks.whole("memory", memory), checks.whole("turns", turns)
         conditional = checks.one_of("condition", condition, ("text", "none")) == "text"
-        self.condition = Condition("text", (None,), self.num_values) if conditional else None
+        self.condition = (
+            Condition("text", (None,), self.num_values, self.text and Histories(self.text), self.memory)
+            if conditional
+            else None
+        )
         network = ReplyRNN if conditional else TokenRNN
         self.network = network(
             self.num_values, cell, units, layers, embedding, dropout, dtype=self.dtype_policy
@@ -157,7 +162,7 @@ class DialogueModel(TextModel):
           ValueError: If an argument does not fit, or the history is empty or longer than the memory.
         """
         checks.one_of("method", method, _METHODS)
-        condition = self.encode_condition(self.join([history] if isinstance(history, str) else history))
+        condition = self.condition.encode(self.join([history] if isinstance(history, str) else history))
         if method == "beam":
             return self.decode(self.beam(condition[None], width, length, normalization)[0][0])[0]
         temperature = 0.0 if method == "greedy" else temperature
@@ -167,56 +172,6 @@ class DialogueModel(TextModel):
     def join(self, turns):
         """The string of a history whose turns are given apart."""
         return f" {TURN} ".join(turns)
-
-    def encode_condition(self, condition):
-        """Histories as int32 `[U]` or `[num, U]`, of strings filled up to the model's memory.
-
-        Raises:
-          ValueError: If a string is empty or longer than the memory, or there is no vocabulary.
-        """
-        if isinstance(condition, str):
-            return self.encode_condition([condition])[0]
-        strings = isinstance(condition, (list, tuple)) and condition and isinstance(condition[0], str)
-        if not strings:
-            return super().encode_condition(condition)
-        tokens = np.zeros((len(condition), self.memory), np.int32)
-        for row, text in enumerate(condition):
-            told = self._tokens(text)
-            if not 1 <= len(told) <= self.memory:
-                remedy = "say something" if not told else "leave the oldest turns out"
-                raise ValueError(
-                    f"{type(self).__name__}: a history must have 1 to {self.memory} words (memory), got "
-                    f"{len(told)}: {remedy}."
-                )
-            tokens[row, : len(told)] = told
-        return tf.constant(tokens)
-
-    def _tokens(self, text):
-        """Tokens of a history; an end within it is an unknown word."""
-        if self.text is None:
-            raise ValueError(f"{type(self).__name__} has no vocabulary: give histories as numbers.")
-        return [token or _SPECIAL.index(UNKNOWN) for token in self.text.encode(text, "history")]
-
-    def check_condition(self, condition):
-        """As `GenerativeModel.check_condition`; a history that is longer than the memory is refused."""
-        condition = super().check_condition(condition)
-        if condition is None:
-            return None
-        lengths = history_lengths(condition)
-        what = f"{type(self).__name__}: a history must have at most {self.memory} tokens (memory)"
-        lengths = checks.require(tf.reduce_all(lengths <= self.memory), lengths, what)
-        with tf.control_dependencies([lengths]):
-            return tf.identity(condition)
-
-    def check_data(self, data):
-        """As `GenerativeModel.check_data`; histories that are longer than the memory are refused."""
-        super().check_data(data)
-        longest = 0 if self.condition is None else data.train.field("text").shape[1]
-        if longest > self.memory:
-            raise ValueError(
-                f"{data.name} has histories of up to {longest} tokens, memory={self.memory} is less: raise "
-                "--memory, or lower --window."
-            )
 
     def decode(self, x):
         """List of strings of replies `[num, T]`, without their ends."""
@@ -256,6 +211,26 @@ class DialogueModel(TextModel):
         x = tf.cast(self.sample_rows(seeds, condition=tokens), tf.int32)
         spoken = tf.reduce_sum(tf.cast(~_has_ended(x) & (x != 0), tf.int32), axis=1)
         return {"text": tf.ensure_shape(self.text.decode_graph(x, spoken), [None])}
+
+
+@dataclasses.dataclass(frozen=True)
+class Histories:
+    """A vocabulary as histories are read with it: an end within one is an unknown word.
+
+    Args:
+      vocabulary: The `Vocabulary` of replies.
+    """
+
+    vocabulary: Vocabulary
+
+    @property
+    def unit(self):
+        """What a token is."""
+        return self.vocabulary.unit
+
+    def encode(self, text, name="history"):
+        """Tokens of a history, as `Vocabulary.encode`."""
+        return [token or _SPECIAL.index(UNKNOWN) for token in self.vocabulary.encode(text, name)]
 
 
 def _has_ended(x):

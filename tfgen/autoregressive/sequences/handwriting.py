@@ -41,13 +41,13 @@ class HandwritingRNN(SequenceModel):
     """
 
     values = "real"
-    kind = "strokes"
 
     def __init__(
         self, event_shape=(None, 3), condition="none", vocabulary=None, units=128, layers=2,
         num_components=20, num_windows=10, **kwargs,
     ):  # fmt: skip
         super().__init__(event_shape, **kwargs)
+        self.kind = "strokes"
         if self.event_shape != (None, 3):
             raise ValueError(
                 f"event_shape must be (None, 3), (dx, dy, pen) at each step, got {event_shape!r}."
@@ -57,7 +57,7 @@ class HandwritingRNN(SequenceModel):
         if condition == "text":
             if self.text is None or len(self.text) < 2:
                 raise ValueError(f"condition='text' needs a vocabulary of 2 or more, got {vocabulary!r}.")
-            self.condition = Condition("text", (None,), len(self.text))
+            self.condition = Condition("text", (None,), len(self.text), self.text)
         symbols = 0 if self.condition is None else len(self.text)
         sizes = (units, layers, num_components, symbols, num_windows)
         self.network = PenNetwork(*sizes, dtype=self.dtype_policy)
@@ -154,47 +154,6 @@ class HandwritingRNN(SequenceModel):
     def decode(self, x):
         """List of arrays `[steps, 3]`: samples `[num, T, 3]` without the zeros at their ends."""
         return [row[: np.max(np.flatnonzero(row.any(axis=1)), initial=-1) + 1] for row in np.asarray(x)]
-
-    def check_x(self, x, name="x"):
-        """As `GenerativeModel.check_x`; the pen must be 0 or 1."""
-        x = super().check_x(x, name)
-        pen = x[..., 2]
-        valid = tf.reduce_all((pen == 0.0) | (pen == 1.0))
-        return checks.require(
-            valid, x, f"{type(self).__name__}: pens, {name}[..., 2], must have values 0 or 1"
-        )
-
-    def check_known(self, given, mask):
-        """As `GenerativeModel.check_known`; both offsets of a step are known, or none."""
-        given, mask = super().check_known(given, mask)
-        both = tf.reduce_all(mask[..., 0] == mask[..., 1])
-        message = f"{type(self).__name__}: mask must know both offsets of a step or none"
-        return given, checks.require(both, mask, message)
-
-    def check_condition(self, condition):
-        """As `GenerativeModel.check_condition`; a text has no zeros within. All zeros say nothing."""
-        condition = super().check_condition(condition)
-        if condition is None:
-            return None
-        ends = tf.math.count_nonzero(condition, axis=1, keepdims=True, dtype=tf.int32)
-        whole = (condition != 0) == (tf.range(tf.shape(condition)[1]) < ends)
-        message = f"{type(self).__name__}: condition must have its zeros after the text"
-        return checks.require(tf.reduce_all(whole), condition, message)
-
-    def encode_condition(self, condition):
-        """Tokens `[U]` of a string, `[num, U]` of a list of them; tokens pass through."""
-        if isinstance(condition, str):
-            return self.encode_condition([condition])[0]
-        words = np.asarray(condition) if not tf.is_tensor(condition) else condition
-        if tf.is_tensor(words) or words.dtype.kind not in "US" or self.text is None:
-            return super().encode_condition(condition)
-        rows = [self.text.encode(str(word), "condition") for word in words]
-        if not all(rows):
-            raise ValueError(
-                f"{type(self).__name__}: condition holds an empty text: give one symbol or more."
-            )
-        size = max(map(len, rows))
-        return tf.constant([row + [0] * (size - len(row)) for row in rows], tf.int32)
 
     def signatures(self):
         """Adds `write`, from texts to strokes and how many steps they have, for a model of texts."""

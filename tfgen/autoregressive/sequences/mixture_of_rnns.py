@@ -77,7 +77,7 @@ class MixtureOfRNNs(TextModel):
           x: Tokens `[batch, T]`.
           lengths: int `[batch]`: how many steps count; None for all.
         """
-        x = self.check_x(x)
+        x = self.space.check(x)
         return tfd.Categorical(logits=self._joint(x, lengths))
 
     def score(self, x, lengths=None, condition=None):
@@ -136,7 +136,7 @@ class MixtureOfRNNs(TextModel):
         if data.test.label is None or data.num_classes != len(self.networks):
             return {}
         fields = self.fields(data.test)
-        x = self.from_data(fields["x"], data, seed)
+        x = self.space.from_data(fields["x"], data, seed)
         found = tf.argmax(self._joint(x, fields.get("lengths")), axis=1).numpy()
         counts = tf.math.confusion_matrix(data.test.label, found, data.num_classes).numpy()
         return {"component_accuracy": {"value": _matched(counts), "kind": "share of the test split"}}

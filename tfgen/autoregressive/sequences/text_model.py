@@ -30,11 +30,7 @@ class TextModel(SequenceModel):
             raise ValueError(f"num_values={num_values}, but the vocabulary has {len(self.text)} symbols.")
         num_values = num_values or (2 if self.text is None else len(self.text))
         super().__init__(event_shape, num_values=num_values, **kwargs)
-
-    @property
-    def kind(self):
-        """Texts, where there is a vocabulary."""
-        return "numbers" if self.text is None else "text"
+        self.kind = "numbers" if self.text is None else "text"
 
     def encode_prompt(self, prompt):
         """Tokens of a string; arrays pass through."""

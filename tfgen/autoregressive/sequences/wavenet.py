@@ -52,8 +52,6 @@ class WaveNet(Conditioned, SequenceModel):
       algorithm", 2016, arXiv:1611.09482 (the rings).
     """
 
-    kind = "audio"
-
     def __init__(
         self,
         event_shape=(None,),
@@ -69,6 +67,7 @@ class WaveNet(Conditioned, SequenceModel):
         **kwargs,
     ):
         super().__init__(event_shape, num_values=num_values, length=length, **kwargs)
+        self.kind = "audio"
         if self.event_shape != (None,):
             raise ValueError(f"event_shape must be (None,), one level a step, got {event_shape!r}.")
         sizes = {"num_layers": num_layers, "num_stacks": num_stacks, "rate": rate, "head": head}
@@ -185,15 +184,6 @@ class WaveNet(Conditioned, SequenceModel):
                 f"prompt {prompt} has {rate} samples a second, the model {self.rate}: resample it."
             )
         return sounds.encode(sound, self.num_values).astype(np.float32)
-
-    def check_data(self, data):
-        """Also checks the rate."""
-        super().check_data(data)
-        if data.rate not in (None, self.rate):
-            raise ValueError(
-                f"WaveNet has rate={self.rate}, {data.name} has {data.rate} samples a second: resample the "
-                "recordings or train another model."
-            )
 
     def signatures(self):
         """`sample` gives the sounds too, "audio" in [-1, 1]."""

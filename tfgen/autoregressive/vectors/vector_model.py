@@ -99,9 +99,10 @@ class VectorModel(LevelModel):
         """What a network reads of levels: numbers in [0, 1]."""
         return x / (self.num_values - 1.0)
 
-    def begin(self, x, seed):
+    def begin(self, batch, seed):
         """Starts the output biases at each entry's log odds, or log frequencies, in the data."""
-        x = np.asarray(x).reshape(len(x), -1)
+        x = np.asarray(batch["x"])
+        x = x.reshape(len(x), -1)
         logs = np.log(np.stack([(x == v).sum(0) for v in range(self.num_values)], axis=1) + 1.0)
         self.bias.assign(logs[:, 1:] - logs[:, :1] if self.num_values == 2 else logs - np.log(len(x)))
 
