@@ -218,6 +218,8 @@ class GenerativeModel(UpdatedModel, abc.ABC):
             raise ValueError(f"num must be a positive integer, got {num!r}.")
         if tf.is_tensor(temperature) or temperature != 1.0:
             kwargs["temperature"] = checks.temperature(temperature)
+        if length is not None and not self.space.sequence:
+            raise ValueError(f"{type(self).__name__} samples without length: leave it out.")
         if length is not None or self.length is not None:
             kwargs["length"] = checks.whole("length", self.length if length is None else length)
         if given is not None or mask is not None:

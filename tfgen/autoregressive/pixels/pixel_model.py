@@ -6,8 +6,8 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from tfgen.autoregressive.autoregressive_model import LevelModel
 from tfgen.autoregressive.conditioned import Conditioned
+from tfgen.autoregressive.exact import LevelModel
 from tfgen.autoregressive.levels import LevelDraw, level_log_prob
 from tfgen.autoregressive.pixels.raster import raster_scan
 

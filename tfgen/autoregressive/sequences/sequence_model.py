@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen import checks
-from tfgen.autoregressive.autoregressive_model import ExactModel
+from tfgen.autoregressive.exact import ExactModel
 from tfgen.autoregressive.levels import LevelDraw, level_log_prob
 from tfgen.layers.scan import scan
 

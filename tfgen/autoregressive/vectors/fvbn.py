@@ -29,18 +29,18 @@ class FVBN(VectorModel):
     def __init__(self, event_shape, **kwargs):
         super().__init__(event_shape, **kwargs)
         shape, start = (
-            (self.entries, self.entries, self.outputs),
+            (self.entries, self.entries, self.law.size),
             keras.initializers.RandomNormal(stddev=0.01),
         )
-        self.kernel = self.add_weight(shape, start, autocast=False, name="kernel")  # from, to, outputs
+        self.kernel = self.add_weight(shape, start, autocast=False, name="kernel")  # from, to, size
 
-    def component_logits(self, x, component):
-        """b_i + sum_{j<i} W_ji x_j of all entries, float32 `[batch, entries, outputs]`."""
+    def component_raw(self, x, component):
+        """b_i + sum_{j<i} W_ji x_j of all entries, float32 `[batch, entries, size]`."""
         kernel = self.kernel.value * self.earlier(component)[:, :, None]
         return tf.tensordot(self.encode(x), kernel, 1) + self.bias.value
 
     def walk(self, num, component, order):
-        """The state is all entries' logits as far as they are known, `[n, entries, outputs]`."""
+        """The state is all entries' raw outputs as far as they are known, `[n, entries, size]`."""
         kernel, bias = self.kernel.value, self.bias.value
 
         def conditional(state, entry):

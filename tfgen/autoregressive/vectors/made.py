@@ -50,7 +50,7 @@ class MADE(VectorModel):
         rng = np.random.default_rng([self.order_seed, 1])
         each = [draw_degrees(rng, self.entries, sizes) for _ in self.orders]
         self.degrees = tuple(np.stack(layer) for layer in zip(*each, strict=True))  # each [K, size]
-        outputs = self.entries * self.outputs
+        outputs = self.entries * self.law.size
         self.hidden = [MaskedDense(size, dtype=self.dtype_policy) for size in sizes]
         self.last = MaskedDense(outputs, use_bias=False, dtype=self.dtype_policy)
         for layer, size in zip((*self.hidden, self.last), (self.entries, *sizes), strict=True):
@@ -63,20 +63,20 @@ class MADE(VectorModel):
         """The masks of the hidden layers and of the outputs, each float32 `[in, out]`."""
         rank, degrees = self.ranks(component), [tf.gather(d, component) for d in self.degrees]
         known = [rank + 1, *degrees]
-        pairs = zip(known, [*degrees, tf.repeat(rank, self.outputs)], strict=True)
+        pairs = zip(known, [*degrees, tf.repeat(rank, self.law.size)], strict=True)
         return [tf.cast(a[:, None] <= b[None, :], tf.float32) for a, b in pairs]
 
-    def component_logits(self, x, component):
-        """All entries' logits by one pass, float32 `[batch, entries, outputs]`."""
+    def component_raw(self, x, component):
+        """Raw outputs of all entries by one pass, float32 `[batch, entries, size]`."""
         *masks, last = self.masks(component)
         h = encoded = tf.cast(self.encode(x), self.compute_dtype)
         for layer, mask in zip(self.hidden, masks, strict=True):
             h = tf.nn.relu(layer(h, mask))
         raw = tf.cast(self.last(h, last), tf.float32)
         if self.direct is not None:
-            mask = tf.repeat(self.earlier(component), self.outputs, axis=1)
+            mask = tf.repeat(self.earlier(component), self.law.size, axis=1)
             raw += tf.cast(self.direct(encoded, mask), tf.float32)
-        return tf.reshape(raw, (-1, self.entries, self.outputs)) + self.bias.value
+        return tf.reshape(raw, (-1, self.entries, self.law.size)) + self.bias.value
 
     def walk(self, num, component, order):
         """The state is the first layer's activations, the final units (zeros elsewhere), and x so far.
@@ -111,8 +111,8 @@ class MADE(VectorModel):
         return Walk(state, (tf.transpose(order), self._turns(tables, component)), conditional, include)
 
     def _by_entry(self, layer):
-        """A readout's weights as `[entries, outputs, in]`."""
-        return tf.reshape(tf.transpose(layer.kernel.value), (self.entries, self.outputs, -1))
+        """A readout's weights as `[entries, size, in]`."""
+        return tf.reshape(tf.transpose(layer.kernel.value), (self.entries, self.law.size, -1))
 
     def _turns(self, tables, component):
         """For each layer the units of each step, and 1 where they are: two of `[entries, r, width]`."""

@@ -6,7 +6,6 @@ import keras
 import tensorflow as tf
 
 from tfgen import checks, random
-from tfgen.autoregressive.levels import level_log_prob, shape_logits
 from tfgen.autoregressive.vectors.vector_model import VectorModel, Walk
 from tfgen.layers.scan import scan
 
@@ -62,7 +61,7 @@ class NADE(VectorModel):
         self.kernel = add((self.entries, sizes[0]), name="kernel")
         self.hidden_bias = add((sizes[0],), initializer="zeros", name="hidden_bias")
         readout = keras.initializers.VarianceScaling(1.0, "fan_avg", "uniform")
-        shape = (self.entries * self.outputs, sizes[-1])
+        shape = (self.entries * self.law.size, sizes[-1])
         self.readout = add(shape, initializer=readout, name="readout")
         self.mask_kernel = add((self.entries, sizes[0]), name="mask_kernel") if agnostic else None
         self.deep = [
@@ -79,22 +78,22 @@ class NADE(VectorModel):
         return h
 
     def _readout(self):
-        return tf.reshape(self.readout.value, (self.entries, self.outputs, -1))
+        return tf.reshape(self.readout.value, (self.entries, self.law.size, -1))
 
-    def component_logits(self, x, component):
-        """All entries' logits by the recursion, float32 `[batch, entries, outputs]`."""
+    def component_raw(self, x, component):
+        """Raw outputs of all entries by the recursion, float32 `[batch, entries, size]`."""
         order, rank = tf.gather(self.orders, component), self.ranks(component)
         x = permuted(tf.transpose(self.encode(x)), order, rank)  # [entries, batch]
         kernel, readout = (permuted(w, order, rank) for w in (self.kernel.value, self._readout()))
         if self.agnostic:
             shifts = permuted(self.mask_kernel.value, order, rank)
-            raw = self._agnostic_logits(x, kernel, shifts, readout)
+            raw = self._agnostic_raw(x, kernel, shifts, readout)
         else:
             raw = recursion(x, kernel, readout, self.hidden_bias.value, self.activation)
         raw = permuted(raw, rank, order)  # [entries, batch, outputs]
         return tf.transpose(raw, (1, 0, 2)) + self.bias.value
 
-    def _agnostic_logits(self, x, kernel, shifts, readout):
+    def _agnostic_raw(self, x, kernel, shifts, readout):
         def step(a, inputs):
             x, w, u, v = inputs
             return a + x[:, None] * w + u, tf.matmul(self.last_hidden(a), v, transpose_b=True)
@@ -102,18 +101,20 @@ class NADE(VectorModel):
         start = self.hidden_bias.value + tf.zeros([tf.shape(x)[1], 1])
         return scan(step, (x, kernel, shifts, readout), start, _spec(x, readout))[1]
 
-    def _negative_log_likelihood(self, batch, seed, step):
+    def objective(self, batch, seed, step):
+        """Mean of -log p(x); with `agnostic` over all orders, estimated from random sets of known entries."""
         if not self.agnostic:
-            return super()._negative_log_likelihood(batch, seed, step)
+            return super().objective(batch, seed, step)
         x, (share, coins) = tf.reshape(batch["x"], (-1, self.entries)), random.split(seed)
         # Coins whose odds are uniform: the number of known entries is uniform too, from none to all.
         known = random.uniform(coins, tf.shape(x)) < random.uniform(share, [tf.shape(x)[0], 1])
         known = tf.cast(known, tf.float32)
         a = tf.matmul(self.encode(x) * known, self.kernel.value) + tf.matmul(known, self.mask_kernel.value)
         h = self.last_hidden(a + self.hidden_bias.value)
-        raw = tf.reshape(tf.matmul(h, self.readout.value, transpose_b=True), (-1, self.entries, self.outputs))
-        logits = shape_logits(raw + self.bias.value, (self.entries,), self.num_values)
-        nats = -level_log_prob(logits, x, self.num_values) * (1.0 - known)
+        raw = tf.reshape(
+            tf.matmul(h, self.readout.value, transpose_b=True), (-1, self.entries, self.law.size)
+        )
+        nats = -self.law.log_prob(raw + self.bias.value, x) * (1.0 - known)
         unknown = self.entries - tf.reduce_sum(known, axis=1)
         weights = (self.entries + 1.0) / tf.maximum(unknown, 1.0)
         return tf.reduce_mean(weights * tf.reduce_sum(nats, axis=1)), {}
