@@ -5,6 +5,7 @@ serve it. Everything that trains, evaluates, samples or exports a model knows th
 """
 
 import abc
+import collections
 import dataclasses
 import functools
 import inspect
@@ -30,6 +31,8 @@ __all__ = [
 ]
 
 _EVALUATED_ROWS, _EVALUATED_STEPS = 250, 1 << 17
+# Sizes of compiled samplers, and how much larger or smaller a number may be that one of them still serves.
+_SMALLEST_PROGRAM, _LARGEST_PROGRAM, _REACH = 16, 1024, 16
 # Name under which an export serves `log_prob`, and its sign.
 _SERVED = {
     "exact": ("log_prob", 1.0),
@@ -214,6 +217,8 @@ class GenerativeModel(UpdatedModel, abc.ABC):
         """
         if not self.samples:
             return self.sample_rows(None)
+        if tf.is_tensor(num) and tf.executing_eagerly():
+            num = int(num)
         if not tf.is_tensor(num) and (isinstance(num, bool) or int(num) != num or num < 1):
             raise ValueError(f"num must be a positive integer, got {num!r}.")
         if tf.is_tensor(temperature) or temperature != 1.0:
@@ -229,7 +234,7 @@ class GenerativeModel(UpdatedModel, abc.ABC):
             kwargs["condition"] = self._broadcast_condition(condition, num)
         for name in kwargs.keys() - inspect.signature(self.sample_rows).parameters.keys():
             raise ValueError(f"{type(self).__name__} samples without {name}: leave it out.")
-        return self._sampler(random.rows(random.as_seed(seed), num), **kwargs)
+        return self._draw(random.rows(random.as_seed(seed), num), num, kwargs)
 
     def fields(self, split):
         """What this model reads of a `tfgen.data.Split`: arrays by name, "x" and as needed more."""
@@ -247,7 +252,32 @@ class GenerativeModel(UpdatedModel, abc.ABC):
 
     @functools.cached_property
     def _sampler(self):
-        return tf.function(self.sample_rows, jit_compile=self.jit_sampler or None, autograph=False)
+        # Under XLA every size is a program of its own (see `_draw`), without it one trace serves all.
+        jit = self.jit_sampler or None
+        return tf.function(self.sample_rows, jit_compile=jit, autograph=False, reduce_retracing=not jit)
+
+    @functools.cached_property
+    def _compiled_rows(self):
+        """Numbers of rows for which XLA has compiled the sampler, by what else the call was given."""
+        return collections.defaultdict(set)
+
+    def _draw(self, seeds, num, kwargs):
+        """`sample_rows`; under XLA by programs of a few sizes, so that another number is no other program."""
+        if not self.jit_sampler or tf.is_tensor(num):
+            return self._sampler(seeds, **kwargs)
+        by_row = {"seeds": seeds} | {k: v for k, v in kwargs.items() if k in ("condition", "given", "mask")}
+        shared = {k: v for k, v in kwargs.items() if k not in by_row}
+        told = {k: v.shape[1:] for k, v in by_row.items()}
+        told |= {k: v.shape if tf.is_tensor(v) else v for k, v in shared.items()}
+        sizes = self._compiled_rows[repr(sorted(told.items()))]
+        size = _rows_of_program(num, sizes)
+        sizes.add(size)
+        parts = []
+        for start in range(0, num, size):
+            # The last rows are drawn again to fill the program up, and dropped.
+            rows = tf.minimum(tf.range(start, start + size), num - 1)
+            parts.append(self._sampler(**{k: tf.gather(v, rows) for k, v in by_row.items()}, **shared))
+        return tf.concat(parts, axis=0)[:num]
 
     def validation_metrics(self, batch, seed):
         """Named scalars on held-out data, averages over the batch; "loss" chooses the best checkpoint.
@@ -400,3 +430,12 @@ class GenerativeModel(UpdatedModel, abc.ABC):
                     f"{type(self).__name__}: condition holds {condition.shape[0]} rows for {num} samples."
                 )
         return self.check_condition(condition)
+
+
+def _rows_of_program(num, compiled):
+    """Rows of the program that draws `num` samples: one of those compiled where its size is near enough."""
+    wanted = min(max(_SMALLEST_PROGRAM, 1 << (num - 1).bit_length()), _LARGEST_PROGRAM)
+    near = [size for size in compiled if size <= _REACH * num and num <= _REACH * size]
+    if wanted in compiled or not near:
+        return wanted
+    return min(near, key=lambda size: -(-num // size) * size)
