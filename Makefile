@@ -46,7 +46,7 @@ bench: .venv-bench/installed
 	  $(RUN) .venv-bench/bin/python -m tests.benchmarks.$$name; done
 
 clean:
-	@rm -rf .venv .venv-bench .hypothesis .pytest_cache .ruff_cache
+	@rm -rf .venv .venv-bench build dist tfgen.egg-info .hypothesis .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # PYTHON names another interpreter: make PYTHON=/opt/python3.11/bin/python3 demo
@@ -56,13 +56,17 @@ FIND_PYTHON = for python in $${PYTHON:-python3.11 python3}; do \
 	test -n "$$python" || { echo "error: no Python 3.11 with its venv module under" \
 	  "$${PYTHON:-python3.11, python3}: install it or set PYTHON=/path/to/python3.11" >&2; exit 1; }
 INSTALL = -m pip install -q --disable-pip-version-check --no-input
+# `venv --clear` empties what a link points to.
+REFUSED = is a link, and making it anew would empty the folder it points to: remove the link
 
 .venv/installed: requirements.txt
+	@test ! -L .venv || { echo 'error: .venv $(REFUSED)' >&2; exit 1; }
 	@$(FIND_PYTHON); \
 	echo 'Installing TensorFlow and the rest of requirements.txt into .venv (a few minutes)'; \
 	"$$python" -m venv --clear .venv && .venv/bin/python $(INSTALL) -r requirements.txt && touch $@
 
 .venv-bench/installed: requirements.txt tests/benchmarks/requirements.txt
+	@test ! -L .venv-bench || { echo 'error: .venv-bench $(REFUSED)' >&2; exit 1; }
 	@$(FIND_PYTHON); \
 	echo 'Installing the libraries to compare with into .venv-bench'; \
 	"$$python" -m venv --clear .venv-bench && .venv-bench/bin/python $(INSTALL) \
