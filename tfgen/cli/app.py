@@ -7,6 +7,7 @@ import sys
 from absl import flags, logging
 
 from tfgen.cli import flagset
+from tfgen.cli.program import program
 from tfgen.cli.run_directory import RunDirectory
 
 # What may differ when a run is resumed: it changes nothing of what the remaining steps compute.
@@ -92,7 +93,8 @@ class App:
         command = self._parse(values, argv)
         if values["help"].value:
             every = flagset.COMMANDS | self.commands
-            print(flagset.help_text(values, arguments, self.summary, f"apps.{self.name}", every))
+            summary = self.summary.replace(f"python -m apps.{self.name}", program(self.name))
+            print(flagset.help_text(values, arguments, summary, program(self.name), every))
             return
         run = RunDirectory(values["run_dir"].value)
         settings = {name: values[name].value for name in values if name in _FREE_ON_RESUME}

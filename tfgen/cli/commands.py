@@ -12,6 +12,7 @@ import keras
 from tfgen import data as datasets
 from tfgen import random, serving
 from tfgen.cli.gallery import save_curves, save_samples, tensorboard_pictures
+from tfgen.cli.program import program
 from tfgen.evaluation.report import evaluate as evaluate_model
 from tfgen.keras_model import constructor_parameters
 from tfgen.training import Interrupted, make_strategy
@@ -49,7 +50,7 @@ def train(config, run, settings, arguments):
             settings["early_stopping"], pictures=lambda m: tensorboard_pictures(m, data),
         )  # fmt: skip
     except Interrupted as interrupted:
-        again = f"python -m apps.{_app()} --run_dir={run.path} --resume"
+        again = f"{program()} {shlex.join([f'--run_dir={run.path}', '--resume'])}"
         print(f"interrupted at step {interrupted.step}; go on with: {again}")
         sys.exit(130)
     if is_chief(strategy):
@@ -187,11 +188,6 @@ def _versions():
     }
 
 
-def _app():
-    main = sys.modules["__main__"]
-    return main.__spec__.name.rpartition(".")[2] if getattr(main, "__spec__", None) else "NAME"
-
-
 def _seed(config):
     # Evaluation and samples do not reuse the training's draws.
     return random.fold_in(random.as_seed(config["flags"]["seed"]), 1 << 40)
@@ -202,7 +198,7 @@ def _evaluate(model, config, run, settings, data):
     cost = config.get("cost") or run.read_json("metrics.json").get("cost")
     report = {
         "step": int(model.step.numpy()), "density": model.density, "metrics": results,
-        "command": shlex.join(["python", "-m", f"apps.{_app()}", *sys.argv[1:]]),
+        "command": shlex.join([*program().split(), *sys.argv[1:]]),
         "seed": config["flags"]["seed"], "data": config["data"], "cost": cost,
     }  # fmt: skip
     run.write_json("metrics.json", report)

@@ -188,9 +188,9 @@ def chosen(values, names):
     return json.loads(json.dumps({name: values[name].value for name in names}))
 
 
-def help_text(values, arguments, summary, module, commands):
+def help_text(values, arguments, summary, program, commands):
     """What `--help` shows; `commands` are the texts of the commands by name."""
-    lines = [summary.strip(), "", f"usage: python -m {module} [{'|'.join(commands)}] [--flags]", ""]
+    lines = [summary.strip(), "", f"usage: {program} [{'|'.join(commands)}] [--flags]", ""]
     lines += [f"  {name:<9} {text}" for name, text in commands.items()]
     groups = {"model flags": list(arguments), "other flags": [n for n in values if n not in arguments]}
     for title, names in groups.items():
