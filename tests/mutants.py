@@ -185,6 +185,11 @@ MUTANTS = (
         f"{CONTRACT} -k 'config_returns'",
     ),
     Mutant(
+        "files whose classes are known only if Keras was imported before", "tfgen/on_demand.py",
+        "            _register(module)\n", "            pass\n",
+        "tests/test_packaging.py -k keras_files",
+    ),
+    Mutant(
         "resumed data off by one batch", "tfgen/training/stage.py",
         "order[:count] = self.order(local, count)", "order[:count] = self.order(local + (count > 1), count)",
         f"{LOOP} -k 'control_c or statistics'",
