@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from tfgen.on_demand import FAMILIES
+
 # Not resolved: where files are links into a sandbox, the tests read the sandbox's tree.
 ROOT = Path(__file__).parent.parent
 
-FAMILIES = ("classical", "autoregressive", "variational", "energy", "denoising", "adversarial")
 LEAVES = {"random", "checks", "media"}
 CONTRACT = {"model", "space", "update", "keras_model"}
 FAMILY_MAY = {*LEAVES, *CONTRACT, "distributions", "layers", "networks", "estimators"}
@@ -41,6 +42,8 @@ MAY_IMPORT = {
     **dict.fromkeys(FAMILIES, FAMILY_MAY),
 }
 MAY_IMPORT["cli"] = set(MAY_IMPORT) - set(FAMILIES)
+MAY_IMPORT["on_demand"] = set()
+MAY_IMPORT["__main__"] = {"cli"}
 APP_MAY = {"cli"}
 # Models composed of another family's, by their papers: "family.module" -> families it imports.
 COMPOSED: dict[str, set[str]] = {}
@@ -78,7 +81,7 @@ def may_import(path, composed):
     if parts[0] == "apps":
         return APP_MAY
     if len(parts) == 1:
-        return set()
+        return {"on_demand"}
     if parts[1] not in MAY_IMPORT:
         return None
     return MAY_IMPORT[parts[1]] | {parts[1]} | composed.get(".".join(parts[1:]), set())
@@ -218,7 +221,7 @@ def run(command, folder=ROOT):
     return done
 
 
-DOCUMENTS = {p: p.read_text("utf-8") for p in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))}
+DOCUMENTS = {p: p.read_text("utf-8") for p in (*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/*.md")))}
 
 
 def snippets(language):
@@ -249,14 +252,23 @@ def test_python_snippet_runs(snippet, tmp_path):
     run([sys.executable, "-c", snippet], tmp_path)
 
 
-PYTHON_COMMANDS = [command for command in commands() if command[0].endswith("python")]
+def app_commands():
+    """Finds the documents' commands that start an app: [[app, argument, ...]]."""
+    found = []
+    for program, *words in commands():
+        if program == "tfgen" and words != ["list"]:
+            found.append(words)
+        elif program.endswith("python"):
+            assert words[0] == "-m" and words[1].startswith("apps.")
+            found.append([words[1].removeprefix("apps."), *words[2:]])
+    return found
 
 
-@pytest.mark.parametrize("command", PYTHON_COMMANDS, ids=shlex.join)
+@pytest.mark.parametrize("command", app_commands(), ids=shlex.join)
 def test_app_command_is_accepted(command):
-    _, option, module, *arguments = command
-    assert option == "-m" and module.startswith("apps.")
-    shown = run([sys.executable, "-m", module, *arguments, "--help"]).stdout
+    app, *arguments = command
+    shown = run([sys.executable, "-m", "tfgen", app, *arguments, "--help"]).stdout
+    assert f"usage: python -m tfgen {app} " in shown
     flags = [argument for argument in arguments if argument.startswith("-")]
     for name in (flag.lstrip("-").partition("=")[0] for flag in flags):
         assert re.search(rf"--(\[no\])?{name}\b", shown), f"--help does not know --{name}"
@@ -275,8 +287,29 @@ def test_make_without_the_right_python_says_so_in_one_line(tmp_path):
     wrong = tmp_path / "python"
     wrong.write_text("#!/bin/sh\nexit 1\n")
     wrong.chmod(0o755)
-    command = ["make", "-s", f"PYTHON={wrong}", "demo"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    said = make_fails(tmp_path, f"PYTHON={wrong}", "demo")
+    assert said.startswith("error: no Python 3.11") and str(wrong) in said
+    assert not (tmp_path / ".venv").exists()
+
+
+def make_fails(folder, *words):
+    """Runs make, which must fail, and returns the one line in which it says why."""
+    done = subprocess.run(["make", "-s", *words], cwd=folder, capture_output=True, text=True)
     said, *rest = done.stderr.splitlines()
-    assert done.returncode != 0 and said.startswith("error: no Python 3.11") and str(wrong) in said
-    assert len(rest) <= 1 and not (tmp_path / ".venv").exists()
+    # The other line is make's own.
+    assert done.returncode != 0 and len(rest) <= 1
+    return said
+
+
+@pytest.mark.parametrize(("name", "target"), [(".venv", "demo"), (".venv-bench", "bench")])
+def test_make_leaves_alone_what_a_linked_environment_points_to(tmp_path, name, target):
+    clone, elsewhere = tmp_path / "clone", tmp_path / "elsewhere"
+    for folder in (clone, clone / "tests/benchmarks", elsewhere):
+        folder.mkdir(parents=True)
+    for file in ("Makefile", "requirements.txt", "tests/benchmarks/requirements.txt"):
+        shutil.copy(ROOT / file, clone / file)
+    (elsewhere / "theirs").touch()
+    (clone / name).symlink_to(elsewhere)
+    said = make_fails(clone, target)
+    assert said.startswith(f"error: {name} is a link") and "remove the link" in said
+    assert [path.name for path in elsewhere.iterdir()] == ["theirs"]
