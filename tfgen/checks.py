@@ -1,10 +1,11 @@
-"""Whether what a user hands in fits: raised at once where values are known, asserted in the graph elsewhere.
+"""Checks of what a user hands in: raised at once where values are known, asserted in the graph elsewhere.
 
 Every function returns its argument as the tensor to go on with, so that a graph cannot leave the check out.
 """
 
 import math
 import numbers
+import operator
 
 import numpy as np
 import tensorflow as tf
@@ -57,6 +58,58 @@ def whole(name, value, at_least=1, odd=False):
     if not integral or value < at_least or (odd and value % 2 == 0):
         raise ValueError(f"{name} must be {kind}, got {value!r}.")
     return int(value)
+
+
+def sizes(name, values, at_least=1):
+    """`values` as a tuple of ints.
+
+    Raises:
+      ValueError: Unless they are whole numbers, each large enough.
+    """
+    try:
+        return tuple(whole(name, value, at_least) for value in values)
+    except (TypeError, ValueError):
+        message = f"{name} must hold whole numbers of at least {at_least}, got {values!r}."
+        raise ValueError(message) from None
+
+
+def shape(name, value, open_steps=False):
+    """A shape, given as one size or several, as a tuple.
+
+    Args:
+      name: What it is, for errors.
+      value: An int or a sequence of them.
+      open_steps: Whether None is a size too.
+
+    Raises:
+      ValueError: Unless it holds positive sizes.
+    """
+    given = (value,) if isinstance(value, numbers.Integral) else tuple(value)
+    if not open_steps and None in given:
+        raise ValueError(f"{name} must hold sizes, not None, got {given}.")
+    if not given or any(size is not None and size < 1 for size in given):
+        raise ValueError(f"{name} must hold positive sizes, got {given}.")
+    return tuple(None if size is None else int(size) for size in given)
+
+
+def number(name, value, at_least=None, above=None, at_most=None, below=None):
+    """`value` as a float.
+
+    Raises:
+      ValueError: Unless it is a finite number within the bounds.
+    """
+    bounds = {"at least": at_least, "above": above, "at most": at_most, "below": below}
+    bounds = {word: bound for word, bound in bounds.items() if bound is not None}
+    valid = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+    for word, bound in bounds.items():
+        valid = valid and _HOLDS[word](value, bound)
+    if not valid:
+        wanted = " and ".join(f"{word} {bound}" for word, bound in bounds.items())
+        raise ValueError(f"{name} must be a finite number{', ' if wanted else ''}{wanted}, got {value!r}.")
+    return float(value)
+
+
+_HOLDS = {"at least": operator.ge, "above": operator.gt, "at most": operator.le, "below": operator.lt}
 
 
 def one_of(name, value, known):

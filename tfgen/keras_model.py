@@ -1,4 +1,4 @@
-"""What makes a model of updates a Keras model: its arguments, `compile`, `fit`, `.keras` files."""
+"""Keras integration: constructor arguments that are remembered, `compile`, `fit`, `.keras` files."""
 
 import inspect
 
@@ -10,14 +10,17 @@ from tfgen.update import Step, optimizers_by_update
 
 
 def constructor_parameters(cls):
-    """All parameters of a model's constructor, those that `**kwargs` hands to base classes included.
+    """All parameters of a constructor, those that `**kwargs` hands to base classes of ours included.
+
+    Args:
+      cls: A class of ours that inherits from one of Keras.
 
     Returns:
       Dict of `inspect.Parameter` by name, without `self`.
     """
     parameters = {}
     for base in cls.__mro__:
-        if base is keras.Model:
+        if base.__module__.partition(".")[0] == "keras":
             break
         if "__init__" not in base.__dict__:
             continue
@@ -29,10 +32,10 @@ def constructor_parameters(cls):
     return parameters
 
 
-class UpdatedModel(keras.Model):
-    """A Keras model that is trained by the updates of its one stage.
+class RemembersArguments:
+    """Mixin for Keras models and layers, whose `get_config` then cannot lose an argument.
 
-    It remembers the arguments of its constructor, so that `get_config` cannot lose one.
+    Keras remembers arguments as well, but gives up where one is an initializer, a layer or a dtype policy.
     """
 
     def __new__(cls, *args, **kwargs):
@@ -53,11 +56,8 @@ class UpdatedModel(keras.Model):
           ValueError: If an argument is a function that is not registered with Keras.
         """
         for name, value in self._arguments.items():
-            if (
-                callable(value)
-                and not isinstance(value, keras.layers.Layer)
-                and keras.saving.get_registered_name(value) == getattr(value, "__name__", None)
-            ):
+            own_name = getattr(value, "__name__", None)
+            if own_name is not None and keras.saving.get_registered_name(value) == own_name:
                 raise ValueError(
                     f"{type(self).__name__}: argument {name}={value!r} cannot be saved; register it with "
                     "@keras.saving.register_keras_serializable() or pass a Keras layer."
@@ -66,10 +66,22 @@ class UpdatedModel(keras.Model):
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        """The model that `get_config` describes."""
+        """The model or layer that `get_config` describes."""
         # Only what Keras serialized (layers, functions, tuples) is a dict; the rest is as it was given.
         restore = keras.saving.deserialize_keras_object
         return cls(**{k: restore(v, custom_objects) if isinstance(v, dict) else v for k, v in config.items()})
+
+
+class Layer(RemembersArguments, keras.layers.Layer):
+    """Keras layer whose configuration is its constructor's arguments: base of all layers of tfgen."""
+
+    def get_config(self):
+        """Every constructor argument, and Keras' own: name, dtype policy, whether it is trainable."""
+        return super().get_config() | keras.layers.Layer.get_config(self)
+
+
+class UpdatedModel(RemembersArguments, keras.Model):
+    """A Keras model that is trained by the updates of its one stage."""
 
     def compile(self, optimizer="adam", seed=0, clip_norm=None, jit_compile="auto", **kwargs):
         """Prepares `fit`.

@@ -119,11 +119,7 @@ class GenerativeModel(UpdatedModel, abc.ABC):
 
     def __init__(self, event_shape, name=None, dtype=None):
         super().__init__(name=name, dtype=dtype)
-        if isinstance(event_shape, int):
-            event_shape = (event_shape,)
-        self.event_shape = tuple(None if d is None else int(d) for d in event_shape)
-        if not self.event_shape or any(d is not None and d < 1 for d in self.event_shape):
-            raise ValueError(f"event_shape must hold positive sizes, got {tuple(event_shape)}.")
+        self.event_shape = checks.shape("event_shape", event_shape, open_steps=True)
         self.kind = default_kind(self.event_shape)
         self.step = self.add_weight(
             shape=(), dtype="int64", initializer="zeros", trainable=False, name="step"

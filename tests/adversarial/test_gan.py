@@ -293,10 +293,13 @@ def test_interpolation_and_arithmetic_of_latents():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: GAN((2,), latent_size=0), "latent_size must be a positive integer, got 0"),
-        (lambda: GAN((2,), hidden=(8, -1)), "hidden must be a positive integer, got -1"),
+        (lambda: GAN((2,), latent_size=0), "latent_size must be a whole number of at least 1, got 0"),
+        (lambda: GAN((2,), hidden=(8, -1)), r"hidden must hold whole numbers of at least 1, got \(8, -1\)"),
         (lambda: GAN((2,), loss="hinge"), "loss must be one of .*, got 'hinge'"),
-        (lambda: GAN((2,), label_smoothing=0.5), "label_smoothing must be in .*, got 0.5"),
+        (
+            lambda: GAN((2,), label_smoothing=0.5),
+            "number, at least 0 and below 0.5, got 0.5",
+        ),
         (lambda: GAN((2,), discriminator_repeat=0), "discriminator_repeat must be .*, got 0"),
         (lambda: GAN((None, 2)), r"event_shape must hold sizes, not None, got \(None, 2\)"),
         (lambda: GAN((2,), generator=len), "generator must be a Keras layer"),

@@ -9,8 +9,9 @@ References:
 import keras
 import tensorflow as tf
 
-from tfgen.adversarial.players import AdversarialModel, positive_int
-from tfgen.networks import adversarial
+from tfgen import checks
+from tfgen.adversarial.players import AdversarialModel
+from tfgen.networks.adversarial import conv_discriminator, conv_generator
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -24,6 +25,11 @@ class DCGAN(AdversarialModel):
       event_shape: (height, width, channels) of one picture in [-1, 1].
       base_filters: Filters at half the picture's size; they double as resolution halves.
       kernel_size: Side of the kernels.
+      latent_size: Size of the latent vector z.
+      generator: Keras layer from `[batch, latent_size]` to `[batch, *event_shape]`; None for transposed
+        convolutions of stride 2.
+      discriminator: Keras layer from `[batch, *event_shape]` to logits `[batch, 1]`; None for convolutions of
+        stride 2.
       **kwargs: As `AdversarialModel`.
 
     Raises:
@@ -32,32 +38,31 @@ class DCGAN(AdversarialModel):
 
     jit_updates = False
 
-    def __init__(self, event_shape, base_filters=64, kernel_size=4, **kwargs):
-        super().__init__(event_shape, **kwargs)
-        if len(self.event_shape) != 3 or min(self.event_shape[:2]) < 4:
+    def __init__(
+        self,
+        event_shape,
+        base_filters=64,
+        kernel_size=4,
+        latent_size=64,
+        generator: keras.layers.Layer | None = None,
+        discriminator: keras.layers.Layer | None = None,
+        **kwargs,
+    ):
+        shape = checks.shape("event_shape", event_shape)
+        if len(shape) != 3 or min(shape[:2]) < 4:
             raise ValueError(
                 "event_shape must be (height, width, channels) with sides of 4 or more, got "
-                f"{self.event_shape}; for other shapes use GAN."
+                f"{shape}; for other shapes use GAN."
             )
-        self.base_filters = positive_int("base_filters", base_filters)
-        self.kernel_size = positive_int("kernel_size", kernel_size)
-        self.create_players()
-
-    def make_generator(self):
-        """Dense layer to the smallest map, then transposed convolutions of stride 2."""
-        return adversarial.conv_generator(
-            self.event_shape,
-            self.latent_size,
-            self.base_filters,
-            self.kernel_size,
-            self.dtype_policy,
-        )
-
-    def make_discriminator(self):
-        """Convolutions of stride 2, then one dense unit."""
-        return adversarial.conv_discriminator(
-            self.event_shape, self.base_filters, self.kernel_size, self.dtype_policy
-        )
+        base_filters = checks.whole("base_filters", base_filters)
+        kernel_size = checks.whole("kernel_size", kernel_size)
+        latent_size = checks.whole("latent_size", latent_size)
+        dtype = kwargs.get("dtype")
+        if generator is None:
+            generator = conv_generator(shape, latent_size, base_filters, kernel_size, dtype)
+        if discriminator is None:
+            discriminator = conv_discriminator(shape, base_filters, kernel_size, dtype)
+        super().__init__(shape, generator, discriminator, latent_size, **kwargs)
 
     def interpolate(self, z0, z1, num):
         """Pictures on the way from z0 to z1, a row of a grid for each pair [2].
@@ -70,9 +75,7 @@ class DCGAN(AdversarialModel):
         Returns:
           float32 `[batch, num, *event_shape]`.
         """
-        if num < 2:
-            raise ValueError(f"num must be at least 2, got {num!r}.")
-        t = tf.linspace(0.0, 1.0, num)
+        t = tf.linspace(0.0, 1.0, checks.whole("num", num, at_least=2))
         z0, z1 = (tf.convert_to_tensor(z, tf.float32)[:, None] for z in (z0, z1))
         z = tf.reshape(slerp(z0, z1, t[:, None]), [-1, self.latent_size])
         return tf.reshape(self.generate(z), [-1, num, *self.event_shape])

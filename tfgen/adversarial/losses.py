@@ -1,4 +1,4 @@
-"""What the two players of a GAN minimize, as pure functions of the discriminator's logits.
+"""Losses of the two players of a GAN, as pure functions of the discriminator's logits.
 
 With D(x) = sigmoid(logit(x)), softplus(-logit) is -log D and softplus(logit) is -log(1 - D):
 nothing here takes the logarithm of a sigmoid, so saturated logits keep their gradients.

@@ -1,4 +1,4 @@
-"""`AdversarialModel`: the game of generator and discriminator, whatever their networks."""
+"""Game of a generator and a discriminator, whatever their networks: the base of all GANs."""
 
 import abc
 
@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfgen import random
+from tfgen import checks, random
 from tfgen.adversarial import losses
 from tfgen.estimators.samples import energy_distance
 from tfgen.model import GenerativeModel, Signature, Update
@@ -17,21 +17,18 @@ class AdversarialModel(GenerativeModel):
 
     min_G max_D V(D, G) = E[log D(x)] + E[log(1 - D(G(z)))]
 
-    A subclass says what the networks are (`make_generator`, `make_discriminator`), calls
-    `create_players` at the end of its constructor, and may override the two objectives. Each step
-    updates D, `discriminator_repeat` times on a batch each, and then G. An update moves its own
-    player only, batch-norm statistics included; these are counted on each replica and averaged.
+    A subclass makes the networks in its constructor and hands them to this one. Each step updates D,
+    `discriminator_repeat` times on a batch each, and then G. An update moves its own player only, batch-norm
+    statistics included; these are counted on each replica and averaged.
 
     Args:
       event_shape: Shape of one x; pictures are in [-1, 1], vectors are any reals.
+      generator: Keras layer from `[batch, latent_size]` to `[batch, *event_shape]`.
+      discriminator: Keras layer from `[batch, *event_shape]` to logits `[batch, 1]`.
       latent_size: Size of the latent vector z.
       loss: What the generator minimizes, "non_saturating" (-log D) or "minimax" (log(1 - D)).
       label_smoothing: How far the label of real data is moved from 1 towards 0, in [0, 0.5).
       discriminator_repeat: Discriminator updates before each generator update.
-      generator: Keras layer from `[batch, latent_size]` to `[batch, *event_shape]`; None for the
-        default network.
-      discriminator: Keras layer from `[batch, *event_shape]` to logits `[batch, 1]`; None for the
-        default network.
       **kwargs: As `GenerativeModel`.
 
     Raises:
@@ -40,46 +37,28 @@ class AdversarialModel(GenerativeModel):
 
     density = "none"
 
+    @abc.abstractmethod
     def __init__(
         self,
         event_shape,
+        generator,
+        discriminator,
         latent_size=64,
         loss="non_saturating",
         label_smoothing=0.0,
         discriminator_repeat=1,
-        generator: keras.layers.Layer | None = None,
-        discriminator: keras.layers.Layer | None = None,
         **kwargs,
     ):
         super().__init__(event_shape, **kwargs)
-        if None in self.event_shape:
-            raise ValueError(f"event_shape must hold sizes, not None, got {self.event_shape}.")
-        if loss not in losses.GENERATOR:
-            raise ValueError(f"loss must be one of {sorted(losses.GENERATOR)}, got {loss!r}.")
-        if not 0.0 <= label_smoothing < 0.5:
-            raise ValueError(f"label_smoothing must be in [0, 0.5), got {label_smoothing!r}.")
         self.values = "real" if len(self.event_shape) == 1 else "symmetric"
-        self.latent_size = positive_int("latent_size", latent_size)
-        self.discriminator_repeat = positive_int("discriminator_repeat", discriminator_repeat)
-        self.label_smoothing, self.generator_loss = float(label_smoothing), loss
-        self.generator, self.discriminator = generator, discriminator
-
-    @abc.abstractmethod
-    def make_generator(self):
-        """The default network from `[batch, latent_size]` to `[batch, *event_shape]`."""
-
-    @abc.abstractmethod
-    def make_discriminator(self):
-        """The default network from `[batch, *event_shape]` to logits `[batch, 1]`."""
-
-    def create_players(self):
-        """Makes `generator` and `discriminator`, the given networks or the default ones."""
-        if self.generator is None:
-            self.generator = self.make_generator()
-        if self.discriminator is None:
-            self.discriminator = self.make_discriminator()
-        _check_network("generator", self.generator, (self.latent_size,), self.event_shape)
-        _check_network("discriminator", self.discriminator, self.event_shape, (1,))
+        self.latent_size = checks.whole("latent_size", latent_size)
+        self.generator_loss = checks.one_of("loss", loss, tuple(losses.GENERATOR))
+        self.label_smoothing = checks.number("label_smoothing", label_smoothing, at_least=0, below=0.5)
+        self.discriminator_repeat = checks.whole("discriminator_repeat", discriminator_repeat)
+        _check_network("generator", generator, (self.latent_size,), self.event_shape)
+        _check_network("discriminator", discriminator, self.event_shape, (1,))
+        self.generator = generator
+        self.discriminator = discriminator
 
     def prior(self):
         """p(z), a standard normal with event shape `[latent_size]`."""
@@ -165,13 +144,6 @@ class AdversarialModel(GenerativeModel):
 
     def _latents(self, batch, seed):
         return random.normal(seed, [tf.shape(batch["x"])[0], self.latent_size])
-
-
-def positive_int(name, value):
-    """The value as an int; ValueError where it is not a positive integer."""
-    if isinstance(value, bool) or int(value) != value or value < 1:
-        raise ValueError(f"{name} must be a positive integer, got {value!r}.")
-    return int(value)
 
 
 def _check_network(name, network, inputs, outputs):
