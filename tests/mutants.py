@@ -76,7 +76,7 @@ MUTANTS = (
         f"{PIXELS} -k logits_of_the_sampler",
     ),
     Mutant(
-        "the sign of log q", "tfgen/variational/bounds.py",
+        "the sign of log q", "tfgen/variational/vae.py",
         "likelihood.log_prob(x) + prior.log_prob(z) - posterior.log_prob(z)",
         "likelihood.log_prob(x) + prior.log_prob(z) + posterior.log_prob(z)",
         f"{CONTRACT} -k 'constant and VAE'",
@@ -97,7 +97,7 @@ MUTANTS = (
         f"{CONTRACT} -k 'constant and VAE'",
     ),
     Mutant(
-        "a flow without its log-determinant", "tfgen/variational/priors.py",
+        "a flow without its log-determinant", "tfgen/variational/distributions.py",
         "return tfb.RealNVP(num_masked=kept, shift_and_log_scale_fn=shift_and_log_scale)",
         "real = tfb.RealNVP(num_masked=kept, shift_and_log_scale_fn=shift_and_log_scale)\n"
         "        flat = lambda y: tf.zeros(tf.shape(y)[:-1])\n"
@@ -105,7 +105,7 @@ MUTANTS = (
         f"{VAE_TESTS} -k learned_priors_integrate",
     ),
     Mutant(
-        "an edge mass cut off", "tfgen/distributions/discretized_logistic.py",
+        "an edge mass cut off", "tfgen/distributions/levels.py",
         "below_top = tf.where(highest, 0.0, tf.math.log_sigmoid(above))",
         "below_top = tf.math.log_sigmoid(above)",
         "tests/distributions/test_discretized_logistic.py",

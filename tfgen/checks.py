@@ -112,14 +112,21 @@ def number(name, value, at_least=None, above=None, at_most=None, below=None):
 _HOLDS = {"at least": operator.ge, "above": operator.gt, "at most": operator.le, "below": operator.lt}
 
 
-def one_of(name, value, known):
+def one_of(name, value, known, also=None):
     """`value`.
+
+    Args:
+      name: What it is, for errors.
+      value: What was given.
+      known: The values that are taken.
+      also: What else the caller takes, for errors.
 
     Raises:
       ValueError: Unless it is one of `known`.
     """
     if value not in known:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}.")
+        listed = ", ".join(map(repr, known)) + (f" or {also}" if also else "")
+        raise ValueError(f"{name} must be one of {listed}, got {value!r}.")
     return value
 
 

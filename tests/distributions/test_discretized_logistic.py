@@ -90,5 +90,5 @@ def test_samples_follow_the_masses():
 
 
 def test_one_level_is_refused():
-    with pytest.raises(ValueError, match="num_values must be at least 2, got 1"):
+    with pytest.raises(ValueError, match="num_values must be a whole number of at least 2, got 1"):
         DiscretizedLogistic(0.0, 1.0, 1)

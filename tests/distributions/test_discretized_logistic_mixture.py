@@ -224,7 +224,7 @@ def test_raw_outputs_give_the_parameters_of_the_paper(channels):
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"num_values": 1}, "num_values must be at least 2, got 1"),
+        ({"num_values": 1}, "num_values must be a whole number of at least 2, got 1"),
         ({"coefficients": np.zeros((2, 3))}, r"coefficients must have shape \[..., 3, K\] for 3 channels"),
     ],
 )

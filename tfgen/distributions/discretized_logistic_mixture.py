@@ -1,18 +1,19 @@
-"""`DiscretizedLogisticMixture`: a mixture of rounded logistics over the color channels of a pixel."""
+"""Mixture of discretized logistics over the color channels of a pixel."""
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfgen import random
-from tfgen.distributions.discretized_logistic import level_log_mass, level_quantile
+from tfgen import checks, random
+from tfgen.distributions.draw import DrawsItself, uniform_noise
+from tfgen.distributions.levels import level_log_mass, level_quantile
 
 _property = tfp.util.ParameterProperties
 # Temperature 0 stands for this: it leaves one component and its location, and nothing overflows.
 _COLDEST = 1e-20
 
 
-class DiscretizedLogisticMixture(tfp.distributions.Distribution):
-    """C integer levels of one pixel, whose components draw one channel after the other.
+class DiscretizedLogisticMixture(DrawsItself, tfp.distributions.Distribution):
+    """Mixture over the C integer levels of one pixel, whose components draw one channel after the other.
 
     With m = (L - 1) / 2, the middle of the levels, and the masses P_L of `DiscretizedLogistic`,
 
@@ -52,8 +53,7 @@ class DiscretizedLogisticMixture(tfp.distributions.Distribution):
         name="DiscretizedLogisticMixture",
     ):
         parameters = dict(locals())
-        if num_values < 2:
-            raise ValueError(f"num_values must be at least 2, got {num_values}.")
+        checks.whole("num_values", num_values, at_least=2)
         with tf.name_scope(name) as name:
             self.logits = tf.convert_to_tensor(logits, tf.float32)
             self.loc = tf.convert_to_tensor(loc, tf.float32)
@@ -154,6 +154,11 @@ class DiscretizedLogisticMixture(tfp.distributions.Distribution):
     def _sample_n(self, n, seed=None):
         shape = tf.concat([[n], self.batch_shape_tensor(), [self.channels, 2]], axis=0)
         return self.from_uniform(random.uniform(tfp.random.sanitize_seed(seed), shape))
+
+    def draw_from(self, seed, sample_shape, temperature):
+        """As `DrawsItself`, of the mixture `tempered`."""
+        uniform = uniform_noise(seed, sample_shape, self.batch_shape_tensor(), (self.channels, 2))
+        return self.tempered(temperature).from_uniform(uniform)
 
     def _default_event_space_bijector(self):
         return None

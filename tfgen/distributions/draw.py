@@ -1,19 +1,32 @@
-"""Draws from TFP distributions by `tfgen.random`.
+"""Draws from TFP distributions by the random numbers of `tfgen.random`.
 
 TFP's own `sample(seed=...)` gives other numbers inside XLA than outside, is slow there on CPU, and
 takes one seed for a whole batch. `draw` takes the common distributions apart to their leaves and
 draws those from Threefry: equal numbers everywhere, and a stream of its own for each row.
 """
 
+import abc
+
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfgen import random
-from tfgen.distributions.bernoulli import Bernoulli
-from tfgen.distributions.discretized_logistic import DiscretizedLogistic
-from tfgen.distributions.discretized_logistic_mixture import DiscretizedLogisticMixture
 
 tfd = tfp.distributions
+
+
+class DrawsItself(abc.ABC):
+    """Mixin of TFP distributions of our own, which know how to be drawn from `tfgen.random`."""
+
+    @abc.abstractmethod
+    def draw_from(self, seed, sample_shape, temperature):
+        """Draws `[*sample_shape, *batch_shape, *event_shape]`.
+
+        Args:
+          seed: int32 `[2]`, or `[..., 2]` whose leading dimensions are the leading ones of the result.
+          sample_shape: int32 vector.
+          temperature: Multiplies the noise, as in `draw`.
+        """
 
 
 def draw(distribution, seed, sample_shape=(), temperature=1.0):
@@ -37,7 +50,9 @@ def draw(distribution, seed, sample_shape=(), temperature=1.0):
       ValueError: If the draws are not ours and `temperature` is not 1, or `seed` has rows for more
         than the sample shape and one dimension of the batch.
     """
-    if draws_are_ours(distribution):
+    if isinstance(distribution, DrawsItself):
+        x = distribution.draw_from(seed, _vector(sample_shape), temperature)
+    elif draws_are_ours(distribution):
         x = _LEAVES[type(distribution)](distribution, seed, _vector(sample_shape), temperature)
     elif isinstance(temperature, (int, float)) and temperature == 1:
         x = _by_rows(distribution, seed, _vector(sample_shape))
@@ -54,10 +69,12 @@ def draw(distribution, seed, sample_shape=(), temperature=1.0):
 def draws_are_ours(distribution):
     """Whether `draw` uses `tfgen.random` for this distribution, which XLA compiles well.
 
-    True for Normal, Logistic, Uniform, Bernoulli, Categorical, DiscretizedLogistic, its mixture, the
-    multivariate normals over linear operators, and Independent, TransformedDistribution and
-    (not reparameterized) MixtureSameFamily of such.
+    True for those that draw themselves, Normal, Logistic, Uniform, Bernoulli, Categorical, the multivariate
+    normals over linear operators, and Independent, TransformedDistribution and (not reparameterized)
+    MixtureSameFamily of such.
     """
+    if isinstance(distribution, DrawsItself):
+        return True
     if type(distribution) not in _LEAVES or getattr(distribution, "_reparameterize", False):
         return False
     parts = ("distribution", "mixture_distribution", "components_distribution")
@@ -70,54 +87,47 @@ def _vector(shape):
     return tf.convert_to_tensor(shape, tf.int32)
 
 
-def _uniform(seed, *shapes):
+def uniform_noise(seed, *shapes):
+    """Uniform floats of the concatenation of `shapes`, whose leading dimensions those of `seed` are."""
     shape = tf.concat(shapes, axis=0)
     return random.uniform(seed, shape[seed.shape.rank - 1 :])
 
 
-def _logistic_noise(seed, *shapes):
-    u = _uniform(seed, *shapes)
+def logistic_noise(seed, *shapes):
+    """Standard logistic floats; arguments as in `uniform_noise`."""
+    u = uniform_noise(seed, *shapes)
     return tf.math.log(u) - tf.math.log1p(-u)
 
 
 def _normal(d, seed, shape, temperature):
-    noise = tf.math.ndtri(_uniform(seed, shape, d.batch_shape_tensor()))
+    noise = tf.math.ndtri(uniform_noise(seed, shape, d.batch_shape_tensor()))
     return d.loc + temperature * d.scale * noise
 
 
 def _logistic(d, seed, shape, temperature):
-    noise = _logistic_noise(seed, shape, d.batch_shape_tensor())
+    noise = logistic_noise(seed, shape, d.batch_shape_tensor())
     return d.loc + temperature * d.scale * noise
 
 
 def _uniform_interval(d, seed, shape, temperature):
-    noise = _uniform(seed, shape, d.batch_shape_tensor()) - 0.5
+    noise = uniform_noise(seed, shape, d.batch_shape_tensor()) - 0.5
     return (d.low + d.high) / 2.0 + temperature * (d.high - d.low) * noise
 
 
 def _bernoulli(d, seed, shape, temperature):
-    noise = _logistic_noise(seed, shape, d.batch_shape_tensor())
+    noise = logistic_noise(seed, shape, d.batch_shape_tensor())
     return tf.cast(d.logits_parameter() > temperature * noise, d.dtype)
 
 
 def _categorical(d, seed, shape, temperature):
     logits = d.logits_parameter()
-    uniform = _uniform(seed, shape, d.batch_shape_tensor(), tf.shape(logits)[-1:])
+    uniform = uniform_noise(seed, shape, d.batch_shape_tensor(), tf.shape(logits)[-1:])
     gumbel = -tf.math.log(-tf.math.log(uniform))
     return tf.cast(tf.argmax(logits + temperature * gumbel, axis=-1), d.dtype)
 
 
-def _discretized_logistic(d, seed, shape, temperature):
-    return d.quantile_of(_uniform(seed, shape, d.batch_shape_tensor()), temperature)
-
-
-def _discretized_logistic_mixture(d, seed, shape, temperature):
-    uniform = _uniform(seed, shape, d.batch_shape_tensor(), (d.channels, 2))
-    return d.tempered(temperature).from_uniform(uniform)
-
-
 def _multivariate_normal(d, seed, shape, temperature):
-    noise = tf.math.ndtri(_uniform(seed, shape, d.batch_shape_tensor(), d.event_shape_tensor()))
+    noise = tf.math.ndtri(uniform_noise(seed, shape, d.batch_shape_tensor(), d.event_shape_tensor()))
     x = temperature * d.scale.matvec(noise)
     return x if d.loc is None else d.loc + x
 
@@ -144,10 +154,7 @@ _LEAVES = {
     tfd.Logistic: _logistic,
     tfd.Uniform: _uniform_interval,
     tfd.Bernoulli: _bernoulli,
-    Bernoulli: _bernoulli,
     tfd.Categorical: _categorical,
-    DiscretizedLogistic: _discretized_logistic,
-    DiscretizedLogisticMixture: _discretized_logistic_mixture,
     tfd.MultivariateNormalDiag: _multivariate_normal,
     tfd.MultivariateNormalTriL: _multivariate_normal,
     tfd.MultivariateNormalLinearOperator: _multivariate_normal,

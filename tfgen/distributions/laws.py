@@ -6,6 +6,7 @@ uniform numbers made before any loop starts, at a temperature and with known val
 """
 
 import abc
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -14,12 +15,20 @@ import tensorflow_probability as tfp
 
 from tfgen import checks, random
 from tfgen.distributions import heads
-from tfgen.distributions.bernoulli import Bernoulli
+from tfgen.distributions.levels import Bernoulli, DiscretizedLogistic
 
 tfd = tfp.distributions
 
 # Temperature 0 stands for this: it leaves the mode, and no difference of logits overflows.
 _COLDEST = 1e-20
+_UNIT = math.log(math.e - 1.0)  # softplus(_UNIT) = 1: a network that puts out 0 starts at scale 1.
+_SMALLEST = 1e-4  # A scale of 0 would make a density infinite.
+_LOG_RANGE = 7.0
+
+
+def positive_scale(raw):
+    """softplus(raw + log(e - 1)) + 1e-4: positive, 1 at 0."""
+    return tf.math.softplus(raw + _UNIT) + _SMALLEST
 
 
 class Draws(NamedTuple):
@@ -164,6 +173,67 @@ class Levels(Law):
             tempered = (raw - highest) / tf.maximum(temperature, _COLDEST)
             level = tf.cast(random.pick(noise["uniform"], tf.exp(tempered)), tf.float32)
             return tf.where(noise["known"] < 0.0, level, noise["known"]) if "known" in noise else level
+
+        return Draws(self._entries_first(event_shape, noise), entry)
+
+
+class Logistic(Law):
+    """Levels that have an order: a logistic distribution rounded to the integers 0 to num_values - 1.
+
+    Args:
+      num_values: Number of levels, at least 2.
+
+    Raises:
+      ValueError: If `num_values` does not fit.
+    """
+
+    size = 2
+
+    def __init__(self, num_values=256):
+        self.num_values = checks.whole("num_values", num_values, at_least=2)
+
+    def __call__(self, raw):
+        """`DiscretizedLogistic` of raw `[..., 2]`: locations and log scales, as if levels filled [-1, 1].
+
+        Log scales are kept within 7 of 0.
+        """
+        half = (self.num_values - 1) / 2.0
+        log_scale = tf.clip_by_value(raw[..., 1], -_LOG_RANGE, _LOG_RANGE)
+        return DiscretizedLogistic(half * (raw[..., 0] + 1.0), half * tf.exp(log_scale), self.num_values)
+
+    def draws(self, seeds, event_shape, temperature=1.0, given=None, mask=None):
+        """`Draws` of the level at a uniform quantile, the scale multiplied by the temperature."""
+        noise = {"uniform": random.uniform(seeds, event_shape)}
+        if given is not None:
+            noise["known"] = tf.where(mask, given, -1.0)
+
+        def entry(raw, noise):
+            level = self(raw).quantile_of(noise["uniform"], temperature)
+            return tf.where(noise["known"] < 0.0, level, noise["known"]) if "known" in noise else level
+
+        return Draws(self._entries_first(event_shape, noise), entry)
+
+
+class Gaussian(Law):
+    """Normal distribution of a real number, with a standard deviation of its own."""
+
+    size = 2
+    values = "real"
+
+    def __call__(self, raw):
+        """`tfd.Normal` of raw `[..., 2]`: locations and raw scales (`positive_scale`)."""
+        return tfd.Normal(raw[..., 0], positive_scale(raw[..., 1]))
+
+    def draws(self, seeds, event_shape, temperature=1.0, given=None, mask=None):
+        """`Draws` by one standard normal number an entry, multiplied by the temperature."""
+        noise = {"normal": temperature * random.normal(seeds, event_shape)}
+        if given is not None:
+            noise |= {"given": given, "mask": mask}
+
+        def entry(raw, noise):
+            normal = self(raw)
+            x = normal.loc + normal.scale * noise["normal"]
+            return tf.where(noise["mask"], noise["given"], x) if "mask" in noise else x
 
         return Draws(self._entries_first(event_shape, noise), entry)
 

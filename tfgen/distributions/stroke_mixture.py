@@ -1,4 +1,4 @@
-"""`StrokeMixture`: one step of a pen, a mixture of correlated Gaussians and a bit."""
+"""Mixture of correlated Gaussians and a bit: one step of a pen."""
 
 import math
 
@@ -6,14 +6,15 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfgen import random
+from tfgen.distributions.draw import DrawsItself, uniform_noise
 
 _property = tfp.util.ParameterProperties
 # Temperature 0 stands for this: it leaves one component and its location, and nothing overflows.
 _COLDEST = 1e-20
 
 
-class StrokeMixture(tfp.distributions.Distribution):
-    """Steps (dx, dy, pen): two real numbers, and 1 where the pen lifts.
+class StrokeMixture(DrawsItself, tfp.distributions.Distribution):
+    """Mixture density of steps (dx, dy, pen): two real numbers, and 1 where the pen lifts.
 
       p(dx, dy, pen) = sum_k softmax(logits)_k N(dx, dy; loc_k, scale_k, correlation_k) Bernoulli(pen)
 
@@ -130,6 +131,11 @@ class StrokeMixture(tfp.distributions.Distribution):
     def _sample_n(self, n, seed=None):
         shape = tf.concat([[n], self.batch_shape_tensor(), [4]], axis=0)
         return self.from_uniform(random.uniform(tfp.random.sanitize_seed(seed), shape))
+
+    def draw_from(self, seed, sample_shape, temperature):
+        """As `DrawsItself`, of the mixture `tempered`."""
+        uniform = uniform_noise(seed, sample_shape, self.batch_shape_tensor(), (4,))
+        return self.tempered(temperature).from_uniform(uniform)
 
     def _default_event_space_bijector(self):
         return None

@@ -6,22 +6,25 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfgen import random
+from tfgen import checks, random
 from tfgen.distributions.draw import draw, draws_are_ours
-from tfgen.distributions.heads import likelihood_head, posterior_head
 from tfgen.estimators.importance import importance_bound, seeds_of
 from tfgen.model import GenerativeModel, Signature, Update
 from tfgen.networks.default import default_decoder, default_encoder
-from tfgen.variational.bounds import free_bits_kl, kl, log_weights
-from tfgen.variational.priors import make_prior
+from tfgen.variational.distributions import (
+    checked_distributions,
+    make_likelihood,
+    make_posterior,
+    make_prior,
+)
+from tfgen.variational.report import count_varying, report_terms
 
 tfd = tfp.distributions
-_TEST_BATCH = 250
 
 
 @keras.saving.register_keras_serializable("tfgen")
 class VAE(GenerativeModel):
-    """p(x) = E over p(z) of p(x | z), trained with an encoder q(z | x) on a bound of log p(x).
+    """Variational autoencoder: p(x) = E over p(z) of p(x | z), trained on a bound of log p(x) by q(z | x).
 
     objective="elbo": E_q log p(x | z) - beta KL(q(z | x) || p(z)), KL in closed form where TFP has
     it (built-in posteriors against the normal prior), otherwise from the samples of z.
@@ -94,59 +97,32 @@ class VAE(GenerativeModel):
         **kwargs,
     ):
         super().__init__(event_shape, **kwargs)
-        self.latent_size, self.num_samples, self.objective = latent_size, num_samples, objective
-        self.beta, self.beta_warmup, self.free_bits = beta, beta_warmup, free_bits
-        self._check(posterior, prior)
-        self._likelihood, size, levels = likelihood_head(likelihood, num_values, likelihood_size)
-        self.values, self.num_values = ("real" if levels is None else "levels"), levels
-        self._posterior, code = posterior_head(posterior, latent_size, posterior_size)
-        self._prior = make_prior(prior, latent_size)
+        self.latent_size = checks.whole("latent_size", latent_size)
+        self.num_samples = checks.whole("num_samples", num_samples)
+        self.bound = checks.one_of("objective", objective, ("elbo", "iwae"))
+        self.beta = checks.number("beta", beta, at_least=0)
+        self.beta_warmup = checks.whole("beta_warmup", beta_warmup, at_least=0)
+        self.free_bits = checks.number("free_bits", free_bits, at_least=0)
+        if self.free_bits and (posterior, prior) != ("diagonal", "normal"):
+            raise ValueError(
+                f"free_bits={free_bits} needs posterior='diagonal' and prior='normal', where the KL is a sum "
+                "over latent variables: leave it at 0."
+            )
+        if self.bound == "iwae" and (beta, beta_warmup, free_bits) != (1, 0, 0):
+            raise ValueError(
+                f"objective='iwae' has no KL term to weigh, got beta={beta}, beta_warmup={beta_warmup} and "
+                f"free_bits={free_bits}: leave them at 1, 0 and 0."
+            )
+        self._law, size, self.num_values = make_likelihood(likelihood, num_values, likelihood_size)
+        self.values = "real" if self.num_values is None else "levels"
+        self._posterior, code = make_posterior(posterior, self.latent_size, posterior_size)
+        self._prior = make_prior(prior, self.latent_size)
         options = (hidden, filters, activation, self.dtype_policy)
         self.encoder = encoder or default_encoder(network, self.event_shape, code, *options)
         outputs = (*self.event_shape, size)
-        self.decoder = decoder or default_decoder(network, latent_size, outputs, *options)
-        self.jit_updates = self._draws_are_ours() and network == "mlp" and encoder is decoder is None
-
-    def _check(self, posterior, prior):
-        weights = {name: getattr(self, name) for name in ("beta", "beta_warmup", "free_bits")}
-        for name, value in {"latent_size": self.latent_size, "num_samples": self.num_samples}.items():
-            if value < 1:
-                raise ValueError(f"{name} must be positive, got {value}.")
-        for name, value in weights.items():
-            if not value >= 0:
-                raise ValueError(f"{name} must not be negative, got {value}.")
-        if self.objective not in ("elbo", "iwae"):
-            raise ValueError(f"objective must be 'elbo' or 'iwae', got {self.objective!r}.")
-        if self.free_bits and (posterior, prior) != ("diagonal", "normal"):
-            raise ValueError(
-                f"free_bits={self.free_bits} needs posterior='diagonal' and prior='normal', where the KL is "
-                "a sum over latent variables: leave it at 0."
-            )
-        if self.objective == "iwae" and tuple(weights.values()) != (1, 0, 0):
-            raise ValueError(
-                f"objective='iwae' has no KL term to weigh, got {weights}: leave them at 1, 0, 0."
-            )
-
-    def _draws_are_ours(self):
-        """Whether no distribution needs TFP's own sampler; raises if the parts do not fit."""
-        x, z = tf.zeros([1, *self.event_shape]), tf.zeros([1, self.latent_size])
-        parts = {
-            "prior": (self.prior(), (), (self.latent_size,)),
-            "posterior": (self.posterior(x), (1,), (self.latent_size,)),
-            "likelihood": (self.likelihood(z), (1,), self.event_shape),
-        }
-        for name, (found, batch, event) in parts.items():
-            if (found.batch_shape, found.event_shape) != (batch, event):
-                raise ValueError(
-                    f"{name} must have batch_shape {batch} and event_shape {event} for one x, got "
-                    f"{found.batch_shape} and {found.event_shape}."
-                )
-        if parts["posterior"][0].reparameterization_type != tfd.FULLY_REPARAMETERIZED:
-            raise ValueError(
-                f"posterior must be reparameterized, got {parts['posterior'][0].name}: gradients "
-                "through its samples would be wrong."
-            )
-        return all(draws_are_ours(found) for found, _, _ in parts.values())
+        self.decoder = decoder or default_decoder(network, self.latent_size, outputs, *options)
+        ours = all(draws_are_ours(distribution) for distribution in checked_distributions(self))
+        self.jit_updates = ours and network == "mlp" and encoder is decoder is None
 
     def prior(self):
         """p(z), a TFP distribution over `[latent_size]`."""
@@ -167,45 +143,60 @@ class VAE(GenerativeModel):
         raw = tf.cast(self.decoder(tf.reshape(z, [-1, self.latent_size])), tf.float32)
         size = math.prod(raw.shape[1:]) // math.prod(self.event_shape)
         entries = [*self.event_shape, size]
-        distribution = self._likelihood(tf.reshape(raw, tf.concat([tf.shape(z)[:-1], entries], axis=0)))
+        distribution = self._law(tf.reshape(raw, tf.concat([tf.shape(z)[:-1], entries], axis=0)))
         apart = len(self.event_shape) - distribution.event_shape.rank
         return tfd.Independent(distribution, apart) if apart else distribution
 
     def updates(self):
         """One gradient step on the negative bound."""
-        return [Update("vae", self._objective, self.trainable_variables)]
+        return [Update("vae", self.objective, self.trainable_variables)]
 
     def beta_at(self, step):
         """Weight of the KL term at a step: beta min(1, step / beta_warmup)."""
         rise = tf.cast(step, tf.float32) / self.beta_warmup if self.beta_warmup else 1.0
         return self.beta * tf.minimum(1.0, rise)
 
-    def _objective(self, batch, seed, step):
-        q, terms = self._terms(batch["x"], seed)
-        if self.objective == "iwae":
+    def objective(self, batch, seed, step):
+        """The negative of the bound that is trained; as `Update`.
+
+        "elbo": -E_q log p(x | z) + beta KL(q(z | x) || p(z)), with free bits sum_j max(free_bits, KL_j).
+        "iwae": -log (1/K) sum_k p(x, z_k) / q(z_k | x).
+        """
+        q, terms = self._posterior_and_terms(batch["x"], seed)
+        if self.bound == "iwae":
             return terms["loss"], terms
         beta = self.beta_at(step)
         charged = free_bits_kl(q, self.free_bits) if self.free_bits else terms["kl"]
         loss = terms["reconstruction"] + beta * charged
-        return loss, terms | {"loss": loss} | ({"beta": beta} if self.beta_warmup else {})
+        terms = terms | {"loss": loss}
+        return loss, terms | {"beta": beta} if self.beta_warmup else terms
 
-    def _terms(self, x, seed):
-        """q(z | x), and batch averages in nats from `num_samples` samples of z for each x."""
-        q, p = self.posterior(x), self.prior()
+    def terms(self, x, seed):
+        """Minus the bound, the ELBO and its parts: averages over the batch in nats, by name.
+
+        Args:
+          x: `[batch, *event_shape]`, unchecked.
+          seed: int32 `[2]`, of `num_samples` samples of z for each x.
+        """
+        return self._posterior_and_terms(x, seed)[1]
+
+    def _posterior_and_terms(self, x, seed):
+        q = self.posterior(x)
+        p = self.prior()
         z = draw(q, seed, [self.num_samples])  # [K, B, latent_size]
         likelihood = self.likelihood(z)
         reconstruction = -tf.reduce_mean(likelihood.log_prob(x))
-        if self.objective == "iwae":
+        if self.bound == "iwae":
             log_w = log_weights(x, z, q, p, likelihood)  # [K, B]
             bounds = tf.reduce_logsumexp(log_w, axis=0) - math.log(self.num_samples)
-            loss, elbo = -tf.reduce_mean(bounds), tf.reduce_mean(log_w)
+            loss = -tf.reduce_mean(bounds)
+            elbo = tf.reduce_mean(log_w)
             divergence = -elbo - reconstruction
         else:
             divergence = tf.reduce_mean(kl(q, p, z))
             loss = reconstruction + divergence
             elbo = -loss
-        terms = {"loss": loss, "elbo": elbo, "reconstruction": reconstruction, "kl": divergence}
-        return q, terms
+        return q, {"loss": loss, "elbo": elbo, "reconstruction": reconstruction, "kl": divergence}
 
     def validation_metrics(self, batch, seed):
         """Minus the bound that is trained (beta and free bits left out), the ELBO and its parts.
@@ -214,28 +205,13 @@ class VAE(GenerativeModel):
           batch: Dict with "x".
           seed: int32 `[2]`.
         """
-        return self._terms(batch["x"], seed)[1]
+        return self.terms(batch["x"], seed)
 
     def test_metrics(self, data, seed):
         """The ELBO's parts and the active units on a data set's test split."""
+        return report_terms(self, data, seed)
 
-        def measure(x, seed):
-            return self._terms(x, seed)[1], self.encode(x)[0]
-
-        measure, size = tf.function(measure, autograph=False, reduce_retracing=True), len(data.test.x)
-        totals, means = dict.fromkeys(("elbo", "reconstruction", "kl"), 0.0), []
-        for start in range(0, size, _TEST_BATCH):
-            rows = data.test.x[start : start + _TEST_BATCH]
-            for_data, for_z = random.split(random.fold_in(seed, start))
-            terms, mean = measure(self.space.from_data(rows, data, for_data), for_z)
-            totals = {k: t + float(terms[k]) * len(rows) / size for k, t in totals.items()}
-            means.append(mean)
-        kind = f"nats, {self.num_samples} samples of z for each x, mean over the test split"
-        active = int(_count_varying(tf.concat(means, axis=0)))
-        units = {"value": active, "kind": "latent variables whose posterior mean has a variance over 0.01"}
-        return {k: {"value": v, "kind": kind} for k, v in totals.items()} | {"active_units": units}
-
-    def log_prob(self, x, condition=None, num_samples=1, seed=0):
+    def score(self, x, num_samples=1, seed=0):
         """A lower bound of log p(x): the log of the mean of `num_samples` importance weights.
 
         In expectation it rises with `num_samples` towards log p(x); with one it is the ELBO. The
@@ -243,21 +219,13 @@ class VAE(GenerativeModel):
         the same in any batch.
 
         Args:
-          x: `[batch, *event_shape]`.
-          condition: None.
+          x: `[batch, *event_shape]`, unchecked.
           num_samples: Importance samples for each x.
           seed: Python int or int32 `[2]`.
 
         Returns:
           float32 `[batch]`, in nats.
-
-        Raises:
-          ValueError: If an argument does not fit.
         """
-        return super().log_prob(x, condition, num_samples=num_samples, seed=seed)
-
-    def score(self, x, num_samples=1, seed=0):
-        """`log_prob` of a checked x."""
         return self._importance_bound(x, num_samples, seed).bound
 
     def importance_bound(self, x, num_samples=1, seed=0):
@@ -285,7 +253,7 @@ class VAE(GenerativeModel):
         Returns:
           int32 scalar.
         """
-        return _count_varying(self.encode(x)[0], threshold)
+        return count_varying(self.encode(x)[0], threshold)
 
     def encode(self, x):
         """Mean and standard deviation of q(z | x), each float32 `[batch, latent_size]`."""
@@ -351,5 +319,50 @@ class VAE(GenerativeModel):
         }
 
 
-def _count_varying(means, threshold=0.01):
-    return tf.reduce_sum(tf.cast(tf.math.reduce_variance(means, axis=0) > threshold, tf.int32))
+def log_weights(x, z, posterior, prior, likelihood):
+    """log p(x | z) + log p(z) - log q(z | x), whose mean is the ELBO and whose log-mean-exp IWAE's.
+
+    Args:
+      x: `[batch, *event_shape]`.
+      z: `[K, batch, latent_size]`.
+      posterior: q(z | x), batch_shape `[batch]`.
+      prior: p(z), batch_shape `[]` or `[batch]`.
+      likelihood: p(x | z), batch_shape `[K, batch]`.
+
+    Returns:
+      float32 `[K, batch]`, in nats.
+    """
+    return likelihood.log_prob(x) + prior.log_prob(z) - posterior.log_prob(z)
+
+
+def kl(posterior, prior, z):
+    """KL(q(z | x) || p(z)): in closed form where TFP has it, else the average over the samples z.
+
+    Args:
+      posterior: q(z | x), batch_shape `[batch]`.
+      prior: p(z), batch_shape `[]` or `[batch]`.
+      z: Samples of q, `[K, batch, latent_size]`.
+
+    Returns:
+      float32 `[batch]`, in nats.
+    """
+    try:
+        return tfp.distributions.kl_divergence(posterior, prior)
+    except NotImplementedError:
+        return tf.reduce_mean(posterior.log_prob(z) - prior.log_prob(z), axis=0)
+
+
+def free_bits_kl(posterior, free):
+    """sum_j max(free, mean over the batch of KL(q(z_j | x) || N(0, 1))), a scalar.
+
+    Args:
+      posterior: A normal distribution with independent entries, batch_shape `[batch]`.
+      free: Nats that each latent variable may use free of charge.
+
+    References:
+      Kingma et al., "Improving variational inference with inverse autoregressive flow", 2016,
+      arXiv:1606.04934, equation 15.
+    """
+    normal = tfp.distributions.Normal
+    each = tfp.distributions.kl_divergence(normal(posterior.mean(), posterior.stddev()), normal(0.0, 1.0))
+    return tf.reduce_sum(tf.maximum(free, tf.reduce_mean(each, axis=0)))

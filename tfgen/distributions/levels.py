@@ -1,11 +1,60 @@
-"""`DiscretizedLogistic`: a logistic distribution rounded to the integers 0 to num_values - 1."""
+"""Distributions over levels, the integers 0 to num_values - 1 as floats: Bernoulli, discretized logistic."""
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfgen import random
+from tfgen import checks, random
+from tfgen.distributions.draw import DrawsItself, logistic_noise, uniform_noise
 
 _property = tfp.util.ParameterProperties
+
+
+class Bernoulli(DrawsItself, tfp.distributions.Bernoulli):
+    """Bernoulli with floats as values and one softplus in its log_prob, where TFP's has two.
+
+    P(x = 1) = sigmoid(logits), x a float 0. or 1.
+
+    log p(x) = x logits - softplus(logits).
+
+    Args:
+      logits: Log odds of a one, any shape.
+      dtype: Type of samples.
+      validate_args: As everywhere in TFP.
+      allow_nan_stats: As everywhere in TFP.
+      name: Name of the distribution.
+    """
+
+    def __init__(
+        self,
+        logits,
+        dtype=tf.float32,
+        validate_args=False,
+        allow_nan_stats=True,
+        name="Bernoulli",
+    ):
+        parameters = dict(locals())
+        super().__init__(
+            logits=logits,
+            dtype=dtype,
+            validate_args=validate_args,
+            allow_nan_stats=allow_nan_stats,
+            name=name,
+        )
+        self._parameters = {k: v for k, v in parameters.items() if k not in ("self", "__class__")}
+
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        inherited = super()._parameter_properties(dtype, num_classes)
+        return {"logits": inherited["logits"]}
+
+    def _log_prob(self, x):
+        logits = tf.convert_to_tensor(self.logits)
+        return tf.cast(x, logits.dtype) * logits - tf.math.softplus(logits)
+
+    def draw_from(self, seed, sample_shape, temperature):
+        """As `DrawsItself`: 1 where the log odds exceed `temperature` times logistic noise."""
+        noise = logistic_noise(seed, sample_shape, self.batch_shape_tensor())
+        return tf.cast(self.logits > temperature * noise, self.dtype)
 
 
 def level_log_mass(x, loc, scale, num_values):
@@ -39,8 +88,8 @@ def level_quantile(uniform, loc, scale, num_values):
     return tf.clip_by_value(tf.round(loc + scale * logit), 0.0, num_values - 1.0)
 
 
-class DiscretizedLogistic(tfp.distributions.Distribution):
-    """An integer level whose mass is that of the logistic distribution around it.
+class DiscretizedLogistic(DrawsItself, tfp.distributions.Distribution):
+    """Logistic distribution rounded to levels: each has the mass around it.
 
     P(x) = F(x + 1/2) - F(x - 1/2) with F(t) = sigmoid((t - loc) / scale); the lowest level also
     takes all the mass below it and the highest all above, so the masses sum to one.
@@ -71,8 +120,7 @@ class DiscretizedLogistic(tfp.distributions.Distribution):
         name="DiscretizedLogistic",
     ):
         parameters = dict(locals())
-        if num_values < 2:
-            raise ValueError(f"num_values must be at least 2, got {num_values}.")
+        checks.whole("num_values", num_values, at_least=2)
         with tf.name_scope(name) as name:
             self.loc = tf.convert_to_tensor(loc, tf.float32)
             self.scale = tf.convert_to_tensor(scale, tf.float32)
@@ -106,6 +154,11 @@ class DiscretizedLogistic(tfp.distributions.Distribution):
     def quantile_of(self, uniform, temperature=1.0):
         """The level at the quantile `uniform` in (0, 1), its scale multiplied by `temperature`."""
         return level_quantile(uniform, self.loc, temperature * self.scale, self.num_values)
+
+    def draw_from(self, seed, sample_shape, temperature):
+        """As `DrawsItself`: the level at a uniform quantile, the scale multiplied by `temperature`."""
+        uniform = uniform_noise(seed, sample_shape, self.batch_shape_tensor())
+        return self.quantile_of(uniform, temperature)
 
     def _mean(self):
         # E x = sum over j >= 1 of P(x >= j), one level at a time: all at once would need
