@@ -144,9 +144,9 @@ MUTANTS = (
     ),
     Mutant(
         "a gradient through the Gibbs chain's samples", "tfgen/energy/estimators.py",
-        "num, both = tf.shape(x)[0], tf.stop_gradient(tf.concat([x, samples], axis=0))",
+        "both = tf.stop_gradient(tf.concat([x, samples], axis=0))",
         "k = model.kernel.value[0, 0]\n"
-        "    num, both = tf.shape(x)[0], tf.concat([x, samples + k - tf.stop_gradient(k)], axis=0)",
+        "    both = tf.concat([x, samples + k - tf.stop_gradient(k)], axis=0)",
         f"{RBM_TESTS} -k cd_gradient",
     ),
     Mutant(
@@ -159,7 +159,7 @@ MUTANTS = (
         "log_w += tf.cast(log_ratio(state, beta, next_beta), tf.float64)",
         "state = transition(state, next_beta, random.fold_in(seed, k))\n"
         "        log_w += tf.cast(log_ratio(state, beta, next_beta), tf.float64)",
-        "tests/evaluation/test_ais.py",
+        "tests/estimators/test_ais.py",
     ),
     Mutant(
         "batch-norm statistics moved by the other player", "tfgen/adversarial/players.py",

@@ -97,6 +97,21 @@ def test_seeds_are_told_apart():
     assert not np.array_equal(random.as_seed(-1), random.as_seed(1))
     np.testing.assert_array_equal(random.as_seed([3, 4]), [3, 4])
     assert not np.array_equal(random.as_seed(None), random.as_seed(None))
-    for wrong in ("x", 1.5j, [1, 2, 3], [[1, 2]]):
-        with pytest.raises(ValueError, match="seed must be an int or two int32"):
+    np.testing.assert_array_equal(random.as_seed(2**63 - 1), [2**31 - 1, -1])
+    np.testing.assert_array_equal(random.as_seed(-(2**63)), [-(2**31), 0])
+    np.testing.assert_array_equal(random.as_seed(np.uint32([2**32 - 1, 4])), [-1, 4])
+    for wrong in (
+        "x",
+        1.5j,
+        [1, 2, 3],
+        [[1, 2]],
+        2**63,
+        2**64,
+        -(2**63) - 1,
+        1.5,
+        [1.5, 2.0],
+        [2**40, 1],
+        True,
+    ):
+        with pytest.raises(ValueError, match="seed must be an int from .* or two int32"):
             random.as_seed(wrong)

@@ -42,22 +42,35 @@ def threefry(key, counter):
 
 
 def as_seed(seed):
-    """Turns a Python int, a pair of ints or a tensor into an int32 `[2]` seed; None draws a fresh one.
+    """A Python int, a pair of ints or a tensor as an int32 `[2]` seed; None draws a fresh one.
+
+    Args:
+      seed: An int from -2^63 to 2^63 - 1, two int32, or None. Different ints are different seeds.
 
     Raises:
-      ValueError: If `seed` is neither.
+      ValueError: If `seed` is none of these.
     """
+    message = f"seed must be an int from -2^63 to 2^63 - 1 or two int32, got {seed!r}."
     if seed is None:
-        seed = np.random.SeedSequence().generate_state(2).view(np.int32)
+        return tf.constant(np.random.SeedSequence().generate_state(2).view(np.int32))
     if isinstance(seed, (int, np.integer)) and not isinstance(seed, bool):
+        if not -(2**63) <= seed < 2**63:
+            raise ValueError(message)
         low, high = int(seed) & 0xFFFFFFFF, (int(seed) >> 32) & 0xFFFFFFFF
-        seed = np.array([high, low], np.uint32).view(np.int32)
+        return tf.constant(np.array([high, low], np.uint32).view(np.int32))
     try:
-        seed = tf.cast(tf.convert_to_tensor(seed), tf.int32)
-        seed.shape.assert_is_compatible_with([2])
-    except (ValueError, TypeError, tf.errors.OpError) as error:
-        raise ValueError(f"seed must be an int or two int32, got {seed!r}.") from error
-    return seed
+        given = tf.convert_to_tensor(seed)
+        given.shape.assert_is_compatible_with([2])
+    except (ValueError, TypeError, OverflowError, tf.errors.OpError) as error:
+        raise ValueError(message) from error
+    if given.dtype == tf.uint32:
+        return tf.bitcast(given, tf.int32)
+    kept = tf.cast(given, tf.int32)
+    if not given.dtype.is_integer or (
+        tf.executing_eagerly() and not np.array_equal(given.numpy(), kept.numpy())
+    ):
+        raise ValueError(message)
+    return kept
 
 
 def _words(seed):

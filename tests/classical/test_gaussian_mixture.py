@@ -198,9 +198,9 @@ def test_begin_depends_on_its_seed_alone():
 
 def test_bad_arguments_are_named():
     for arguments, message in [
-        ({"num_components": 0}, "num_components must be positive, got 0"),
-        ({"covariance": "tied"}, "covariance must be 'diag' or 'full', got 'tied'"),
-        ({"regularization": -1.0}, "regularization must be finite and not negative, got -1.0"),
+        ({"num_components": 0}, "num_components must be a whole number of at least 1, got 0"),
+        ({"covariance": "tied"}, "covariance must be one of 'diag', 'full', got 'tied'"),
+        ({"regularization": -1.0}, "regularization must be a finite number, at least 0, got -1.0"),
     ]:
         with pytest.raises(ValueError, match=message):
             GaussianMixture(2, **arguments)

@@ -83,5 +83,5 @@ def test_seeds_depend_on_the_values_of_x_alone():
 
 @pytest.mark.parametrize("num", [0, -1, 2.5, True])
 def test_wrong_numbers_of_samples_are_refused(num):
-    with pytest.raises(ValueError, match=f"num_samples must be a positive integer, got {num}"):
+    with pytest.raises(ValueError, match=f"num_samples must be a whole number of at least 1, got {num}"):
         importance_bound(log_weights, random.rows(SEED, NUM), num)

@@ -110,6 +110,15 @@ def test_energy_distance_agrees_with_the_sum_over_pairs():
     np.testing.assert_allclose(one, 2 * np.linalg.norm(a[0] - b[0]), rtol=1e-5)
 
 
+def test_energy_distance_far_from_the_origin():
+    # float32 holds 2^17 plus multiples of 1/64 exactly, so no distance may change.
+    draw = RANDOM(4)
+    x, y = (np.round(draw.normal(shift, 1, (40, 3)) * 64) / 64 for shift in (0.0, 0.5))
+    near, far = (samples.energy_distance(np.float32(x + s), np.float32(y + s)) for s in (0.0, 2.0**17))
+    assert 0.1 < float(near) < 1.0
+    np.testing.assert_allclose(far, near, rtol=1e-4)
+
+
 def test_energy_distance_is_unbiased():
     draw = RANDOM(3)
     runs = [
@@ -248,8 +257,8 @@ def test_digit_distances_grow_with_corruption(digits):
         (lambda x: samples.kernel_distance(x[:1], x), "need 2 rows or more, got 1 and 4"),
         (lambda x: samples.frechet_distance(x, x * np.nan), "must be finite"),
         (lambda x: samples.manifold_metrics(x, x, k=4), "need 5 rows or more, got 4 and 4"),
-        (lambda x: samples.manifold_metrics(x, x, k=0), "k must be at least 1, got 0"),
-        (lambda x: samples.nearest_neighbors(x, x, 5), "num must be 1 to 4, .*got 5"),
+        (lambda x: samples.manifold_metrics(x, x, k=0), "k must be a whole number of at least 1, got 0"),
+        (lambda x: samples.nearest_neighbors(x, x, 5), "num must be at most 4, .*got 5"),
         (lambda x: samples.ClassifierFeatures(x * 0, [0, 1, 0, 1]), "x must hold more than one"),
     ],
 )

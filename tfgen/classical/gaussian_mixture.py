@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfgen import random
+from tfgen import checks, random
 from tfgen.model import GenerativeModel, Signature, Update
 
 tfd, tfb = tfp.distributions, tfp.bijectors
@@ -17,7 +17,7 @@ _MIN_COUNT = 10.0 * np.finfo(np.float64).eps
 
 @keras.saving.register_keras_serializable("tfgen")
 class GaussianMixture(GenerativeModel):
-    """p(x) = sum_k pi_k N(x; mu_k, Sigma_k), by expectation maximization over full passes of the data.
+    """Gaussian mixture p(x) = sum_k pi_k N(x; mu_k, Sigma_k), fitted by expectation maximization.
 
     A pass sums, with responsibilities r_nk = p(k | x_n), the counts N_k, the shifts sum_n r_nk (x_n - mu_k)
     and the scatters sum_n r_nk (x_n - mu_k)(x_n - mu_k)', all about the present means and in float64, so that
@@ -50,14 +50,10 @@ class GaussianMixture(GenerativeModel):
 
     def __init__(self, event_shape, num_components=10, covariance="full", regularization=1e-6, **kwargs):
         super().__init__(event_shape, **kwargs)
-        if num_components < 1:
-            raise ValueError(f"num_components must be positive, got {num_components}.")
-        if covariance not in ("diag", "full"):
-            raise ValueError(f"covariance must be 'diag' or 'full', got {covariance!r}.")
-        if not 0.0 <= regularization < math.inf:
-            raise ValueError(f"regularization must be finite and not negative, got {regularization}.")
-        self.num_components, self.covariance = num_components, covariance
-        self.size, self.regularization = math.prod(self.event_shape), regularization
+        self.num_components = checks.whole("num_components", num_components)
+        self.covariance = checks.one_of("covariance", covariance, ("diag", "full"))
+        self.regularization = checks.number("regularization", regularization, at_least=0)
+        self.size = math.prod(self.event_shape)
 
         def add(name, shape, initializer):
             # autocast=False: densities are float32 under every dtype policy.
@@ -166,7 +162,8 @@ class GaussianMixture(GenerativeModel):
         """A component, then a Gaussian draw of it, for each row of seeds."""
         which, noise = random.split(seeds)
         logits = tf.tile(self.logits.value[None], [tf.shape(seeds)[0], 1])
-        k, z = random.categorical(which, logits), random.normal(noise, [self.size])
+        k = random.categorical(which, logits)
+        z = random.normal(noise, [self.size])
         products = {"diag": "kd,nd->nkd", "full": "kde,ne->nkd"}[self.covariance]
         x = self.means.value + tf.einsum(products, self.scales.value, z)
         return tf.reshape(tf.gather(x, k, axis=1, batch_dims=1), [-1, *self.event_shape])

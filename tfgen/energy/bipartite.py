@@ -1,17 +1,19 @@
-"""What all machines of one visible and one hidden layer have in common."""
+"""Machines of one visible and one hidden layer: Gibbs sampling, training, partition function."""
 
 import abc
 
 import tensorflow as tf
 
-from tfgen import random
+from tfgen import checks, random
 from tfgen.energy.estimators import ESTIMATORS, SURROGATES, pseudo_likelihood
 from tfgen.estimators.ais import annealed_importance_sampling
 from tfgen.model import GenerativeModel, Signature, Update
 
+_CHUNK_BITS = 12
+
 
 class BipartiteModel(GenerativeModel):
-    """p(v) = exp(-F(v)) / Z with Gibbs sampling v -> h -> v, trained by one of several estimators.
+    """Energy-based model p(v) = exp(-F(v)) / Z with Gibbs sampling v -> h -> v.
 
     A subclass names its `num_visible` units, its `estimator` and, where it has some, its persistent `chains`,
     and implements the methods below on flat v `[..., num_visible]`. A path of densities from independent
@@ -81,12 +83,15 @@ class BipartiteModel(GenerativeModel):
         Raises:
           ValueError: If the smaller layer is too large to enumerate, or an argument does not fit.
         """
-        if method == "exact":
+        if checks.one_of("method", method, ("exact", "ais")) == "exact":
             return self.exact_log_partition()
-        if method != "ais":
-            raise ValueError(f"method must be 'exact' or 'ais', got {method!r}.")
-        path = (self.start, self.log_ratio, lambda v, beta, seed: self.gibbs(v, seed, beta), self.log_z0())
-        found = annealed_importance_sampling(*path, num_temperatures, num_chains, seed)
+
+        def transition(v, beta, seed):
+            return self.gibbs(v, seed, beta)
+
+        found = annealed_importance_sampling(
+            self.start, self.log_ratio, transition, self.log_z0(), num_temperatures, num_chains, seed
+        )
         return found.estimate, found.low, found.high
 
     def log_likelihood(self, x, log_z=None):
@@ -95,11 +100,14 @@ class BipartiteModel(GenerativeModel):
 
     def updates(self):
         """One gradient step by the chosen estimator."""
-        moved = [*self.trainable_variables, *([] if self.chains is None else [self.chains])]
+        moved = list(self.trainable_variables)
+        if self.chains is not None:
+            moved.append(self.chains)
         surrogate = self.estimator in SURROGATES
-        return [Update(self.estimator, self._objective, moved, surrogate=surrogate)]
+        return [Update(self.estimator, self.objective, moved, surrogate=surrogate)]
 
-    def _objective(self, batch, seed, step):
+    def objective(self, batch, seed, step):
+        """Loss of the chosen estimator, whose gradient is that of -log p or estimates it; as `Update`."""
         del step
         return ESTIMATORS[self.estimator](self, self.flat(batch["x"]), seed)
 
@@ -123,10 +131,12 @@ class BipartiteModel(GenerativeModel):
         Returns:
           float32 `[n, *event_shape]`.
         """
-        num, (first, seeds) = tf.shape(seeds)[0], random.split(seeds)
+        num = tf.shape(seeds)[0]
+        first, seeds = random.split(seeds)
 
         def clamp(v):
-            v = v if mask is None else tf.where(self.flat(mask), self.flat(given), v)
+            if mask is not None:
+                v = tf.where(self.flat(mask), self.flat(given), v)
             return tf.ensure_shape(v, [None, self.num_visible])
 
         def sweep(i, v):
@@ -153,8 +163,8 @@ class BipartiteModel(GenerativeModel):
         Raises:
           ValueError: If an argument does not fit.
         """
-        if not tf.is_tensor(num_steps) and not num_steps >= 1:
-            raise ValueError(f"num_steps must be positive, got {num_steps!r}.")
+        if not tf.is_tensor(num_steps):
+            checks.whole("num_steps", num_steps)
         return super().sample(num, condition, seed, num_steps=tf.cast(num_steps, tf.int32), **kwargs)
 
     def complete(self, x, mask, seeds, **kwargs):
@@ -164,14 +174,48 @@ class BipartiteModel(GenerativeModel):
 
     def signatures(self):
         """Adds `complete`, `encode` (probabilities of the hidden units) and `reconstruct`."""
-        x, mask = (tf.TensorSpec([None, *self.event_shape], tf.float32, name=n) for n in ("x", "mask"))
+        x = tf.TensorSpec([None, *self.event_shape], tf.float32, name="x")
+        mask = tf.TensorSpec([None, *self.event_shape], tf.float32, name="mask")
         seeds = tf.TensorSpec([None, 2], tf.int32, name="seeds")
-        served = {
-            "complete": (lambda x, mask, seeds: {"x": self.complete(x, mask, seeds)}, (x, mask, seeds)),
-            "encode": (lambda x: {"hidden": self.encode(x)}, (x,)),
-            "reconstruct": (lambda x: {"x": self.reconstruct(x)}, (x,)),
-        }
+
+        def complete(x, mask, seeds):
+            return {"x": self.complete(x, mask, seeds)}
+
         return super().signatures() | {
-            name: Signature(function, {spec.name: spec for spec in specs})
-            for name, (function, specs) in served.items()
+            "complete": Signature(complete, {"x": x, "mask": mask, "seeds": seeds}),
+            "encode": Signature(lambda x: {"hidden": self.encode(x)}, {"x": x}),
+            "reconstruct": Signature(lambda x: {"x": self.reconstruct(x)}, {"x": x}),
         }
+
+
+def binary_states(first, count, num_units):
+    """States `first` to `first + count` of binary units, lowest bit first: float64 `[count, units]`."""
+    number = tf.cast(first, tf.int64) + tf.range(count, dtype=tf.int64)
+    bits = tf.bitwise.right_shift(number[:, None], tf.range(num_units, dtype=tf.int64))
+    return tf.cast(tf.bitwise.bitwise_and(bits, tf.constant(1, tf.int64)), tf.float64)
+
+
+def bipartite_log_partition(kernel, bias, other_bias):
+    """log sum_s sum_t exp(bias . s + other_bias . t + s K t) over binary s and t, enumerating s alone.
+
+    = log sum_s exp(bias . s + sum_j softplus(other_bias_j + (s K)_j)), in float64.
+
+    Args:
+      kernel: `[s units, t units]`.
+      bias: `[s units]`.
+      other_bias: `[t units]`.
+
+    Returns:
+      float64 scalar.
+    """
+    kernel, bias, other_bias = (tf.cast(v, tf.float64) for v in (kernel, bias, other_bias))
+    units = kernel.shape[0]
+    bits = min(units, _CHUNK_BITS)
+
+    def chunk(number):
+        s = binary_states(number * (1 << bits), 1 << bits, units)
+        rest = tf.reduce_sum(tf.nn.softplus(other_bias + s @ kernel), axis=-1)
+        return tf.reduce_logsumexp(tf.linalg.matvec(s, bias) + rest)
+
+    numbers = tf.range(1 << (units - bits), dtype=tf.int64)
+    return tf.reduce_logsumexp(tf.map_fn(chunk, numbers, fn_output_signature=tf.float64))

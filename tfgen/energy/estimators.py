@@ -21,10 +21,12 @@ def contrast(model, x, samples):
 
     Both go through the same matrix products and sigmoids, which is faster than one after the other.
     """
-    num, both = tf.shape(x)[0], tf.stop_gradient(tf.concat([x, samples], axis=0))
+    num = tf.shape(x)[0]
+    both = tf.stop_gradient(tf.concat([x, samples], axis=0))
     logits = model.hidden_logits(both)
     log_p = model.log_unnormalized(both, logits)
-    data, model_side = -tf.reduce_mean(log_p[:num]), -tf.reduce_mean(log_p[num:])
+    data = -tf.reduce_mean(log_p[:num])
+    model_side = -tf.reduce_mean(log_p[num:])
     scalars = {"free_energy": data, "free_energy_gap": model_side - data}
     return data - model_side, scalars, tf.stop_gradient(tf.sigmoid(logits))[num:]
 
@@ -87,7 +89,8 @@ def tempered_sweep(model, v, seed):
         fall = model.log_ratio(v[:, 1:], betas[:-1], betas[1:])
         u = random.uniform(swap_seed, tf.shape(rise))
         swap = (tf.math.log(u) < rise - fall) & (tf.range(num - 1) % 2 == parity)
-        up, down = tf.pad(swap, [[0, 0], [0, 1]])[..., None], tf.pad(swap, [[0, 0], [1, 0]])[..., None]
+        up = tf.pad(swap, [[0, 0], [0, 1]])[..., None]
+        down = tf.pad(swap, [[0, 0], [1, 0]])[..., None]
         v = tf.where(up, tf.roll(v, -1, 1), tf.where(down, tf.roll(v, 1, 1), v))
     return v
 
@@ -125,7 +128,8 @@ def noise_contrastive(model, x, seed):
     log_p = model.log_unnormalized(both) - model.log_z
     logit = log_p - log_noise - math.log(nu)
     num = tf.shape(x)[0]
-    data, false = (tf.reduce_mean(tf.nn.softplus(v)) for v in (-logit[:num], logit[num:]))
+    data = tf.reduce_mean(tf.nn.softplus(-logit[:num]))
+    false = tf.reduce_mean(tf.nn.softplus(logit[num:]))
     return data + nu * false, {"log_z": model.log_z.value, "noise_share": false}
 
 
@@ -137,7 +141,8 @@ def softplus(logits):
     are the dearest part of a compiled step after the matrix products.
     """
     on = tf.sigmoid(logits)
-    return tf.nn.relu(logits) - tf.math.log(tf.maximum(on, 1.0 - on)), lambda upstream: upstream * on
+    value = tf.nn.relu(logits) - tf.math.log(tf.maximum(on, 1.0 - on))
+    return value, lambda upstream: upstream * on
 
 
 def gibbs_chain(model, v, seed, num_sweeps):

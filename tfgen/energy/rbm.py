@@ -8,10 +8,9 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfgen import random
-from tfgen.energy.bipartite import BipartiteModel
+from tfgen import checks, random
+from tfgen.energy.bipartite import BipartiteModel, bipartite_log_partition
 from tfgen.energy.estimators import ESTIMATORS, softplus
-from tfgen.energy.partition import bipartite_log_partition
 
 tfd = tfp.distributions
 
@@ -20,7 +19,9 @@ _MAX_EXACT = 20
 
 @keras.saving.register_keras_serializable("tfgen")
 class RBM(BipartiteModel):
-    """p(v, h) = exp(-E(v, h)) / Z over binary v and h, E(v, h) = -b . v - c . h - v W h.
+    """Restricted Boltzmann machine of binary units.
+
+    p(v, h) = exp(-E(v, h)) / Z with the energy E(v, h) = -b . v - c . h - v W h.
 
     p(h | v) and p(v | h) are products of Bernoullis, so Gibbs sampling takes all hidden, then all visible
     units at once. F(v) = -log sum_h exp(-E(v, h)) = -b . v - sum_j softplus(c_j + (v W)_j) is the free
@@ -61,18 +62,14 @@ class RBM(BipartiteModel):
         **kwargs,
     ):
         super().__init__(event_shape, **kwargs)
-        if estimator not in ESTIMATORS:
-            raise ValueError(f"estimator must be one of {', '.join(ESTIMATORS)}, got {estimator!r}.")
-        sizes = {"num_hidden": num_hidden, "num_gibbs": num_gibbs, "num_chains": num_chains}
-        sizes |= {"num_flips": num_flips, "num_noise": num_noise}
-        for name, value in sizes.items():
-            if value < 1:
-                raise ValueError(f"{name} must be positive, got {value}.")
-        if num_temperatures < 2:
-            raise ValueError(f"num_temperatures must be at least 2, got {num_temperatures}.")
-        self.num_visible, self.num_hidden = math.prod(self.event_shape), num_hidden
-        self.estimator, self.num_gibbs = estimator, num_gibbs
-        self.num_flips, self.num_noise = num_flips, num_noise
+        self.estimator = checks.one_of("estimator", estimator, tuple(ESTIMATORS))
+        self.num_visible = math.prod(self.event_shape)
+        self.num_hidden = checks.whole("num_hidden", num_hidden)
+        self.num_gibbs = checks.whole("num_gibbs", num_gibbs)
+        self.num_flips = checks.whole("num_flips", num_flips)
+        self.num_noise = checks.whole("num_noise", num_noise)
+        checks.whole("num_chains", num_chains)
+        checks.whole("num_temperatures", num_temperatures, at_least=2)
         # autocast=False: a difference of energies means nothing in bfloat16.
         add = functools.partial(self.add_weight, autocast=False)
         small = keras.initializers.RandomNormal(stddev=0.01)
@@ -82,7 +79,7 @@ class RBM(BipartiteModel):
         # The independent units that chains, AIS and noise-contrastive estimation start from.
         self.base_logits = add((self.num_visible,), "zeros", trainable=False, name="base_logits")
         if estimator in ("pcd", "pt"):
-            shape = {"pcd": (num_hidden,), "pt": (num_temperatures, self.num_visible)}[estimator]
+            shape = (num_hidden,) if estimator == "pcd" else (num_temperatures, self.num_visible)
             self.chains = add((num_chains, *shape), _coins, trainable=False, aggregation="sum", name="chains")
         if estimator == "nce":
             start = keras.initializers.Constant((self.num_visible + num_hidden) * math.log(2.0))
@@ -118,7 +115,8 @@ class RBM(BipartiteModel):
 
     def energy(self, v, h):
         """E(v, h) = -b . v - c . h - v W h, float32, of v `[batch, *event_shape]` and h `[batch, hidden]`."""
-        v, h = self.flat(self.space.check(v, "v")), tf.cast(h, tf.float32)
+        v = self.flat(self.space.check(v, "v"))
+        h = tf.cast(h, tf.float32)
         if h.shape.rank != 2 or h.shape[1] != self.num_hidden:
             raise ValueError(f"h must have shape [batch, {self.num_hidden}], got {h.shape}.")
         bias = tf.linalg.matvec(v, self.visible_bias.value)
@@ -177,10 +175,12 @@ class RBM(BipartiteModel):
                 f"method='exact' sums over 2^min(visible, hidden) states, at most 2^{_MAX_EXACT}, got "
                 f'2^{units}; use method="ais".'
             )
-        kernel, bias, other = (v.value for v in (self.kernel, self.visible_bias, self.hidden_bias))
+        kernel, visible, hidden = self.kernel.value, self.visible_bias.value, self.hidden_bias.value
         if self.num_hidden < self.num_visible:
-            kernel, bias, other = tf.transpose(kernel), other, bias
-        return tf.cast(bipartite_log_partition(kernel, bias, other), tf.float32)
+            log_z = bipartite_log_partition(tf.transpose(kernel), hidden, visible)
+        else:
+            log_z = bipartite_log_partition(kernel, visible, hidden)
+        return tf.cast(log_z, tf.float32)
 
 
 def _product(units, kernel, transpose_b=False):

@@ -3,15 +3,14 @@
 import collections
 import math
 
-import numpy as np
 import tensorflow as tf
 
-from tfgen import random
+from tfgen import checks, random
 
 AISEstimate = collections.namedtuple(
     "AISEstimate", ["estimate", "low", "high", "effective_sample_size", "log_weights"]
 )
-AISEstimate.__doc__ = """What the chains say about log Z, in nats.
+AISEstimate.__doc__ = """Estimate of log Z by annealed importance sampling, in nats.
 
 Args:
   estimate: log Z_0 + log of the mean weight, float32 scalar.
@@ -59,9 +58,8 @@ def annealed_importance_sampling(
       Neal, "Annealed importance sampling", 1998, arXiv:physics/9803008. Salakhutdinov & Murray,
       "On the quantitative analysis of deep belief networks", ICML 2008.
     """
-    for name, value in (("num_temperatures", num_temperatures), ("num_chains", num_chains)):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 2:
-            raise ValueError(f"{name} must be a whole number of at least 2, got {value!r}.")
+    checks.whole("num_temperatures", num_temperatures, at_least=2)
+    checks.whole("num_chains", num_chains, at_least=2)
 
     @tf.function(jit_compile=True, autograph=False)
     def run(seed):

@@ -3,15 +3,14 @@
 import collections
 import math
 
-import numpy as np
 import tensorflow as tf
 
-from tfgen import random
+from tfgen import checks, random
 
 ImportanceBound = collections.namedtuple(
     "ImportanceBound", ["bound", "standard_error", "effective_sample_size"]
 )
-ImportanceBound.__doc__ = """What K importance samples say about log p(x), each float32 `[batch]`.
+ImportanceBound.__doc__ = """Lower bound of log p(x) by K importance samples, each field float32 `[batch]`.
 
 Args:
   bound: log of the mean weight, in nats.
@@ -42,9 +41,8 @@ def importance_bound(log_weights, seeds, num_samples, chunk_size=128):
     References:
       Burda, Grosse & Salakhutdinov, "Importance weighted autoencoders", 2015, arXiv:1509.00519.
     """
-    for name, value in (("num_samples", num_samples), ("chunk_size", chunk_size)):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-            raise ValueError(f"{name} must be a positive integer, got {value!r}.")
+    checks.whole("num_samples", num_samples)
+    checks.whole("chunk_size", chunk_size)
     num_chunks = math.ceil(num_samples / chunk_size)
     chunk = math.ceil(num_samples / num_chunks)
 

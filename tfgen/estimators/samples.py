@@ -1,4 +1,4 @@
-"""How close samples are to data, without a density: distances, manifolds, modes and neighbors.
+"""Distances between samples and data, without a density: FID, KID, manifolds, modes and neighbors.
 
 All but `energy_distance` are NumPy in float64 on rows of features or of flattened x. What a number
 means depends on the features and on the numbers of rows: compare only like with like, and with the
@@ -7,6 +7,8 @@ same number between two halves of the data.
 
 import numpy as np
 import tensorflow as tf
+
+from tfgen import checks
 
 _ROWS = 1024  # Rows of a distance matrix held at once.
 _PASSES = 50  # Over the data, when a classifier is fitted for its features.
@@ -95,7 +97,10 @@ def energy_distance(a, b):
     References:
       Szekely & Rizzo, 2013, Energy statistics: a class of statistics based on distances.
     """
-    a, b = (tf.reshape(tf.cast(x, tf.float32), [tf.shape(x)[0], -1]) for x in (a, b))
+    a, b = (tf.reshape(tf.cast(x, tf.float64), [tf.shape(x)[0], -1]) for x in (a, b))
+    # Far from the origin, squares that are subtracted from each other would lose the distances.
+    center = tf.reduce_mean(a, axis=0)
+    a, b = (tf.cast(x - center, tf.float32) for x in (a, b))
 
     def mean_distance(x, y, same):
         square = tf.reduce_sum(x * x, 1)[:, None] + tf.reduce_sum(y * y, 1) - 2.0 * x @ tf.transpose(y)
@@ -127,9 +132,7 @@ def manifold_metrics(real, fake, k=5):
       Kynkaanniemi et al., 2019, Improved precision and recall metric, arXiv:1904.06991.
       Naeem et al., 2020, Reliable fidelity and diversity metrics, arXiv:2002.09797.
     """
-    real, fake = _pair(real, fake, at_least=k + 1)
-    if k < 1:
-        raise ValueError(f"k must be at least 1, got {k}.")
+    real, fake = _pair(real, fake, at_least=checks.whole("k", k) + 1)
     real_radius, fake_radius = (
         np.concatenate([np.partition(d, k, axis=1)[:, k] for d in _distances(x, x)]) for x in (real, fake)
     )
@@ -150,7 +153,7 @@ def manifold_metrics(real, fake, k=5):
 
 
 def mode_metrics(x, centers, scale, radius=3.0):
-    """Which modes of a mixture of equal, round Gaussians samples reach, and how many are good.
+    """Modes of a mixture of equal, round Gaussians that samples reach, and the share of good samples.
 
     A sample is good within `radius` standard deviations of its nearest center (98.9 % of a perfect
     sampler's in the plane), and a mode is hit if some good sample is nearest to it.
@@ -177,7 +180,7 @@ def mode_metrics(x, centers, scale, radius=3.0):
 
 
 def nearest_neighbors(x, data, num=1):
-    """The rows of `data` nearest to each x: whether samples are copies of what was trained on.
+    """Rows of `data` nearest to each x, which tell whether samples are copies of the training data.
 
     Args:
       x: `[n, ...]`.
@@ -188,8 +191,8 @@ def nearest_neighbors(x, data, num=1):
       Indices into data, int `[n, num]`, and Euclidean distances `[n, num]`, nearest first.
     """
     x, data = _pair(x, data)
-    if not 1 <= num <= len(data):
-        raise ValueError(f"num must be 1 to {len(data)}, the rows of data, got {num}.")
+    if checks.whole("num", num) > len(data):
+        raise ValueError(f"num must be at most {len(data)}, the rows of data, got {num}.")
     index, distance = [], []
     for block in _distances(x, data):
         index.append(np.argsort(block, axis=1, kind="stable")[:, :num])
