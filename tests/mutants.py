@@ -105,7 +105,7 @@ MUTANTS = (
         f"{VAE_TESTS} -k learned_priors_integrate",
     ),
     Mutant(
-        "an edge mass cut off", "tfgen/distributions/levels.py",
+        "an edge mass cut off", "tfgen/distributions/discretized_logistic.py",
         "below_top = tf.where(highest, 0.0, tf.math.log_sigmoid(above))",
         "below_top = tf.math.log_sigmoid(above)",
         "tests/distributions/test_discretized_logistic.py",

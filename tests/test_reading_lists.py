@@ -2,8 +2,8 @@
 
 The lists in docs/models.md, "Reading a model", are held against the source. Names are followed, not modules:
 from the constructor, the updates with their objectives and the sampler of a model, through the functions,
-classes, constants and methods that these use. The contract and the vocabulary, which all models share, are not
-followed.
+classes, constants and methods that these use. The contract and the vocabulary, which all models share, are
+not followed.
 """
 
 import ast

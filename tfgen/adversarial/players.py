@@ -73,7 +73,7 @@ class AdversarialModel(GenerativeModel):
         return tf.cast(self.discriminator(x, training=training), tf.float32)[:, 0]
 
     def call(self, x, training=False):
-        """What a Keras user gets from `model(x)`: `discriminate(x)`."""
+        """Logit of D(x), float32 `[batch]`: `model(x)` is `discriminate(x)`."""
         return self.discriminate(x, training=training)
 
     def updates(self):
@@ -98,7 +98,7 @@ class AdversarialModel(GenerativeModel):
         return loss, _verdicts(real_logits, fake_logits)
 
     def generator_objective(self, batch, seed, step):
-        """What `loss` names; as `Update`."""
+        """The generator's loss, by name `loss`, on a batch of samples; as `Update`."""
         del step
         fake = self.generate(self._latents(batch, seed), training=True)
         logits = self.discriminate(fake, training=True)

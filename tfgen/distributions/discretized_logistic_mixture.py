@@ -4,15 +4,14 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfgen import checks, random
-from tfgen.distributions.draw import DrawsItself, uniform_noise
-from tfgen.distributions.levels import level_log_mass, level_quantile
+from tfgen.distributions.discretized_logistic import level_log_mass, level_quantile
 
 _property = tfp.util.ParameterProperties
 # Temperature 0 stands for this: it leaves one component and its location, and nothing overflows.
 _COLDEST = 1e-20
 
 
-class DiscretizedLogisticMixture(DrawsItself, tfp.distributions.Distribution):
+class DiscretizedLogisticMixture(tfp.distributions.Distribution):
     """Mixture over the C integer levels of one pixel, whose components draw one channel after the other.
 
     With m = (L - 1) / 2, the middle of the levels, and the masses P_L of `DiscretizedLogistic`,
@@ -155,9 +154,13 @@ class DiscretizedLogisticMixture(DrawsItself, tfp.distributions.Distribution):
         shape = tf.concat([[n], self.batch_shape_tensor(), [self.channels, 2]], axis=0)
         return self.from_uniform(random.uniform(tfp.random.sanitize_seed(seed), shape))
 
-    def draw_from(self, seed, sample_shape, temperature):
-        """As `DrawsItself`, of the mixture `tempered`."""
-        uniform = uniform_noise(seed, sample_shape, self.batch_shape_tensor(), (self.channels, 2))
+    @property
+    def uniforms(self):
+        """Shape of the uniform numbers of one draw."""
+        return (self.channels, 2)
+
+    def drawn(self, uniform, temperature):
+        """As `draw.DrawnFromUniforms`, of the mixture `tempered`."""
         return self.tempered(temperature).from_uniform(uniform)
 
     def _default_event_space_bijector(self):

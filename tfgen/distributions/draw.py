@@ -5,7 +5,7 @@ takes one seed for a whole batch. `draw` takes the common distributions apart to
 draws those from Threefry: equal numbers everywhere, and a stream of its own for each row.
 """
 
-import abc
+from typing import Protocol, runtime_checkable
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -15,18 +15,18 @@ from tfgen import random
 tfd = tfp.distributions
 
 
-class DrawsItself(abc.ABC):
-    """Mixin of TFP distributions of our own, which know how to be drawn from `tfgen.random`."""
+@runtime_checkable
+class DrawnFromUniforms(Protocol):
+    """A distribution of our own whose draws are functions of uniform numbers.
 
-    @abc.abstractmethod
-    def draw_from(self, seed, sample_shape, temperature):
-        """Draws `[*sample_shape, *batch_shape, *event_shape]`.
+    Attributes:
+      uniforms: Shape of the uniform numbers of one draw.
+    """
 
-        Args:
-          seed: int32 `[2]`, or `[..., 2]` whose leading dimensions are the leading ones of the result.
-          sample_shape: int32 vector.
-          temperature: Multiplies the noise, as in `draw`.
-        """
+    uniforms: tuple
+
+    def drawn(self, uniform, temperature):
+        """The draws `[..., *event_shape]` of uniform numbers `[..., *uniforms]`, the noise multiplied."""
 
 
 def draw(distribution, seed, sample_shape=(), temperature=1.0):
@@ -50,8 +50,10 @@ def draw(distribution, seed, sample_shape=(), temperature=1.0):
       ValueError: If the draws are not ours and `temperature` is not 1, or `seed` has rows for more
         than the sample shape and one dimension of the batch.
     """
-    if isinstance(distribution, DrawsItself):
-        x = distribution.draw_from(seed, _vector(sample_shape), temperature)
+    if isinstance(distribution, DrawnFromUniforms):
+        batch = distribution.batch_shape_tensor()
+        uniform = _uniform(seed, _vector(sample_shape), batch, _vector(distribution.uniforms))
+        x = distribution.drawn(uniform, temperature)
     elif draws_are_ours(distribution):
         x = _LEAVES[type(distribution)](distribution, seed, _vector(sample_shape), temperature)
     elif isinstance(temperature, (int, float)) and temperature == 1:
@@ -69,11 +71,11 @@ def draw(distribution, seed, sample_shape=(), temperature=1.0):
 def draws_are_ours(distribution):
     """Whether `draw` uses `tfgen.random` for this distribution, which XLA compiles well.
 
-    True for those that draw themselves, Normal, Logistic, Uniform, Bernoulli, Categorical, the multivariate
+    True for `DrawnFromUniforms`, Normal, Logistic, Uniform, Bernoulli, Categorical, the multivariate
     normals over linear operators, and Independent, TransformedDistribution and (not reparameterized)
     MixtureSameFamily of such.
     """
-    if isinstance(distribution, DrawsItself):
+    if isinstance(distribution, DrawnFromUniforms):
         return True
     if type(distribution) not in _LEAVES or getattr(distribution, "_reparameterize", False):
         return False
@@ -87,47 +89,45 @@ def _vector(shape):
     return tf.convert_to_tensor(shape, tf.int32)
 
 
-def uniform_noise(seed, *shapes):
-    """Uniform floats of the concatenation of `shapes`, whose leading dimensions those of `seed` are."""
+def _uniform(seed, *shapes):
     shape = tf.concat(shapes, axis=0)
     return random.uniform(seed, shape[seed.shape.rank - 1 :])
 
 
-def logistic_noise(seed, *shapes):
-    """Standard logistic floats; arguments as in `uniform_noise`."""
-    u = uniform_noise(seed, *shapes)
+def _logistic_noise(seed, *shapes):
+    u = _uniform(seed, *shapes)
     return tf.math.log(u) - tf.math.log1p(-u)
 
 
 def _normal(d, seed, shape, temperature):
-    noise = tf.math.ndtri(uniform_noise(seed, shape, d.batch_shape_tensor()))
+    noise = tf.math.ndtri(_uniform(seed, shape, d.batch_shape_tensor()))
     return d.loc + temperature * d.scale * noise
 
 
 def _logistic(d, seed, shape, temperature):
-    noise = logistic_noise(seed, shape, d.batch_shape_tensor())
+    noise = _logistic_noise(seed, shape, d.batch_shape_tensor())
     return d.loc + temperature * d.scale * noise
 
 
 def _uniform_interval(d, seed, shape, temperature):
-    noise = uniform_noise(seed, shape, d.batch_shape_tensor()) - 0.5
+    noise = _uniform(seed, shape, d.batch_shape_tensor()) - 0.5
     return (d.low + d.high) / 2.0 + temperature * (d.high - d.low) * noise
 
 
 def _bernoulli(d, seed, shape, temperature):
-    noise = logistic_noise(seed, shape, d.batch_shape_tensor())
+    noise = _logistic_noise(seed, shape, d.batch_shape_tensor())
     return tf.cast(d.logits_parameter() > temperature * noise, d.dtype)
 
 
 def _categorical(d, seed, shape, temperature):
     logits = d.logits_parameter()
-    uniform = uniform_noise(seed, shape, d.batch_shape_tensor(), tf.shape(logits)[-1:])
+    uniform = _uniform(seed, shape, d.batch_shape_tensor(), tf.shape(logits)[-1:])
     gumbel = -tf.math.log(-tf.math.log(uniform))
     return tf.cast(tf.argmax(logits + temperature * gumbel, axis=-1), d.dtype)
 
 
 def _multivariate_normal(d, seed, shape, temperature):
-    noise = tf.math.ndtri(uniform_noise(seed, shape, d.batch_shape_tensor(), d.event_shape_tensor()))
+    noise = tf.math.ndtri(_uniform(seed, shape, d.batch_shape_tensor(), d.event_shape_tensor()))
     x = temperature * d.scale.matvec(noise)
     return x if d.loc is None else d.loc + x
 

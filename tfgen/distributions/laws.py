@@ -15,7 +15,7 @@ import tensorflow_probability as tfp
 
 from tfgen import checks, random
 from tfgen.distributions import heads
-from tfgen.distributions.levels import Bernoulli, DiscretizedLogistic
+from tfgen.distributions.discretized_logistic import DiscretizedLogistic
 
 tfd = tfp.distributions
 
@@ -92,6 +92,56 @@ class Law(abc.ABC):
             name: tf.transpose(t, (*range(1, count + 1), 0, *range(count + 1, t.shape.rank)))
             for name, t in tensors.items()
         }
+
+
+class Bernoulli(tfd.Bernoulli):
+    """Bernoulli with floats as values and one softplus in its log_prob, where TFP's has two.
+
+    P(x = 1) = sigmoid(logits), x a float 0. or 1.
+
+    log p(x) = x logits - softplus(logits).
+
+    Args:
+      logits: Log odds of a one, any shape.
+      dtype: Type of samples.
+      validate_args: As everywhere in TFP.
+      allow_nan_stats: As everywhere in TFP.
+      name: Name of the distribution.
+    """
+
+    uniforms = ()
+
+    def __init__(
+        self,
+        logits,
+        dtype=tf.float32,
+        validate_args=False,
+        allow_nan_stats=True,
+        name="Bernoulli",
+    ):
+        parameters = dict(locals())
+        super().__init__(
+            logits=logits,
+            dtype=dtype,
+            validate_args=validate_args,
+            allow_nan_stats=allow_nan_stats,
+            name=name,
+        )
+        self._parameters = {k: v for k, v in parameters.items() if k not in ("self", "__class__")}
+
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        inherited = super()._parameter_properties(dtype, num_classes)
+        return {"logits": inherited["logits"]}
+
+    def _log_prob(self, x):
+        logits = tf.convert_to_tensor(self.logits)
+        return tf.cast(x, logits.dtype) * logits - tf.math.softplus(logits)
+
+    def drawn(self, uniform, temperature):
+        """As `draw.DrawnFromUniforms`: 1 where the log odds exceed `temperature` times logistic noise."""
+        noise = tf.math.log(uniform) - tf.math.log1p(-uniform)
+        return tf.cast(self.logits > temperature * noise, self.dtype)
 
 
 class Levels(Law):

@@ -6,14 +6,13 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfgen import random
-from tfgen.distributions.draw import DrawsItself, uniform_noise
 
 _property = tfp.util.ParameterProperties
 # Temperature 0 stands for this: it leaves one component and its location, and nothing overflows.
 _COLDEST = 1e-20
 
 
-class StrokeMixture(DrawsItself, tfp.distributions.Distribution):
+class StrokeMixture(tfp.distributions.Distribution):
     """Mixture density of steps (dx, dy, pen): two real numbers, and 1 where the pen lifts.
 
       p(dx, dy, pen) = sum_k softmax(logits)_k N(dx, dy; loc_k, scale_k, correlation_k) Bernoulli(pen)
@@ -34,6 +33,8 @@ class StrokeMixture(DrawsItself, tfp.distributions.Distribution):
       Bishop, "Mixture density networks", 1994. Graves, "Generating sequences with recurrent neural networks",
       2013, arXiv:1308.0850, section 4.
     """
+
+    uniforms = (4,)
 
     def __init__(
         self,
@@ -132,9 +133,8 @@ class StrokeMixture(DrawsItself, tfp.distributions.Distribution):
         shape = tf.concat([[n], self.batch_shape_tensor(), [4]], axis=0)
         return self.from_uniform(random.uniform(tfp.random.sanitize_seed(seed), shape))
 
-    def draw_from(self, seed, sample_shape, temperature):
-        """As `DrawsItself`, of the mixture `tempered`."""
-        uniform = uniform_noise(seed, sample_shape, self.batch_shape_tensor(), (4,))
+    def drawn(self, uniform, temperature):
+        """As `draw.DrawnFromUniforms`, of the mixture `tempered`."""
         return self.tempered(temperature).from_uniform(uniform)
 
     def _default_event_space_bijector(self):

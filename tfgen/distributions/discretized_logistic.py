@@ -1,60 +1,11 @@
-"""Distributions over levels, the integers 0 to num_values - 1 as floats: Bernoulli, discretized logistic."""
+"""Discretized logistic: a logistic distribution rounded to the integers 0 to num_values - 1."""
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfgen import checks, random
-from tfgen.distributions.draw import DrawsItself, logistic_noise, uniform_noise
 
 _property = tfp.util.ParameterProperties
-
-
-class Bernoulli(DrawsItself, tfp.distributions.Bernoulli):
-    """Bernoulli with floats as values and one softplus in its log_prob, where TFP's has two.
-
-    P(x = 1) = sigmoid(logits), x a float 0. or 1.
-
-    log p(x) = x logits - softplus(logits).
-
-    Args:
-      logits: Log odds of a one, any shape.
-      dtype: Type of samples.
-      validate_args: As everywhere in TFP.
-      allow_nan_stats: As everywhere in TFP.
-      name: Name of the distribution.
-    """
-
-    def __init__(
-        self,
-        logits,
-        dtype=tf.float32,
-        validate_args=False,
-        allow_nan_stats=True,
-        name="Bernoulli",
-    ):
-        parameters = dict(locals())
-        super().__init__(
-            logits=logits,
-            dtype=dtype,
-            validate_args=validate_args,
-            allow_nan_stats=allow_nan_stats,
-            name=name,
-        )
-        self._parameters = {k: v for k, v in parameters.items() if k not in ("self", "__class__")}
-
-    @classmethod
-    def _parameter_properties(cls, dtype, num_classes=None):
-        inherited = super()._parameter_properties(dtype, num_classes)
-        return {"logits": inherited["logits"]}
-
-    def _log_prob(self, x):
-        logits = tf.convert_to_tensor(self.logits)
-        return tf.cast(x, logits.dtype) * logits - tf.math.softplus(logits)
-
-    def draw_from(self, seed, sample_shape, temperature):
-        """As `DrawsItself`: 1 where the log odds exceed `temperature` times logistic noise."""
-        noise = logistic_noise(seed, sample_shape, self.batch_shape_tensor())
-        return tf.cast(self.logits > temperature * noise, self.dtype)
 
 
 def level_log_mass(x, loc, scale, num_values):
@@ -88,7 +39,7 @@ def level_quantile(uniform, loc, scale, num_values):
     return tf.clip_by_value(tf.round(loc + scale * logit), 0.0, num_values - 1.0)
 
 
-class DiscretizedLogistic(DrawsItself, tfp.distributions.Distribution):
+class DiscretizedLogistic(tfp.distributions.Distribution):
     """Logistic distribution rounded to levels: each has the mass around it.
 
     P(x) = F(x + 1/2) - F(x - 1/2) with F(t) = sigmoid((t - loc) / scale); the lowest level also
@@ -109,6 +60,8 @@ class DiscretizedLogistic(DrawsItself, tfp.distributions.Distribution):
       Kingma et al., "Improving variational inference with inverse autoregressive flow", 2016,
       arXiv:1606.04934. Salimans et al., "PixelCNN++", 2017, arXiv:1701.05517.
     """
+
+    uniforms = ()
 
     def __init__(
         self,
@@ -155,9 +108,8 @@ class DiscretizedLogistic(DrawsItself, tfp.distributions.Distribution):
         """The level at the quantile `uniform` in (0, 1), its scale multiplied by `temperature`."""
         return level_quantile(uniform, self.loc, temperature * self.scale, self.num_values)
 
-    def draw_from(self, seed, sample_shape, temperature):
-        """As `DrawsItself`: the level at a uniform quantile, the scale multiplied by `temperature`."""
-        uniform = uniform_noise(seed, sample_shape, self.batch_shape_tensor())
+    def drawn(self, uniform, temperature):
+        """As `draw.DrawnFromUniforms`: `quantile_of`."""
         return self.quantile_of(uniform, temperature)
 
     def _mean(self):
