@@ -120,14 +120,16 @@ class AdversarialModel(GenerativeModel):
         return self.generate(temperature * random.normal(seeds, [self.latent_size]))
 
     def validation_metrics(self, batch, seed):
-        """How far samples are from held-out data, and what the discriminator makes of both.
+        """Distance between samples and held-out data, and the discriminator's verdict on both.
 
         A GAN's losses do not say how good its samples are, so "loss" is `energy_distance` between
         the batch and as many samples, in the space of x: unbiased, so that its average over batches
         is meaningful (and may be below 0), and 0 in expectation only for equal distributions.
         """
-        x, fake = batch["x"], self.generate(self._latents(batch, seed))
-        real_logits, fake_logits = self.discriminate(x), self.discriminate(fake)
+        x = batch["x"]
+        fake = self.generate(self._latents(batch, seed))
+        real_logits = self.discriminate(x)
+        fake_logits = self.discriminate(fake)
         return {
             "loss": energy_distance(x, fake),
             "discriminator_loss": losses.discriminator(real_logits, fake_logits),

@@ -130,7 +130,8 @@ class GaussianMixture(GenerativeModel):
         return {"loss": -sums["log_p"] / total} if "log_p" in sums else {}
 
     def _components(self, dtype):
-        means, scales = tf.cast(self.means.value, dtype), tf.cast(self.scales.value, dtype)
+        means = tf.cast(self.means.value, dtype)
+        scales = tf.cast(self.scales.value, dtype)
         if self.covariance == "diag":
             return tfd.MultivariateNormalDiag(means, scales)
         return tfd.MultivariateNormalTriL(means, scales)

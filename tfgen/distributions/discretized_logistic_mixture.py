@@ -102,14 +102,16 @@ class DiscretizedLogisticMixture(tfp.distributions.Distribution):
         loc = self.loc[..., channel, :]
         if self.coefficients is None:
             return loc
-        first, middle = channel * (channel - 1) // 2, (self.num_values - 1) / 2.0
+        first = channel * (channel - 1) // 2
+        middle = (self.num_values - 1) / 2.0
         for before, level in enumerate(earlier):
             loc += self.coefficients[..., first + before, :] * (level - middle)[..., None]
         return loc
 
     def _log_weights(self, x):
         """log P(component, x_<c) for c = 0 ... C: a list of `[..., K]`, up to the same constant."""
-        levels, weights = tf.unstack(tf.cast(x, tf.float32), axis=-1), [self.logits]
+        levels = tf.unstack(tf.cast(x, tf.float32), axis=-1)
+        weights = [self.logits]
         for c, level in enumerate(levels):
             loc, scale = self._component_loc(c, levels[:c]), self.scale[..., c, :]
             weights.append(weights[-1] + level_log_mass(level[..., None], loc, scale, self.num_values))
@@ -137,7 +139,8 @@ class DiscretizedLogisticMixture(tfp.distributions.Distribution):
         Returns:
           Levels `[..., C]`.
         """
-        weights, levels = self.logits, []
+        weights = self.logits
+        levels = []
         for c in range(self.channels):
             loc, scale = self._component_loc(c, levels), self.scale[..., c, :]
             component = random.pick(uniform[..., c, 0], tf.nn.softmax(weights))

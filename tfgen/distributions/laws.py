@@ -352,7 +352,8 @@ class Strokes(Law):
     values = "real"
 
     def __init__(self, num_components, bias=0.0):
-        self.num_components, self.bias = checks.whole("num_components", num_components), bias
+        self.num_components = checks.whole("num_components", num_components)
+        self.bias = bias
         self.size = heads.STROKE_OUTPUTS * self.num_components + 1
 
     def __call__(self, raw):

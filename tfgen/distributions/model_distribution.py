@@ -1,4 +1,4 @@
-"""A model as a TFP distribution, to be composed with any other."""
+"""TFP distribution that a model with an exact density is, to be composed with any other."""
 
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
@@ -23,9 +23,15 @@ class ModelDistribution(tfd.Distribution):
     """
 
     def __init__(
-        self, model, condition=None, length=None, sampling=None, validate_args=False, allow_nan_stats=True,
+        self,
+        model,
+        condition=None,
+        length=None,
+        sampling=None,
+        validate_args=False,
+        allow_nan_stats=True,
         name=None,
-    ):  # fmt: skip
+    ):
         parameters = dict(locals())
         self._model = model
         self._condition = None if condition is None else model.condition.encode(condition)

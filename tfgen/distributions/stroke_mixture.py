@@ -104,9 +104,9 @@ class StrokeMixture(tfp.distributions.Distribution):
         return tf.reduce_logsumexp(tf.nn.log_softmax(self.logits) + each, axis=-1)
 
     def _log_prob(self, x):
-        pens, odds = x[..., 2], self.pen
-        shape = tf.broadcast_dynamic_shape(tf.shape(pens), tf.shape(odds))
-        pens, odds = tf.broadcast_to(pens, shape), tf.broadcast_to(odds, shape)
+        shape = tf.broadcast_dynamic_shape(tf.shape(x[..., 2]), tf.shape(self.pen))
+        pens = tf.broadcast_to(x[..., 2], shape)
+        odds = tf.broadcast_to(self.pen, shape)
         lifts = -tf.nn.sigmoid_cross_entropy_with_logits(labels=pens, logits=odds)
         return self.offset_log_prob(x) + lifts
 

@@ -155,8 +155,10 @@ class RBM(BipartiteModel):
         With d = (next_beta - beta) a, softplus(next_beta a) - softplus(beta a) is relu(d) +
         log1p(sigmoid(-sign(d) beta a) expm1(-|d|)): small differences keep their digits.
         """
-        step, logits = next_beta - beta, self.hidden_logits(v)
-        beta, change = beta[..., None], step[..., None] * logits
+        step = next_beta - beta
+        logits = self.hidden_logits(v)
+        beta = beta[..., None]
+        change = step[..., None] * logits
         side = tf.sigmoid(tf.where(change > 0, -beta, beta) * logits)
         hidden = tf.nn.relu(change) + tf.math.log1p(side * tf.math.expm1(-tf.abs(change)))
         bias = tf.linalg.matvec(v, self.visible_bias.value - self.base_logits.value)
@@ -175,11 +177,13 @@ class RBM(BipartiteModel):
                 f"method='exact' sums over 2^min(visible, hidden) states, at most 2^{_MAX_EXACT}, got "
                 f'2^{units}; use method="ais".'
             )
-        kernel, visible, hidden = self.kernel.value, self.visible_bias.value, self.hidden_bias.value
+        kernel = self.kernel.value
         if self.num_hidden < self.num_visible:
-            log_z = bipartite_log_partition(tf.transpose(kernel), hidden, visible)
+            log_z = bipartite_log_partition(
+                tf.transpose(kernel), self.hidden_bias.value, self.visible_bias.value
+            )
         else:
-            log_z = bipartite_log_partition(kernel, visible, hidden)
+            log_z = bipartite_log_partition(kernel, self.visible_bias.value, self.hidden_bias.value)
         return tf.cast(log_z, tf.float32)
 
 

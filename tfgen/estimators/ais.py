@@ -74,7 +74,8 @@ def annealed_log_weights(start, log_ratio, transition, seed, num_temperatures, n
     last = num_temperatures - 1
 
     def step(k, state, log_w):
-        beta, next_beta = (tf.cast(i, tf.float32) / last for i in (k, k + 1))
+        beta = tf.cast(k, tf.float32) / last
+        next_beta = tf.cast(k + 1, tf.float32) / last
         log_w += tf.cast(log_ratio(state, beta, next_beta), tf.float64)
         return k + 1, transition(state, next_beta, random.fold_in(seed, k)), log_w
 

@@ -55,7 +55,8 @@ def conv_generator(event_shape, latent_size, base_filters, kernel_size=4, dtype=
     below = smallest
     for size in reversed(larger):
         network += [_batch_norm(dtype), layers.ReLU(dtype=dtype)]
-        last, filters = size == larger[0], filters // 2
+        last = size == larger[0]
+        filters = filters // 2
         network.append(
             layers.Conv2DTranspose(
                 event_shape[-1] if last else filters,

@@ -9,7 +9,7 @@ import tensorflow_probability as tfp
 from tfgen import checks, random
 from tfgen.distributions.draw import draw, draws_are_ours
 from tfgen.estimators.importance import importance_bound, seeds_of
-from tfgen.model import GenerativeModel, Signature, Update
+from tfgen.model import GenerativeModel, Signature, Update, View
 from tfgen.networks.default import default_decoder, default_encoder
 from tfgen.variational.distributions import (
     checked_distributions,
@@ -20,6 +20,7 @@ from tfgen.variational.distributions import (
 from tfgen.variational.report import count_varying, report_terms
 
 tfd = tfp.distributions
+_RECONSTRUCTED = 16
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -233,7 +234,8 @@ class VAE(GenerativeModel):
         return self._importance_bound(self.space.check(x), num_samples, seed)
 
     def _importance_bound(self, x, num_samples, seed):
-        q, p = self.posterior(x), self.prior()
+        q = self.posterior(x)
+        p = self.prior()
 
         def log_w(seeds):
             z = draw(q, seeds, tf.shape(seeds)[:1])
@@ -303,6 +305,21 @@ class VAE(GenerativeModel):
         """
         latent, _ = random.split(seeds)
         return self.decode(draw(self.prior(), latent, tf.shape(seeds)[:1], temperature))
+
+    def views(self, data, num, seed):
+        """The means behind samples of the same seed, and reconstructions below test examples.
+
+        Args:
+          data: A `tfgen.data.Data`, or None for the means alone.
+          num: How many means.
+          seed: int32 [2].
+        """
+        shown = {"mean": View(self.mean_rows(random.rows(seed, num)))}
+        if data is not None:
+            x = self.space.from_data(data.test.x[: min(num, _RECONSTRUCTED)], data, seed)
+            pair = tf.stack([x, self.reconstruct(x)])
+            shown["reconstructions"] = View(pair, "rows", ("data", "reconstructed"))
+        return shown
 
     def signatures(self):
         """The base's (sample, elbo, serving_default), encode, decode and reconstruct."""
