@@ -386,6 +386,35 @@ MUTANTS = (
         "return gates, 0.0 * tf.transpose(cells[:, 0], (1, 0, 2, 3))",
         f"{AUTO}/test_pixel_rnn.py -k 'whole_network'",
     ),
+    Mutant(
+        "a law whose known value is drawn again", "tfgen/distributions/laws.py",
+        'return tf.where(noise["mask"], noise["given"], x) if "mask" in noise else x\n\n'
+        "        return Draws(self._entries_first(event_shape, noise), entry)\n\n\nclass LogisticMixture",
+        "return x\n\n"
+        "        return Draws(self._entries_first(event_shape, noise), entry)\n\n\nclass LogisticMixture",
+        "tests/distributions/test_laws.py -k known",
+    ),
+    Mutant(
+        "levels of a law drawn at their location alone", "tfgen/distributions/laws.py",
+        'self(raw).quantile_of(noise["uniform"], temperature)', "self(raw).quantile_of(0.5, temperature)",
+        "tests/distributions/test_laws.py -k logistic_levels",
+    ),
+    Mutant(
+        "an energy distance about the origin", "tfgen/estimators/samples.py",
+        "center = tf.reduce_mean(a, axis=0)", "center = tf.zeros_like(a[0])",
+        "tests/estimators/test_samples.py -k far_from",
+    ),
+    Mutant(
+        "a layer that forgets an argument", "tfgen/keras_model.py",
+        "return super().get_config() | keras.layers.Layer.get_config(self)",
+        "return dict(list(super().get_config().items())[:1]) | keras.layers.Layer.get_config(self)",
+        "tests/layers/test_config.py -k every_kind",
+    ),
+    Mutant(
+        "a seed folded onto another", "tfgen/random.py",
+        "if not -(2**63) <= seed < 2**63:", "if False:",
+        "tests/test_random.py -k told_apart",
+    ),
 )  # fmt: skip
 
 
