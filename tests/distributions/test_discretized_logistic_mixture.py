@@ -10,7 +10,7 @@ from scipy import special, stats
 
 from tfgen import random
 from tfgen.distributions import DiscretizedLogistic, DiscretizedLogisticMixture, draw, draws_are_ours
-from tfgen.distributions.heads import discretized_logistic_mixture, mixture_outputs
+from tfgen.distributions.laws import LogisticMixture
 
 # Every chi-square below fails once in 10,000 seeds; seeds are fixed.
 FALSE_FAILURE, SAMPLES = 1e-4, 20_000
@@ -206,8 +206,9 @@ def test_it_is_a_distribution_like_any_other():
 @pytest.mark.parametrize("channels", [1, 3])
 def test_raw_outputs_give_the_parameters_of_the_paper(channels):
     components, levels = 2, 256
-    raw = np.random.default_rng(1).normal(size=(3, mixture_outputs(channels) * components))
-    mixture = discretized_logistic_mixture(tf.constant(raw, tf.float32), channels, levels)
+    law = LogisticMixture(channels, components, levels)
+    raw = np.random.default_rng(1).normal(size=(3, law.size))
+    mixture = law(tf.constant(raw, tf.float32))
     groups = raw.reshape(3, -1, components)
     np.testing.assert_allclose(mixture.logits, groups[:, 0], rtol=1e-6)
     np.testing.assert_allclose(mixture.loc, 127.5 + 127.5 * groups[:, 1 : channels + 1], rtol=1e-5, atol=1e-3)
@@ -217,7 +218,7 @@ def test_raw_outputs_give_the_parameters_of_the_paper(channels):
         assert mixture.coefficients is None
     else:
         np.testing.assert_allclose(mixture.coefficients, np.tanh(groups[:, 7:]), rtol=1e-5)
-    extreme = discretized_logistic_mixture(tf.constant(raw * 1e4, tf.float32), channels, levels)
+    extreme = law(tf.constant(raw * 1e4, tf.float32))
     assert np.isfinite(extreme.log_prob(np.zeros((3, channels), "float32"))).all()
 
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tfgen import random
 from tfgen.distributions import StrokeMixture
-from tfgen.distributions.heads import stroke_mixture
+from tfgen.distributions.laws import Strokes
 
 RNG = np.random.default_rng(3)
 # Two mixtures of three components; the second is thin and slanted.
@@ -58,14 +58,14 @@ def test_far_points_have_finite_densities_and_gradients():
     raw = tf.Variable(tf.random.stateless_normal((4, 13), [1, 2]) * 3.0)
     x = tf.constant([[1e4, -1e4, 1.0], [1e-8, 0.0, 0.0], [300.0, 0.0, 1.0], [-5.0, 1e3, 0.0]])
     with tf.GradientTape() as tape:
-        log_prob = stroke_mixture(raw).log_prob(x)
+        log_prob = Strokes(2)(raw).log_prob(x)
     assert np.all(np.isfinite(log_prob)) and np.all(np.isfinite(tape.gradient(log_prob, raw)))
 
 
 def test_the_head_is_the_papers_with_its_bias():
     raw, bias, num = RNG.normal(size=(5, 25)).astype(np.float32), 1.3, 4
     pi, mx, my, sx, sy, rho = (raw[:, i * num : (i + 1) * num] for i in range(6))
-    biased = stroke_mixture(raw, bias)
+    biased = Strokes(num, bias)(raw)
     np.testing.assert_allclose(
         tf.nn.softmax(biased.logits), scipy.special.softmax(pi * (1 + bias), axis=1), rtol=1e-5
     )

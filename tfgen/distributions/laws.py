@@ -14,8 +14,9 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfgen import checks, random
-from tfgen.distributions import heads
 from tfgen.distributions.discretized_logistic import DiscretizedLogistic
+from tfgen.distributions.discretized_logistic_mixture import DiscretizedLogisticMixture
+from tfgen.distributions.stroke_mixture import StrokeMixture
 
 tfd = tfp.distributions
 
@@ -24,6 +25,9 @@ _COLDEST = 1e-20
 _UNIT = math.log(math.e - 1.0)  # softplus(_UNIT) = 1: a network that puts out 0 starts at scale 1.
 _SMALLEST = 1e-4  # A scale of 0 would make a density infinite.
 _LOG_RANGE = 7.0
+# Components of a pen thinner than this would follow the rounding of the data.
+_THINNEST = 0.01
+_STRAIGHTEST = 0.99
 
 
 def positive_scale(raw):
@@ -306,12 +310,28 @@ class LogisticMixture(Law):
     def __init__(self, channels, num_components, num_values=256):
         self.num_values = checks.whole("num_values", num_values, at_least=2)
         self.num_components = checks.whole("num_components", num_components)
-        self.entry = (channels,)
-        self.size = self.num_components * heads.mixture_outputs(channels)
+        self.channels = checks.whole("channels", channels)
+        self.entry = (self.channels,)
+        self.outputs = 1 + 2 * channels + channels * (channels - 1) // 2
+        self.size = self.num_components * self.outputs
 
     def __call__(self, raw):
-        """`DiscretizedLogisticMixture`."""
-        return heads.discretized_logistic_mixture(raw, self.entry[0], self.num_values)
+        """`DiscretizedLogisticMixture` of raw `[..., outputs * K]`, one group of K after the other.
+
+        The groups are logits; for each channel a location, then for each a log scale, both as in `Logistic`;
+        for each pair of channels the coefficient, before tanh, by which the location of the one follows the
+        level of the other.
+        """
+        channels = self.channels
+        half = (self.num_values - 1) / 2.0
+        raw = tf.reshape(raw, tf.concat([tf.shape(raw)[:-1], [self.outputs, self.num_components]], 0))
+        loc = raw[..., 1 : channels + 1, :]
+        log_scale = raw[..., channels + 1 : 2 * channels + 1, :]
+        scale = half * tf.exp(tf.clip_by_value(log_scale, -_LOG_RANGE, _LOG_RANGE))
+        coefficients = tf.tanh(raw[..., 2 * channels + 1 :, :]) if channels > 1 else None
+        return DiscretizedLogisticMixture(
+            raw[..., 0, :], half * (loc + 1.0), scale, coefficients, self.num_values
+        )
 
     def features(self, channels=1):
         """Number of features that `read` gives of a pixel."""
@@ -354,11 +374,24 @@ class Strokes(Law):
     def __init__(self, num_components, bias=0.0):
         self.num_components = checks.whole("num_components", num_components)
         self.bias = bias
-        self.size = heads.STROKE_OUTPUTS * self.num_components + 1
+        self.size = 6 * self.num_components + 1
 
     def __call__(self, raw):
-        """`StrokeMixture`."""
-        return heads.stroke_mixture(raw, self.bias)
+        """`StrokeMixture` of raw `[..., 6 K + 1]`, one group of K after the other, with Graves' bias b.
+
+        The groups are pi, the locations of dx and of dy, s of dx and of dy, r; then the pen's log odds.
+        Weights are softmax(pi (1 + b)), standard deviations exp(s - b) + 0.01, correlations 0.99 tanh(r):
+        bounded, so that no component becomes a line or a point.
+        """
+        groups = tf.concat([tf.shape(raw)[:-1], [6, self.num_components]], 0)
+        components = tf.reshape(raw[..., :-1], groups)
+        return StrokeMixture(
+            components[..., 0, :] * (1.0 + self.bias),
+            components[..., 1:3, :],
+            tf.exp(components[..., 3:5, :] - self.bias) + _THINNEST,
+            _STRAIGHTEST * tf.tanh(components[..., 5, :]),
+            raw[..., -1],
+        )
 
     def draws(self, seeds, event_shape, temperature=1.0, given=None, mask=None):
         """`Draws` by four uniform numbers a step."""
