@@ -16,7 +16,8 @@ from PIL import Image
 
 from tests.real_data import TFDS, needs_tfds
 from tfgen import data
-from tfgen.data import catalog, points, registry
+from tfgen.data import catalog, points, registry, splits
+from tfgen.data.binarize import binarize
 from tfgen.data.splits import hold_out, stratified_order
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -94,6 +95,60 @@ def test_splits_are_aligned_and_read_only():
         data.Split(np.zeros((3, 2)), np.zeros(2))
 
 
+def test_streams_stay_beside_their_split():
+    few = data.Split(np.array([[7.0, 7.0]]), [1])
+    every = data.Split(np.arange(6.0).reshape(3, 2), streams={"labelled": few})
+    assert every.take([2]).streams["labelled"] is few and len(every.take([2])) == 1
+    both = every.join(data.Split(np.zeros((1, 2)), streams={"labelled": few, "target": few}))
+    assert len(both) == 4 and both.streams["labelled"].label.tolist() == [1, 1]
+    assert both.streams["target"] is few
+    assert list(every.arrays()) == ["x", "labelled/x", "labelled/label"]
+    for streams, words in (
+        ({"a": few.take([])}, "stream 'a' holds no examples"),
+        ({"a": every}, "stream 'a' has streams of its own"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            data.Split(np.zeros((3, 2)), streams=streams)
+
+
+def test_few_labels_are_stratified_and_the_same_each_time():
+    digits, few = data.load("digits"), data.load("digits", num_labels=100)
+    labelled = few.train.streams["labelled"]
+    assert len(labelled) == 100 and len(few.train) == len(digits.train) and few.train.label is not None
+    share = 100 * np.bincount(digits.train.label) / len(digits.train)
+    assert np.abs(np.bincount(labelled.label) - share).max() < 1.0
+    again = data.load("digits", num_labels=100, seed=5)
+    assert few.fingerprint() == again.fingerprint() != digits.fingerprint()
+    # Each is a training example with that example's label.
+    known = {x.tobytes(): label for x, label in zip(digits.train.x, digits.train.label, strict=True)}
+    assert all(known[x.tobytes()] == k for x, k in zip(labelled.x, labelled.label, strict=True))
+    one_each = data.load("digits", num_labels=10).train.streams["labelled"].label
+    assert sorted(one_each) == list(range(10))
+    everything = data.load("digits", num_labels=len(digits.train)).train.streams["labelled"]
+    np.testing.assert_array_equal(everything.x, digits.train.x)
+
+
+def test_a_rare_class_gets_one_label():
+    split = data.Split(np.zeros((100, 1)), np.repeat([0, 1, 2], [96, 3, 1]))
+    rare = data.Data("rare", "vector", (1,), None, None, 3, None, split, split, split)
+    labelled = splits.few_labels(rare, 10).train.streams["labelled"]
+    assert np.bincount(labelled.label).tolist() == [8, 1, 1]
+
+
+@pytest.mark.parametrize("method", ["threshold", "fixed"])
+def test_streams_become_binary_too(method):
+    digits = data.load("digits")
+    target = dataclasses.replace(digits.train, streams={"target": digits.test})
+    both = binarize(dataclasses.replace(digits, train=target), method)
+    stream = both.train.streams["target"].x
+    assert set(np.unique(stream)) == {0, 1}
+    if method == "threshold":
+        np.testing.assert_array_equal(stream, binarize(digits, method).test.x)
+    labelled = data.load("digits", num_labels=50, binarize=method).train
+    rows = {x.tobytes() for x in labelled.x}
+    assert all(x.tobytes() in rows for x in labelled.streams["labelled"].x)
+
+
 def test_a_split_leaves_the_callers_array_writable():
     array = np.zeros((2, 2))
     data.Split(array)
@@ -115,12 +170,13 @@ def test_fingerprint_changes_with_whatever_a_model_sees():
         dataclasses.replace(digits, test=data.Split(digits.test.x)),
         dataclasses.replace(digits, train=digits.train.take(slice(None, None, -1))),
         dataclasses.replace(digits, class_names=None),
+        dataclasses.replace(digits, train=dataclasses.replace(digits.train, streams={"target": digits.test})),
         data.load("digits", validation=10),
         *(data.load("digits", binarize=how) for how in ("threshold", "fixed", "dynamic")),
         data.load("ring8"),
         data.load("ring8", seed=1),
     ]
-    assert len({digits.fingerprint(), *(other.fingerprint() for other in others)}) == 12
+    assert len({digits.fingerprint(), *(other.fingerprint() for other in others)}) == 13
 
 
 def test_fingerprint_is_the_same_in_every_process():
@@ -141,6 +197,24 @@ def test_data_refuses_examples_of_another_shape():
     digits = data.load("digits")
     with pytest.raises(ValueError, match="train holds examples of"):
         dataclasses.replace(digits, event_shape=(8, 8, 3))
+    wrong = dataclasses.replace(digits.train, streams={"target": data.load("ring8").train})
+    with pytest.raises(ValueError, match="stream 'target' of train holds examples of \\(2,\\), not of"):
+        dataclasses.replace(digits, train=wrong)
+
+
+def test_data_says_what_kinds_there_are_and_what_counts_are():
+    split = data.Split(np.array([[0.0, 3.0], [2.0, 1.0]], np.float32))
+    counts = data.Data("bags", "counts", (2,), None, None, None, None, split, split, split)
+    assert counts.kind == "counts"
+    with pytest.raises(ValueError, match="counts have no levels, got levels=4"):
+        dataclasses.replace(counts, levels=4)
+    for x in (split.x - 1, split.x + 0.5, np.full((2, 2), np.inf)):
+        with pytest.raises(ValueError, match="train holds values that are no counts"):
+            dataclasses.replace(counts, train=data.Split(x))
+    with pytest.raises(ValueError, match="kind must be one of .*'counts', got 'sounds'"):
+        dataclasses.replace(counts, kind="sounds")
+    with pytest.raises(data.DataError, match="needs images in levels, but data set 'bags' holds counts data"):
+        binarize(counts, "threshold")
 
 
 def test_import_loads_nothing_heavy():
@@ -416,6 +490,10 @@ def test_folder_refuses_deep_layouts(tmp_path):
         ("digits", {"unit": "line"}, "unit='line'"),
         ("digits", {"window": 0}, "window=0"),
         ("file:nowhere.txt", {}, "file 'nowhere.txt' is absent"),
+        ("digits", {"num_labels": 9}, "num_labels=9 must be from 10, one for each class of data set 'di"),
+        ("digits", {"num_labels": 1294}, "to 1293, its training examples"),
+        ("digits", {"num_labels": 10.5}, "num_labels=10.5 is no whole number"),
+        ("replies", {"num_labels": 9}, "but data set 'replies' has no labels"),
     ],
 )
 def test_load_refuses_in_one_line(name, options, words):

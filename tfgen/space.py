@@ -101,6 +101,16 @@ class Condition:
         size = self.max_length or longest
         return tf.constant([row + [0] * (size - len(row)) for row in rows], tf.int32)
 
+    def decode(self, values):
+        """The strings of texts `[num, U]`, each up to its first zero.
+
+        Args:
+          values: int tokens, filled up with zeros.
+        """
+        values = np.asarray(values)
+        lengths = text_lengths(values).numpy()
+        return [self.vocabulary.decode(row[:n]) for row, n in zip(values, lengths, strict=True)]
+
     def check(self, condition, owner, name="condition"):
         """A condition `[batch, *shape]` in its dtype, its shape checked now, its values now or in the graph.
 
@@ -285,17 +295,18 @@ class Space:
             raise ValueError(
                 f"{self.owner} has event_shape {self.event_shape}, {data.name} has {data.event_shape}."
             )
+        if self.values == "counts" and data.kind != "counts":
+            raise ValueError(f"{self.owner} takes counts, but {data.name} holds {data.kind} data.")
         if self.values == "levels" and data.num_values != self.num_values:
-            have = "real values" if data.num_values is None else f"{data.num_values} levels"
+            have = "counts" if data.kind == "counts" else "real values"
+            have = have if data.num_values is None else f"{data.num_values} levels"
             raise ValueError(
-                f"{self.owner} takes {self.num_values} levels, {data.name} has {have}; use "
+                f"{self.owner} takes {self.num_values} levels, but {data.name} has {have}; use "
                 "--binarize=threshold, or a model of that many levels."
             )
         if self.values in ("unit", "symmetric") and data.num_values is None:
-            raise ValueError(f"{self.owner} takes {self.values} values, {data.name} has real ones.")
-        if (self.values == "counts") != (data.kind == "counts"):
-            takes = "counts" if self.values == "counts" else f"{self.values} values"
-            raise ValueError(f"{self.owner} takes {takes}, {data.name} holds {data.kind} data.")
+            have = "counts" if data.kind == "counts" else "real ones"
+            raise ValueError(f"{self.owner} takes {self.values} values, but {data.name} has {have}.")
         if self.rate is not None and data.rate not in (None, self.rate):
             raise ValueError(
                 f"{self.owner} has rate={self.rate}, {data.name} has {data.rate} samples a second: resample "

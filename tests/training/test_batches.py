@@ -46,7 +46,7 @@ def test_real_values_stay_as_they_are():
 def test_what_a_model_cannot_take_is_said():
     fits = fitting(Bits())
     with pytest.raises(
-        ValueError, match="Bits takes 2 levels, planted has 17 levels; use --binarize=threshold"
+        ValueError, match="Bits takes 2 levels, but planted has 17 levels; use --binarize=threshold"
     ):
         Bits().check_data(dataclasses.replace(fits, num_values=17))
     with pytest.raises(ValueError, match=r"event_shape \(4,\), planted has \(3,\)"):

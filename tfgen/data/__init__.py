@@ -2,7 +2,8 @@
 
 `load("digits")` needs no network, `load("mnist", data_dir=...)` reads what
 `tensorflow_datasets` prepared, and `load("folder:path")` reads a folder of images. All give a
-`Data` whose arrays are in memory, split into train, validation and test.
+`Data` whose arrays are in memory, split into train, validation and test. `num_labels=100` adds the
+stream "labelled" to the training part: few examples beside the many, for training with few labels.
 
 A further data set, or a further kind of file or of TFDS feature, is a new module in this package
 that registers a function with `tfgen.data.registry`; every module here is imported below, so

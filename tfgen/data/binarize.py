@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import zlib
 
 import numpy as np
 
@@ -38,16 +39,19 @@ def binarize(data: Data, method: str) -> Data:
         raise DataError(f"binarize={method!r} is unknown: {hint}take one of {', '.join(METHODS)}")
     if method == "none":
         return data
-    if data.kind not in ("image", "vector") or data.levels is None:
-        what = data.kind if data.levels else f"real-valued {data.kind}"
+    if data.kind not in ("image", "video", "vector") or data.levels is None:
+        what = data.kind if data.levels or data.kind == "counts" else f"real-valued {data.kind}"
         raise DataError(
-            f"binarize={method!r} needs images in levels, and data set {data.name!r} holds "
+            f"binarize={method!r} needs images in levels, but data set {data.name!r} holds "
             f"{what} data: leave binarize at 'none'"
         )
     parts = {part: getattr(data, part) for part in ("train", "validation", "test")}
     if method != "dynamic":
         values = _threshold(parts, data.levels) if method == "threshold" else _draw(parts, data)
-        parts = {key: dataclasses.replace(part, x=values[key]) for key, part in parts.items()}
+        parts = {
+            key: dataclasses.replace(part, x=values[key], streams=_streams(part, method, data.levels))
+            for key, part in parts.items()
+        }
     levels = data.levels if method == "dynamic" else 2
     return dataclasses.replace(data, num_values=2, levels=levels, binarize=method, **parts)
 
@@ -63,6 +67,16 @@ def _draw(parts: dict[str, Split], data: Data) -> dict[str, np.ndarray]:
     both = _bernoulli(np.concatenate([parts["train"].x, parts["validation"].x]), data.levels, 2008)
     test = _bernoulli(parts["test"].x, data.levels, 2009)
     return {"train": both[:cut], "validation": both[cut:], "test": test}
+
+
+def _streams(part: Split, method: str, levels: int) -> dict[str, Split]:
+    """The binary streams of a split; each stream's bits are drawn from a seed that its name makes."""
+    if method == "threshold":
+        binary = _threshold(part.streams, levels)
+    else:
+        seeds = {key: zlib.crc32(key.encode()) for key in part.streams}
+        binary = {key: _bernoulli(stream.x, levels, seeds[key]) for key, stream in part.streams.items()}
+    return {key: dataclasses.replace(stream, x=binary[key]) for key, stream in part.streams.items()}
 
 
 def _bernoulli(x: np.ndarray, levels: int, seed: int) -> np.ndarray:

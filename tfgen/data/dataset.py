@@ -13,6 +13,9 @@ class DataError(ValueError):
     """A data set that cannot be had as asked; the message is one line with the remedy."""
 
 
+KINDS = ("image", "video", "vector", "text", "audio", "strokes", "counts")
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Split:
     """Examples in memory, read-only.
@@ -23,11 +26,15 @@ class Split:
         extra: Further arrays `[N, ...]` by name: "lengths" int32 `[N]` of sequences that are filled up,
             and what a model may be conditioned on, "text" (int32 tokens, filled up with 0) or
             "vector".
+        streams: Further splits by name that training draws from beside this one, each in an order of
+            its own: "labelled" (the few examples whose labels may be seen), a second domain. They
+            hold examples of the same shape and values, any number of them, and no streams.
     """
 
     x: np.ndarray
     label: np.ndarray | None = None
     extra: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    streams: Mapping[str, "Split"] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         """Checks the lengths and makes the arrays read-only."""
@@ -39,9 +46,15 @@ class Split:
         object.__setattr__(self, "x", _read_only(self.x))
         object.__setattr__(self, "label", None if label is None else _read_only(label))
         object.__setattr__(self, "extra", types.MappingProxyType(extra))
+        for key, stream in self.streams.items():
+            if not len(stream):
+                raise ValueError(f"stream {key!r} holds no examples: leave it out")
+            if stream.streams:
+                raise ValueError(f"stream {key!r} has streams of its own: give them beside it")
+        object.__setattr__(self, "streams", types.MappingProxyType(dict(self.streams)))
 
     def field(self, kind: str) -> np.ndarray | None:
-        """What a condition of that kind ("label", "text", "vector") is for each example, or None."""
+        """The condition of that kind ("label", "text", "vector") of each example, or None."""
         return self.label if kind == "label" else self.extra.get(kind)
 
     def __len__(self) -> int:
@@ -49,21 +62,33 @@ class Split:
         return len(self.x)
 
     def take(self, index) -> "Split":
-        """The examples of an index array, a mask or a slice."""
+        """The examples of an index array, a mask or a slice, beside the same streams."""
         return Split(
             self.x[index],
             None if self.label is None else self.label[index],
             {key: value[index] for key, value in self.extra.items()},
+            self.streams,
         )
 
     def join(self, other: "Split") -> "Split":
-        """These examples and then the other's."""
+        """These examples and then the other's; so for streams that both have, others are kept."""
         both = self.label is not None and other.label is not None
+        streams = {**other.streams, **self.streams}
+        for key in self.streams.keys() & other.streams.keys():
+            streams[key] = self.streams[key].join(other.streams[key])
         return Split(
             np.concatenate([self.x, other.x]),
             np.concatenate([self.label, other.label]) if both else None,
             {key: np.concatenate([self.extra[key], other.extra[key]]) for key in self.extra},
+            streams,
         )
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All arrays by name: "x", "label", the extra ones, and those of a stream as "stream/name"."""
+        found = {"x": self.x, **({} if self.label is None else {"label": self.label}), **self.extra}
+        for key, stream in sorted(self.streams.items()):
+            found |= {f"{key}/{name}": array for name, array in stream.arrays().items()}
+        return found
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -72,7 +97,9 @@ class Data:
 
     Args:
         name: What `load` was asked for.
-        kind: What an example is: "image", "vector", "text", "audio" or "strokes".
+        kind: What an example is, one of `KINDS`: "image" `[H, W, C]`, "video" `[T, H, W, C]`,
+            "vector", "text", "audio", "strokes", or "counts" (how often each of a number of things
+            occurs: whole numbers from 0 on, with `levels` and `num_values` None).
         event_shape: The shape of one example; None in it for a length that varies.
         num_values: How many values an element of an example takes for the model, 2 after any
             binarization; None for real values.
@@ -86,7 +113,8 @@ class Data:
         validation: What to choose by; may be empty.
         test: What to report on, once.
         binarize: How values became binary: "none", "threshold", "fixed" or "dynamic".
-        vocabulary: The symbols that tokens are numbers of, in x or in a text condition; None without.
+        vocabulary: The symbols that tokens are numbers of, in x or in a text condition, or that are
+            counted; None without.
         unit: What a token is, "character" or "word", where there is a vocabulary.
         rate: Samples a second, for audio.
     """
@@ -107,14 +135,26 @@ class Data:
     rate: int | None = None
 
     def __post_init__(self):
-        """Checks that every split holds examples of `event_shape`."""
-        for part in ("train", "validation", "test"):
-            shape = getattr(self, part).x.shape[1:]
-            fits = len(shape) == len(self.event_shape) and all(
-                want in (None, size) for want, size in zip(self.event_shape, shape, strict=True)
-            )
-            if not fits:
-                raise ValueError(f"{part} holds examples of {shape}, not of {self.event_shape}")
+        """Checks the kind, and that every split and stream holds examples of `event_shape`."""
+        if self.kind not in KINDS:
+            raise ValueError(f"kind must be one of {', '.join(map(repr, KINDS))}, got {self.kind!r}")
+        if self.kind == "counts" and (self.levels, self.num_values) != (None, None):
+            raise ValueError(f"counts have no levels, got levels={self.levels}: leave levels at None")
+        for name in ("train", "validation", "test"):
+            part = getattr(self, name)
+            self._check_examples(name, part.x)
+            for key, stream in part.streams.items():
+                self._check_examples(f"stream {key!r} of {name}", stream.x)
+
+    def _check_examples(self, name, x):
+        shape = x.shape[1:]
+        fits = len(shape) == len(self.event_shape) and all(
+            want in (None, size) for want, size in zip(self.event_shape, shape, strict=True)
+        )
+        if not fits:
+            raise ValueError(f"{name} holds examples of {shape}, not of {self.event_shape}")
+        if self.kind == "counts" and not ((x >= 0) & (x == np.round(x)) & np.isfinite(x)).all():
+            raise ValueError(f"{name} holds values that are no counts: counts are 0, 1, 2 and so on")
 
     def fingerprint(self) -> str:
         """16 hexadecimal digits that any change of what a model sees would change.
@@ -127,9 +167,7 @@ class Data:
         facts += tuple(fact for fact in (self.vocabulary, self.rate) if fact is not None)
         digest = hashlib.sha256(repr(facts).encode())
         for part in (self.train, self.validation, self.test):
-            for key, array in {"x": part.x, "label": part.label, **part.extra}.items():
-                if array is None:
-                    continue
+            for key, array in part.arrays().items():
                 little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
                 digest.update(repr((key, little.shape, little.dtype.str)).encode())
                 digest.update(little.data if little.size else b"")

@@ -8,6 +8,7 @@ from tfgen.data import catalog, folder
 from tfgen.data.binarize import binarize as make_binary
 from tfgen.data.dataset import Data, DataError
 from tfgen.data.registry import EMBEDDED, ON_DISK, Request
+from tfgen.data.splits import few_labels
 from tfgen.media.text import UNITS
 
 
@@ -26,6 +27,7 @@ def load(
     image_size: int | None = None,
     unit: str = "character",
     window: int | None = None,
+    num_labels: int | None = None,
 ) -> Data:
     """Loads a data set into memory.
 
@@ -49,6 +51,9 @@ def load(
         unit: What a token of a text is, "character" or "word".
         window: How many steps of a long text or recording make one example; None for the set's own
             number.
+        num_labels: How many training examples, with the classes in their proportions, make the
+            stream "labelled" (`data.train.streams["labelled"]`) for training with few labels; None for
+            no such stream.
 
     Returns:
         The data set.
@@ -66,7 +71,8 @@ def load(
     if unit not in UNITS:
         raise DataError(f"unit={unit!r} is none of {', '.join(UNITS)}")
     request = Request(name, place, download, validation, seed, image_size, unit, window)
-    return make_binary(_loader(request)(request), binarize)
+    data = make_binary(_loader(request)(request), binarize)
+    return data if num_labels is None else few_labels(data, num_labels)
 
 
 def _loader(request: Request):

@@ -21,7 +21,7 @@ FOLDER: dict[str, Callable] = {}
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What `load` was asked for; see there."""
+    """Arguments of `load`, where they are described."""
 
     name: str
     data_dir: str | None = None

@@ -4,11 +4,12 @@ All orders come from `numpy.random.RandomState`, whose stream NumPy keeps the sa
 that a data set is the same in every release.
 """
 
+import dataclasses
 import numbers
 
 import numpy as np
 
-from tfgen.data.dataset import DataError, Split
+from tfgen.data.dataset import Data, DataError, Split
 
 
 def stratified_order(count: int, label: np.ndarray | None = None) -> np.ndarray:
@@ -35,8 +36,56 @@ def stratified_order(count: int, label: np.ndarray | None = None) -> np.ndarray:
     return np.argsort(place, kind="stable")
 
 
+def few_labels(data: Data, num_labels: int) -> Data:
+    """Adds the stream "labelled" to the training part: so many of its examples, for few-label training.
+
+    A class of n of the N training examples gets `num_labels n / N` of them, to within one and at
+    least one. Which ones depends on the data and on `num_labels` alone; the training part keeps
+    all its examples and their labels, which few-label training does not look at.
+
+    Args:
+        data: A data set with one label for each example.
+        num_labels: How many examples, in all.
+
+    Returns:
+        The data set with `train.streams["labelled"]`.
+
+    Raises:
+        DataError: If there are no such labels, or the number does not fit them.
+    """
+    label = data.train.label
+    if label is None or label.ndim != 1:
+        has = "no labels" if label is None else "labels of several kinds"
+        raise DataError(
+            f"num_labels={num_labels} needs one label for each example, but data set {data.name!r} has {has}"
+        )
+    classes, counts = np.unique(label, return_counts=True)
+    if isinstance(num_labels, bool) or not isinstance(num_labels, numbers.Integral):
+        raise DataError(f"num_labels={num_labels!r} is no whole number of examples")
+    if not len(classes) <= num_labels <= len(label):
+        raise DataError(
+            f"num_labels={num_labels} must be from {len(classes)}, one for each class of data set "
+            f"{data.name!r}, to {len(label)}, its training examples"
+        )
+    share = num_labels * counts / len(label)
+    quota = np.maximum(1, np.floor(share)).astype(int)
+    while quota.sum() != num_labels:
+        # One at a time to the class that lacks most, or from the one that has most beyond its share.
+        lack = share - quota
+        if quota.sum() < num_labels:
+            quota[np.argmax(np.where(quota < counts, lack, -np.inf))] += 1
+        else:
+            quota[np.argmin(np.where(quota > 1, lack, np.inf))] -= 1
+    random = np.random.RandomState(0)
+    orders = [random.permutation(np.flatnonzero(label == value)) for value in classes]
+    chosen = np.sort(np.concatenate([order[:q] for order, q in zip(orders, quota, strict=True)]))
+    labelled = dataclasses.replace(data.train.take(chosen), streams={})
+    streams = {**data.train.streams, "labelled": labelled}
+    return dataclasses.replace(data, train=dataclasses.replace(data.train, streams=streams))
+
+
 def a_sixth(count: int) -> int:
-    """What is held out where nothing else is said: one example in six, at most 10,000."""
+    """Examples held out where nothing else is said: one in six, at most 10,000."""
     return max(1, min(10_000, count // 6))
 
 
