@@ -93,6 +93,9 @@ class GenerativeModel(UpdatedModel, abc.ABC):
       rate: For sounds, samples a second.
       num_values: Number of levels, for values "levels".
       condition: `Condition`, or None.
+      text: `Vocabulary` of the tokens of x, or of the words that counts are of; None without.
+      drawing_order: For images drawn pixel by pixel, when each pixel is drawn: ints `[rows, columns]`, equal
+        where it is at the same time; None where there is no one order.
       extra_fields: {name: `Condition`}: what else it reads of an example, passed on by name.
       jit_updates: XLA compiles the updates faster than it would run them uncompiled, as measured.
       jit_sampler: The same of the sampler.
@@ -111,6 +114,8 @@ class GenerativeModel(UpdatedModel, abc.ABC):
     values = "levels"
     num_values = 2
     condition = None
+    text = None
+    drawing_order = None
     extra_fields = {}  # noqa: RUF012
     length = None
     rate = None

@@ -184,7 +184,7 @@ def test_strings_in_strings_out(speaker):
     np.testing.assert_array_equal(tokens, [4, 2, 3, 1, 4, 0, 0, 0, 0])
     np.testing.assert_array_equal(speaker.condition.encode([history, "<end> hi"])[1, :3], [2, 4, 0])
     assert speaker.decode([[3.0, 4.0, 0.0, 3.0], [0.0, 0.0, 0.0, 0.0]]) == ["the hi", ""]
-    assert speaker.decode_condition(tokens[None]) == ["hi <unknown> the <turn> hi"]
+    assert speaker.condition.decode(tokens[None]) == ["hi <unknown> the <turn> hi"]
     for method, x in {
         "greedy": speaker.sample(1, condition=history, temperature=0.0),
         "sample": speaker.sample(1, condition=history, seed=7),

@@ -79,7 +79,7 @@ def test_the_drawing_order_is_when_a_pixel_is_whole():
     last = [[max(list(model.orders[0]).index(9 * r + 3 * c + k) for k in range(3)) for c in range(3)]
             for r in range(2)]  # fmt: skip
     np.testing.assert_array_equal(model.drawing_order, last)
-    assert not hasattr(FVBN((2, 3, 1), order="random", num_orders=3), "drawing_order")
+    assert FVBN((2, 3, 1), order="random", num_orders=3).drawing_order is None
 
 
 @pytest.mark.parametrize(

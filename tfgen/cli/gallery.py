@@ -1,4 +1,4 @@
-"""Pictures of a model's samples."""
+"""Pictures and files that show a model: its samples by their kind, its views, the curves of its training."""
 
 import math
 
@@ -7,35 +7,76 @@ import tensorflow as tf
 
 from tfgen import random
 from tfgen.media import ink, pictures, sounds
+from tfgen.media.text import write_counts
 from tfgen.training.callbacks import write_text
 
-# So many samples of sounds are written and shown: each is a file.
-_SOUNDS = 8
+# So many samples of sounds are written and shown: each is a file. And so many videos and counts are shown.
+_SOUNDS, _VIDEOS, _COUNTS = 8, 8, 16
+# Frames of a video, at most, in a picture.
+_FRAMES = 16
 
 
 def as_images(model, x):
-    """x as floats in [0, 1], or None where it is not an image.
+    """x as floats in [0, 1], or None where it is neither images nor videos.
 
     Args:
       model: The model that made it.
-      x: `[num, *event_shape]` in the model's values.
+      x: `[..., *event_shape]` in the model's values; uint8 images are taken as they are.
     """
-    if model.kind != "image":
+    x = np.asarray(x)
+    if x.dtype == np.uint8 and x.ndim >= 4 and x.shape[-1] in (1, 3):
+        return x / 255.0
+    if model.kind not in ("image", "video"):
         return None
     low, high = model.space.value_range
     low, high = (low, high) if np.isfinite(high) else (0.0, 1.0)
-    return np.clip((np.asarray(x) - low) / (high - low), 0.0, 1.0)
+    return np.clip((x - low) / (high - low), 0.0, 1.0)
 
 
 def draw(model, x, data=None, labels=None):
-    """The picture of some samples: a grid, or points over the data in the plane; None for anything else."""
+    """The picture of some x of a model, or None where their kind has none.
+
+    Args:
+      model: The model that made them.
+      x: `[num, *event_shape]`, or uint8 images.
+      data: The data set: points are drawn over its validation part.
+      labels: `num` captions.
+    """
     images = as_images(model, x)
+    if images is not None and images.ndim == 5:
+        few = images[:_VIDEOS]
+        shown = np.unique(np.linspace(0, images.shape[1] - 1, _FRAMES).round().astype(int))
+        return pictures.rows(few[:, shown], None if labels is None else labels[:_VIDEOS])
     if images is not None:
         return pictures.grid(images, labels=labels)
     if model.kind == "points":
         reference = data.validation.x[:2000] if data is not None else None
         return pictures.scatter(np.asarray(x), reference)
+    if model.kind == "counts":
+        names = None if model.text is None else model.text.symbols
+        counted = np.reshape(x, (len(x), -1))[:_COUNTS]
+        return pictures.counts(counted, names, None if labels is None else labels[:_COUNTS])
+    if model.kind == "strokes":
+        return ink.picture(model.decode(x), captions=labels)
+    if model.kind == "audio":
+        return pictures.sounds(model.decode(x)[:_SOUNDS], model.rate, labels and labels[:_SOUNDS])
     return None
+
+
+def draw_view(model, view, data=None):
+    """The pictures of a `View`, more than one for frames; an empty list where its kind has none."""
+    array, captions = np.asarray(view.array), view.captions
+    images = as_images(model, array)
+    if view.layout == "frames":
+        found = [draw(model, frame, data, captions) for frame in array]
+    elif view.layout == "rows" and images is not None and images.ndim == 5:
+        found = [pictures.rows(images, captions)]
+    elif view.layout == "rows":
+        found = [draw(model, row, data) for row in array]
+        found = [None if None in found else pictures.beside(found)]
+    else:
+        found = [draw(model, array, data, captions)]
+    return [] if None in found else found
 
 
 def conditions(model, num, data=None):
@@ -81,22 +122,62 @@ def save_samples(model, directory, num, seed, data=None, **keywords):
     if "condition" not in keywords:
         keywords |= conditions(model, num, data)
     x = model.sample(num, seed=seed, **keywords).numpy()
-    paths = _WRITERS[model.kind](model, x, directory, data, keywords)
-    if hasattr(model, "mean_rows"):
-        means = draw(model, model.mean_rows(random.rows(random.as_seed(seed), num), **keywords))
-        if means is not None:
-            pictures.save(means, directory / "samples_mean.png")
-            paths.append(directory / "samples_mean.png")
+    return _WRITERS[model.kind](model, x, directory, data, keywords)
+
+
+def save_views(model, directory, num, seed, data=None):
+    """Writes a model's `views`: `samples_NAME.png` each, `samples_NAME.gif` for frames, numbers as text.
+
+    Args:
+      model: The model.
+      directory: Where they go.
+      num: How many x each shows.
+      seed: Python int or int32 [2]; that of the samples shows what lies behind them.
+      data: The data set, or None where it is not at hand.
+
+    Returns:
+      List of the paths written.
+    """
+    paths = []
+    for name, view in model.views(data, num, random.as_seed(seed)).items():
+        path, drawn = directory / f"samples_{name}", draw_view(model, view, data)
+        if not drawn:
+            rows = np.asarray(view.array).reshape(-1, np.asarray(view.array).shape[-1])
+            paths.append(path.with_suffix(".txt"))
+            write_text(paths[-1], _numbers(rows))
+        elif view.layout == "frames":
+            paths.append(path.with_suffix(".gif"))
+            pictures.save_animation(drawn, paths[-1])
+        else:
+            paths.append(path.with_suffix(".png"))
+            pictures.save(drawn[0], paths[-1])
     return paths
 
 
 def _write_picture(model, x, directory, data, keywords):
     paths = [directory / "samples.png"]
     pictures.save(draw(model, x, data, _captions(model, x, keywords)), paths[0])
-    if hasattr(model, "drawing_order") and model.kind == "image":
+    if model.drawing_order is not None and model.kind == "image":
         frames = pictures.reveal(as_images(model, x[:16]), model.drawing_order)
         pictures.save_animation(frames, directory / "samples.gif")
         paths.append(directory / "samples.gif")
+    return paths
+
+
+def _write_videos(model, x, directory, data, keywords):
+    labels, paths = _captions(model, x, keywords), [directory / "samples.gif", directory / "samples.png"]
+    videos = as_images(model, x)
+    frames = [pictures.grid(videos[:, t], labels=labels) for t in range(videos.shape[1])]
+    pictures.save_animation(frames, paths[0], seconds=len(frames) / 10, rest=0.5)
+    pictures.save(draw(model, x, data, labels), paths[1])
+    return paths
+
+
+def _write_counts(model, x, directory, data, keywords):
+    labels, paths = _captions(model, x, keywords), [directory / "samples.txt", directory / "samples.png"]
+    names = None if model.text is None else model.text.symbols
+    write_text(paths[0], "\n".join(write_counts(row, names) for row in x.reshape(len(x), -1)) + "\n")
+    pictures.save(draw(model, x, data, labels), paths[1])
     return paths
 
 
@@ -109,48 +190,56 @@ def _captions(model, x, keywords):
 
 
 def _write_numbers(model, x, directory, data, keywords):
-    lines = [" ".join(f"{v:.6g}" for v in row) for row in x.reshape(len(x), -1)]
-    write_text(directory / "samples.txt", "\n".join(lines) + "\n")
+    write_text(directory / "samples.txt", _numbers(x.reshape(len(x), -1)))
     return [directory / "samples.txt"]
+
+
+def _numbers(rows):
+    return "".join(" ".join(f"{v:.6g}" for v in row) + "\n" for row in rows)
+
+
+def _told(model, num, keywords):
+    """The strings that samples were conditioned on, or None without any that can be read."""
+    if model.condition is None or model.condition.kind != "text" or model.condition.vocabulary is None:
+        return None
+    tokens = np.asarray(model.condition.encode(keywords["condition"]))
+    return model.condition.decode(np.broadcast_to(tokens, (num, tokens.shape[-1])))
 
 
 def _write_texts(model, x, directory, data, keywords):
     texts = model.decode(x)
-    if hasattr(model, "decode_condition") and "condition" in keywords:
-        condition = np.asarray(model.condition.encode(keywords["condition"]))
-        told = model.decode_condition(np.broadcast_to(condition, (len(x), condition.shape[-1])))
+    told = _told(model, len(x), keywords)
+    if told is not None:
         texts = [f"{history}\n> {text}" for history, text in zip(told, texts, strict=True)]
     write_text(directory / "samples.txt", "\n\n----\n\n".join(texts) + "\n")
     return [directory / "samples.txt"]
 
 
 def _write_strokes(model, x, directory, data, keywords):
-    captions, paths = None, [directory / "samples.svg", directory / "samples.png"]
-    if model.condition is not None:
-        texts = np.asarray(model.condition.encode(keywords["condition"]))
-        captions = [model.text.decode(text) for text in np.broadcast_to(texts, (len(x), texts.shape[-1]))]
+    captions, paths = _told(model, len(x), keywords), [directory / "samples.svg", directory / "samples.png"]
     for path in paths:
         ink.save(path, model.decode(x), captions=captions)
     return paths
 
 
 def _write_sounds(model, x, directory, data, keywords):
-    waves, captions = model.decode(x)[:_SOUNDS], _captions(model, x, keywords)
+    waves = model.decode(x)[:_SOUNDS]
     paths = [directory / f"samples_{number:02d}.wav" for number in range(len(waves))]
     for path, sound in zip(paths, waves, strict=True):
         sounds.write(path, sound, model.rate)
-    captions = captions and captions[:_SOUNDS]
-    pictures.save(pictures.sounds(waves, model.rate, captions), directory / "samples.png")
+    pictures.save(draw(model, x, data, _captions(model, x, keywords)), directory / "samples.png")
     return [*paths, directory / "samples.png"]
 
 
 _WRITERS = {
     "image": _write_picture,
+    "video": _write_videos,
     "points": _write_picture,
     "numbers": _write_numbers,
     "text": _write_texts,
     "strokes": _write_strokes,
     "audio": _write_sounds,
+    "counts": _write_counts,
 }
 
 
@@ -173,9 +262,13 @@ def save_curves(rows, directory):
 
 
 def tensorboard_pictures(model, data, num=64):
-    """The same samples at each evaluation, as an array for TensorBoard by name."""
-    if model.kind not in ("image", "points"):
-        return {}
-    x = model.sample(num, seed=random.as_seed(0), **conditions(model, num, data))
-    picture = draw(model, x, data)
-    return {} if picture is None else {"samples": tf.constant(np.asarray(picture.convert("RGB")))}
+    """The same samples at each evaluation, and the model's views, as arrays for TensorBoard by name.
+
+    Only samples that a picture shows are drawn, and of frames the last is shown.
+    """
+    seed, drawn = random.as_seed(0), {}
+    if model.samples and model.kind in ("image", "video", "points", "counts"):
+        x = model.sample(num, seed=seed, **conditions(model, num, data))
+        drawn["samples"] = [draw(model, x, data)]
+    drawn |= {name: draw_view(model, view, data) for name, view in model.views(data, num, seed).items()}
+    return {n: tf.constant(np.asarray(each[-1].convert("RGB"))) for n, each in drawn.items() if each}

@@ -1,4 +1,4 @@
-"""Pictures for people: grids of images, clouds of points, sounds, curves of training."""
+"""Pictures for people: grids of images, clouds of points, counts, sounds, curves of training."""
 
 import math
 import numbers
@@ -71,6 +71,107 @@ def grid(
             middle = (left + width * scale / 2, top + height * scale + 10)
             draw.text(middle, text, _INK, font, anchor="mm")
     return picture
+
+
+def rows(
+    images: np.ndarray, captions: Sequence[str] | None = None, scale: int | None = None, **options
+) -> "Image.Image":
+    """Rows of images that belong together column by column, e.g. inputs above their reconstructions.
+
+    Args:
+        images: `[rows, columns, H, W, C]`, values as `grid` takes them.
+        captions: A line before each row.
+        scale: As in `grid`; by default as much as there, but no picture gets wider than about 2,000 pixels.
+        **options: Passed on to `grid`.
+
+    Returns:
+        An RGB picture.
+
+    Raises:
+        ValueError: If the images have another shape or range, or the captions another number.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    images = np.asarray(images)
+    if images.ndim != 5:
+        raise ValueError(f"images has shape {images.shape}: give [rows, columns, H, W, C]")
+    count, columns, height, width = images.shape[:4]
+    if captions is not None and len(captions) != count:
+        raise ValueError(f"captions has {len(captions)} lines for {count} rows: give one each")
+    if scale is None:
+        scale = max(1, min(math.ceil(_SIDE / max(height, width)), 2000 // (columns * width)))
+    tiles = grid(images.reshape(-1, *images.shape[2:]), columns, scale=scale, **options)
+    if captions is None:
+        return tiles
+    font = ImageFont.load_default(size=13)
+    left = 8 + math.ceil(max(font.getlength(str(line)) for line in captions))
+    picture = Image.new("RGB", (left + tiles.width, tiles.height), _PAPER)
+    picture.paste(tiles, (left, 0))
+    draw = ImageDraw.Draw(picture)
+    for i, line in enumerate(captions):
+        middle = tiles.height * (i + 0.5) / count
+        draw.text((left - 2, middle), str(line), _INK, font, anchor="rm")
+    return picture
+
+
+def beside(images: "Sequence[Image.Image]") -> "Image.Image":
+    """Pictures side by side in one."""
+    from PIL import Image
+
+    picture = Image.new("RGB", (sum(i.width for i in images), max(i.height for i in images)), _PAPER)
+    left = 0
+    for image in images:
+        picture.paste(image, (left, 0))
+        left += image.width
+    return picture
+
+
+def counts(
+    values: np.ndarray,
+    names: Sequence[str] | None = None,
+    labels: Sequence | None = None,
+    columns: int = 4,
+    most: int = 12,
+) -> "Image.Image":
+    """Counts as bars: of the most frequent names, or of all entries in their order.
+
+    Args:
+        values: `[N, V]`, whole numbers from 0 on.
+        names: What is counted, V of them; None shows entries by their number.
+        labels: N captions.
+        columns: How many to a row.
+        most: How many names are shown.
+
+    Returns:
+        An RGB picture.
+
+    Raises:
+        ValueError: If the counts have another shape, or the names or labels another number.
+    """
+    values = np.asarray(values, np.float64)
+    if values.ndim != 2 or 0 in values.shape:
+        raise ValueError(f"counts has shape {values.shape}: give [N, V] with N and V positive")
+    for name, given, count in (("names", names, values.shape[1]), ("labels", labels, len(values))):
+        if given is not None and len(given) != count:
+            raise ValueError(f"{name} has {len(given)} entries for {count}: give one each")
+    columns = min(columns, len(values))
+    figure = _canvas(240 * columns, 200 * math.ceil(len(values) / columns))
+    panes = figure.subplots(math.ceil(len(values) / columns), columns, squeeze=False).ravel()
+    for i, axes in enumerate(panes):
+        if i >= len(values):
+            axes.set_axis_off()
+            continue
+        if names is None:
+            axes.bar(np.arange(values.shape[1]), values[i], color=_COLORS[0], width=0.9)
+        else:
+            top = np.argsort(-values[i], kind="stable")[:most]
+            axes.barh([str(names[k]) for k in top], values[i][top], color=_COLORS[0])
+            axes.invert_yaxis()
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.tick_params(color=_MUTED, labelcolor="#3c3c3c", labelsize=8)
+        if labels is not None:
+            axes.set_title(str(labels[i]), fontsize=9, color="#3c3c3c")
+    return _render(figure)
 
 
 def scatter(
@@ -233,10 +334,12 @@ def reveal(images: np.ndarray, order: np.ndarray, frames: int = 40, **options) -
     return [grid(np.where(h, 0.6, images), **options) for h in hidden]
 
 
-def save_animation(frames: "Sequence[Image.Image]", path: str | os.PathLike, seconds: float = 4.0) -> None:
+def save_animation(
+    frames: "Sequence[Image.Image]", path: str | os.PathLike, seconds: float = 4.0, rest: float = 2.0
+) -> None:
     """Writes a GIF that runs for so many seconds and rests on its last frame; by rename, as `save`."""
     each = max(20, int(1000 * seconds / len(frames)))
-    durations = [each] * (len(frames) - 1) + [2000]
+    durations = [each] * (len(frames) - 1) + [int(1000 * rest)]
     first, *rest = frames
     save(first, path, save_all=True, append_images=rest, duration=durations, loop=0)
 

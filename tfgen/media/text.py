@@ -42,6 +42,20 @@ def join(tokens, unit):
     return "".join(tokens) if unit == "character" else re.sub(_JOINED, r"\1", " ".join(tokens))
 
 
+def write_counts(values, names=None, most=20):
+    """Counts as a line of text: "word 3  other 1", the most frequent first, or all numbers in their order.
+
+    Args:
+      values: `[V]`, whole numbers from 0 on.
+      names: What is counted, V of them; None writes numbers.
+      most: How many names are written.
+    """
+    if names is None:
+        return " ".join(f"{value:g}" for value in values)
+    order = sorted(range(len(values)), key=lambda i: (-values[i], i))
+    return "  ".join(f"{names[i]} {values[i]:g}" for i in order[:most] if values[i] > 0)
+
+
 @dataclasses.dataclass(frozen=True)
 class Vocabulary:
     """Symbols and their numbers.

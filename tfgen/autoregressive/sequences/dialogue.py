@@ -179,10 +179,6 @@ class DialogueModel(TextModel):
         spoken = ~_has_ended(x).numpy() & (x != 0)
         return [self.text.decode(row[words]) for row, words in zip(x, spoken, strict=True)]
 
-    def decode_condition(self, condition):
-        """List of strings of histories `[num, U]`, turns set apart by "<turn>"."""
-        return self.decode(condition)
-
     def chat(self, temperature=None, seed=0):
         """Answers the lines of the standard input, until it ends or a line is empty.
 
@@ -231,6 +227,10 @@ class Histories:
     def encode(self, text, name="history"):
         """Tokens of a history, as `Vocabulary.encode`."""
         return [token or _SPECIAL.index(UNKNOWN) for token in self.vocabulary.encode(text, name)]
+
+    def decode(self, tokens):
+        """The string of a history, turns set apart by "<turn>"."""
+        return self.vocabulary.decode(tokens)
 
 
 def _has_ended(x):
