@@ -1,12 +1,13 @@
-"""The figures of a trained model on held-out data, each with its kind."""
+"""Figures of a trained model on held-out data, each with its kind."""
 
+import inspect
 import math
 
 import numpy as np
 import tensorflow as tf
 
 from tfgen import random
-from tfgen.evaluation.sample_report import report_samples
+from tfgen.evaluation.sample_report import report_labels, report_samples
 
 _Z95 = 1.959964
 
@@ -14,9 +15,11 @@ _Z95 = 1.959964
 def evaluate(model, data, seed, importance_samples=100):
     """Evaluates a model on a data set's test split.
 
-    What is reported depends on `model.density`: exact nats, a bound with its number of importance samples, or
-    an unnormalized density's nats with its partition function, or, without any density, distances between
-    samples and data; then what the model's `test_metrics` add.
+    The report depends on `model.density`: exact nats; a bound with its number of importance samples; an
+    unnormalized density's nats, or a bound of them, with its partition function; or, without any density,
+    distances between samples and data. Conditional models are measured under the test split's conditions; of
+    images by label the report says in how many samples a classifier finds the label that was asked for. Then
+    comes what the model's `test_metrics` add.
 
     Args:
       model: A trained `GenerativeModel`.
@@ -36,15 +39,17 @@ def evaluate(model, data, seed, importance_samples=100):
         if model.event_shape[0] is None:
             results |= _per_step(model, nats, data.test)
     elif model.density == "lower_bound":
-        bound = _per_example(
-            model, data, seed, lambda batch, s: model.score(**batch, num_samples=importance_samples, seed=s)
-        )
+        bound = _per_example(model, data, seed, _bound(model, importance_samples))
         kind = f"upper bound of the nats, K={importance_samples}, mean over the test split"
         results = _nats(model, "nats_bound", -bound, kind)
     elif model.density == "unnormalized":
-        results = _unnormalized(model, data, seed)
-    else:
+        results = _unnormalized(model, data, seed, "nats", lambda batch, s: model.score(**batch))
+    elif model.density == "unnormalized_bound":
+        results = _unnormalized(model, data, seed, "nats_bound", _bound(model, importance_samples))
+    elif model.samples:
         results = report_samples(model, data, random.fold_in(seed, 1))
+    if model.density != "none":
+        results |= report_labels(model, data, random.fold_in(seed, 1))
     return results | model.test_metrics(data, random.fold_in(seed, 1))
 
 
@@ -57,7 +62,7 @@ def interval(values):
 
 def _nats(model, name, nats, kind):
     results = {name: interval(nats) | {"kind": kind}}
-    if model.values == "levels" and len(model.event_shape) == 3:
+    if model.values == "levels" and model.kind in ("image", "video") and None not in model.event_shape:
         per_bit = math.prod(model.event_shape) * math.log(2)
         results[name.replace("nats", "bits_per_dim")] = interval(nats / per_bit) | {"kind": kind}
     return results
@@ -76,8 +81,19 @@ def _per_step(model, nats, split):
     }
 
 
-def _unnormalized(model, data, seed):
-    score = _per_example(model, data, seed, lambda batch, s: model.score(**batch))
+def _bound(model, importance_samples):
+    """`score` of a batch and a seed, by so many samples where the model's bound takes samples."""
+    taken = inspect.signature(model.score).parameters
+
+    def score(batch, seed):
+        given = {"num_samples": importance_samples, "seed": seed}
+        return model.score(**batch, **{name: value for name, value in given.items() if name in taken})
+
+    return score
+
+
+def _unnormalized(model, data, seed, name, score):
+    score = _per_example(model, data, seed, score)
     try:
         log_z = low = high = float(model.log_partition())
         kind = "exact partition function, mean over the test split"
@@ -85,13 +101,14 @@ def _unnormalized(model, data, seed):
         # Too large to enumerate, as its message says: annealed importance sampling with its own interval.
         log_z, low, high = (float(v) for v in model.log_partition(method="ais", seed=seed))
         kind = "partition function estimated by annealed importance sampling, mean over the test split"
+    of_z = kind.partition(",")[0]
     nats = interval(log_z - score)
     nats["low"] += low - log_z
     nats["high"] += high - log_z
-    log_partition = {"value": log_z, "kind": kind.partition(",")[0]} | (
-        {"low": low, "high": high} if high > low else {}
-    )
-    return {"nats": nats | {"kind": kind}, "log_partition": log_partition}
+    if name == "nats_bound":
+        kind = f"upper bound of the nats, from a bound of the free energy, {kind}"
+    log_partition = {"value": log_z, "kind": of_z} | ({"low": low, "high": high} if high > low else {})
+    return {name: nats | {"kind": kind}, "log_partition": log_partition}
 
 
 def _per_example(model, data, seed, function):

@@ -1,14 +1,18 @@
-"""What a model without a density is judged by: its samples beside held-out data."""
+"""Samples of a model beside held-out data: distances, modes, and whether they show what was asked for."""
 
 import numpy as np
 
 from tfgen.estimators import samples
 
 _AT_MOST = 10_000
+# Samples of a model with a density whose labels are looked at: pixel by pixel they take their time.
+_LABELLED_AT_MOST = 500
 
 
 def report_samples(model, data, seed):
     """Distances between samples and the test split, and between the training split and the test split.
+
+    A conditional model draws under the conditions of the test split.
 
     Labelled images are compared by the hidden layer of a classifier fitted to the training split
     (`samples.ClassifierFeatures`; for digits the Frechet distance is known as digit-FID, which is not
@@ -25,12 +29,13 @@ def report_samples(model, data, seed):
     """
     num = min(len(data.test.x), _AT_MOST)
     train, test = (model.space.from_data(s.x[:_AT_MOST], data, seed).numpy() for s in (data.train, data.test))
-    labels = None if data.train.label is None else data.train.label[: len(train)]
-    fake = np.asarray(model.sample(num, seed=seed))
-    features, extractor = None, "x itself"
-    if labels is not None and len(model.event_shape) == 3:
+    labels = None if data.train.label is None else _as_classes(data.train.label)[: len(train)]
+    fake = _draw(model, data, num, seed)
+    features, extractor, results = None, "x itself", {}
+    if labels is not None and model.kind == "image":
         features, extractor = samples.ClassifierFeatures(train, labels), "features of a classifier, 64 units"
-    results = {}
+        if model.condition is not None and model.condition.kind == "label":
+            results |= _labels_found(features, fake, test[:num], _as_classes(data.test.label)[:num])
     for name, compared in (("", fake), ("real_", train[:num])):
         against = "samples" if not name else "training examples"
         kind = f"estimate, {len(compared)} {against} against {len(test)} test examples, {extractor}"
@@ -42,4 +47,59 @@ def report_samples(model, data, seed):
         found = samples.mode_metrics(fake, centers, scale)
         kind = f"estimate, {num} samples, {len(centers)} modes, good within 3 standard deviations"
         results |= {key: {"value": value, "kind": kind} for key, value in found.items()}
+    return results
+
+
+def report_labels(model, data, seed):
+    """Share of samples of a class in which a classifier finds that class, for images by label.
+
+    The classifier is fitted to the training split (`samples.ClassifierFeatures`); what it finds in the test
+    examples themselves says how far it can be trusted.
+
+    Args:
+      model: A trained model.
+      data: A `tfgen.data.Data`.
+      seed: int32 [2].
+
+    Returns:
+      Dict by name of {"value", "low", "high", "kind"}; empty for other models.
+    """
+    by_label = model.condition is not None and model.condition.kind == "label"
+    if not (by_label and model.kind == "image" and model.samples):
+        return {}
+    num = min(len(data.test.x), _LABELLED_AT_MOST)
+    train = model.space.from_data(data.train.x[:_AT_MOST], data, seed).numpy()
+    test = model.space.from_data(data.test.x[:num], data, seed).numpy()
+    classifier = samples.ClassifierFeatures(train, _as_classes(data.train.label)[: len(train)])
+    fake = _draw(model, data, num, seed)
+    return _labels_found(classifier, fake, test, _as_classes(data.test.label)[:num])
+
+
+def _draw(model, data, num, seed):
+    """Samples under the conditions of the first `num` test examples, as an array."""
+    keywords = {}
+    if model.condition is not None:
+        keywords["condition"] = data.test.field(model.condition.kind)[:num]
+    return np.asarray(model.sample(num, seed=seed, **keywords))
+
+
+def _as_classes(label):
+    """One number for each combination of labels, int64 `[num]` of labels `[num]` or `[num, k]`."""
+    label = np.asarray(label, np.int64).reshape(len(label), -1)
+    number = np.zeros(len(label), np.int64)
+    for part in label.T:
+        # Not the number of classes, which differs between splits: far more than labels have.
+        number = number * 65_536 + part
+    return number
+
+
+def _labels_found(classifier, fake, real, asked):
+    results = {}
+    for name, what, x in (("", "samples", fake), ("real_", "test examples", real)):
+        found = np.mean(classifier.classify(x) == asked)
+        half = 1.959964 * np.sqrt(found * (1.0 - found) / len(asked))
+        kind = f"share of {len(asked)} {what} in which a classifier of the training split finds the label"
+        results[f"{name}labels_found"] = {
+            "value": found, "low": found - half, "high": found + half, "kind": kind
+        }  # fmt: skip
     return results
