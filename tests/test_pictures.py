@@ -185,3 +185,42 @@ def test_sounds_show_their_pitch_and_their_wave():
 def test_sounds_refuse(waves, labels, message):
     with pytest.raises(ValueError, match=message):
         pictures.sounds(waves, 8000, labels)
+
+
+def test_rows_have_their_captions_before_them():
+    images = np.stack([np.zeros((3, 2, 2, 1)), np.ones((3, 2, 2, 1))])
+    plain = np.asarray(pictures.rows(images, scale=10).convert("L"))
+    captioned = np.asarray(pictures.rows(images, ("a", "longer"), scale=10).convert("L"))
+    left = captioned.shape[1] - plain.shape[1]
+    assert left > 20
+    np.testing.assert_array_equal(captioned[:, left:], plain)
+    assert plain[10, 10] == 0 and plain[10 + 22, 10] == 255 and plain[10, 10 + 44] == 0
+    for wrong, words in ((images[0], "give .rows, columns"), (images, "captions has 1 lines for 2 rows")):
+        with pytest.raises(ValueError, match=words):
+            pictures.rows(wrong, ("a",))
+
+
+def test_long_rows_do_not_get_wider_than_a_page():
+    assert pictures.rows(np.zeros((1, 200, 8, 8, 1))).width < 2100
+
+
+def test_counts_are_bars():
+    values = np.array([[0, 9, 3, 0], [1, 1, 1, 1]])
+    drawn = np.asarray(pictures.counts(values, labels=("a", "b")))
+    assert drawn.shape == (200, 480, 3)
+    blue = (np.abs(drawn.astype(int) - [0x2F, 0x6F, 0x9F]).sum(axis=-1) < 12).sum(
+        axis=0
+    )  # A column's height.
+    first = blue[:240]
+    # Two bars, the one of 9 three times as high as the one of 3.
+    heights = sorted({h for h in first if h > 10}, reverse=True)
+    assert heights[0] / min(heights) == pytest.approx(3.0, rel=0.1)
+    for names, words in ((("x",), "names has 1 entries for 4"), (None, "give .N, V.")):
+        with pytest.raises(ValueError, match=words):
+            pictures.counts(values if names else values[0], names)
+    assert pictures.counts(values, ("w", "x", "y", "z"), most=2).size == (480, 200)
+
+
+def test_pictures_side_by_side():
+    two = pictures.beside([Image.new("RGB", (3, 5), "red"), Image.new("RGB", (4, 2), "blue")])
+    assert two.size == (7, 5) and two.getpixel((2, 4)) == (255, 0, 0) and two.getpixel((3, 1)) == (0, 0, 255)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgen.media.text import UNKNOWN, Vocabulary, join, split
+from tfgen.media.text import UNKNOWN, Vocabulary, join, split, write_counts
 
 TEXTS = {
     "I don't know.": "i don ’t know .",
@@ -97,3 +97,9 @@ def test_an_example_is_a_text_of_the_vocabulary(symbols, unit, most, expected):
     vocabulary = Vocabulary(symbols, unit)
     assert vocabulary.example(most) == expected
     assert 1 <= len(vocabulary.encode(expected)) <= most
+
+
+def test_counts_name_the_most_frequent_first():
+    assert write_counts([0, 2, 5, 2], ("a", "b", "c", "d")) == "c 5  b 2  d 2"
+    assert write_counts([0, 2, 5, 2], ("a", "b", "c", "d"), most=1) == "c 5"
+    assert write_counts([0.0, 2.0]) == "0 2"
