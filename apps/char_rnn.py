@@ -12,7 +12,7 @@ python -m apps.char_rnn --preset=shakespeare --data_dir=...
 from tfgen.cli import App
 
 app = App(
-    "tfgen.autoregressive.sequences.char_rnn.CharRNN",
+    "tfgen.autoregressive.CharRNN",
     dataset="python_docs",
     steps=1000,
     batch_size=32,

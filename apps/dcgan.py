@@ -10,7 +10,7 @@ python -m apps.dcgan --preset=mnist --data_dir=...
 from tfgen.cli import App
 
 app = App(
-    "tfgen.adversarial.dcgan.DCGAN",
+    "tfgen.adversarial.DCGAN",
     dataset="digits",
     steps=1000,
     batch_size=64,

@@ -13,7 +13,7 @@ python -m apps.dialogue --preset=dailydialog --data_dir=... --run_dir=runs/daily
 from tfgen.cli import App
 
 app = App(
-    "tfgen.autoregressive.sequences.dialogue.DialogueModel",
+    "tfgen.autoregressive.DialogueModel",
     dataset="replies",
     steps=450,
     batch_size=64,

@@ -10,7 +10,7 @@ python -m apps.fvbn --preset=mnist --data_dir=...
 from tfgen.cli import App
 
 app = App(
-    "tfgen.autoregressive.vectors.fvbn.FVBN",
+    "tfgen.autoregressive.FVBN",
     binarize="threshold",
     steps=1500,
     batch_size=100,

@@ -9,7 +9,7 @@ python -m apps.gan --loss=minimax
 from tfgen.cli import App
 
 app = App(
-    "tfgen.adversarial.gan.GAN",
+    "tfgen.adversarial.GAN",
     dataset="digits",
     steps=3000,
     batch_size=64,

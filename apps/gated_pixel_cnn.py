@@ -10,7 +10,7 @@ python -m apps.gated_pixel_cnn --preset=mnist --data_dir=...
 from tfgen.cli import App
 
 app = App(
-    "tfgen.autoregressive.pixels.gated_pixel_cnn.GatedPixelCNN",
+    "tfgen.autoregressive.GatedPixelCNN",
     dataset="digits",
     binarize="threshold",
     steps=500,

@@ -8,7 +8,7 @@ python -m apps.gmm --num_components=25
 from tfgen.cli import App
 
 app = App(
-    "tfgen.classical.gaussian_mixture.GaussianMixture",
+    "tfgen.classical.GaussianMixture",
     dataset="gaussians25",
     steps=360,
     batch_size=1000,

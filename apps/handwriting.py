@@ -11,7 +11,7 @@ python -m apps.handwriting --preset=omniglot --data_dir=...
 from tfgen.cli import App
 
 app = App(
-    "tfgen.autoregressive.sequences.handwriting.HandwritingRNN",
+    "tfgen.autoregressive.HandwritingRNN",
     dataset="scribbles",
     steps=600,
     batch_size=64,

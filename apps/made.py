@@ -11,7 +11,7 @@ python -m apps.made --preset=mnist --data_dir=...
 from tfgen.cli import App
 
 app = App(
-    "tfgen.autoregressive.vectors.made.MADE",
+    "tfgen.autoregressive.MADE",
     binarize="threshold",
     steps=3000,
     batch_size=100,

@@ -10,7 +10,7 @@ python -m apps.mixture_of_rnns sample --run_dir=runs/mixture_of_rnns --prompt=ab
 from tfgen.cli import App
 
 app = App(
-    "tfgen.autoregressive.sequences.mixture_of_rnns.MixtureOfRNNs",
+    "tfgen.autoregressive.MixtureOfRNNs",
     dataset="two_sources",
     steps=1000,
     batch_size=64,

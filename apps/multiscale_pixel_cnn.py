@@ -10,7 +10,7 @@ python -m apps.multiscale_pixel_cnn --preset=mnist --data_dir=...
 from tfgen.cli import App
 
 app = App(
-    "tfgen.autoregressive.pixels.multiscale_pixel_cnn.MultiScalePixelCNN",
+    "tfgen.autoregressive.MultiScalePixelCNN",
     dataset="digits",
     binarize="threshold",
     steps=400,

@@ -11,7 +11,7 @@ python -m apps.nade --preset=mnist --data_dir=...
 from tfgen.cli import App
 
 app = App(
-    "tfgen.autoregressive.vectors.nade.NADE",
+    "tfgen.autoregressive.NADE",
     binarize="threshold",
     steps=1500,
     batch_size=100,

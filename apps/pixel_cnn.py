@@ -10,7 +10,7 @@ python -m apps.pixel_cnn --preset=mnist --data_dir=... --steps=20000
 from tfgen.cli import App
 
 app = App(
-    "tfgen.autoregressive.pixels.pixel_cnn.PixelCNN",
+    "tfgen.autoregressive.PixelCNN",
     dataset="digits",
     binarize="threshold",
     steps=500,

@@ -10,7 +10,7 @@ python -m apps.pixel_cnn_pp --preset=cifar10 --data_dir=... --steps=20000
 from tfgen.cli import App
 
 app = App(
-    "tfgen.autoregressive.pixels.pixel_cnn_pp.PixelCNNPlusPlus",
+    "tfgen.autoregressive.PixelCNNPlusPlus",
     dataset="photos",
     steps=500,
     batch_size=32,

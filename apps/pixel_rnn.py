@@ -12,7 +12,7 @@ from tfgen.cli import App
 MNIST = {"dataset": "mnist", "binarize": "fixed", "steps": 1500, "batch_size": 16, "num_layers": 7}
 
 app = App(
-    "tfgen.autoregressive.pixels.pixel_rnn.PixelRNN",
+    "tfgen.autoregressive.PixelRNN",
     dataset="digits",
     binarize="threshold",
     steps=400,

@@ -10,7 +10,7 @@ python -m apps.rbm --preset=mnist --data_dir=...
 from tfgen.cli import App
 
 app = App(
-    "tfgen.energy.rbm.RBM",
+    "tfgen.energy.RBM",
     binarize="threshold",
     steps=20_000,
     batch_size=100,

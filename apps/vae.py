@@ -10,7 +10,7 @@ python -m apps.vae --preset=mnist --data_dir=...
 from tfgen.cli import App
 
 app = App(
-    "tfgen.variational.vae.VAE",
+    "tfgen.variational.VAE",
     dataset="digits",
     binarize="threshold",
     steps=2000,

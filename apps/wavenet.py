@@ -13,7 +13,7 @@ python -m apps.wavenet --preset=spoken_digits --data_dir=...
 from tfgen.cli import App
 
 app = App(
-    "tfgen.autoregressive.sequences.wavenet.WaveNet",
+    "tfgen.autoregressive.WaveNet",
     dataset="tones",
     steps=1000,
     batch_size=8,

@@ -1,22 +1,31 @@
 """The command line: flags, run directories, and one clear line for each mistake."""
 
+import dataclasses
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
 
+import keras
 import numpy as np
 import pytest
+from absl import flags
 
-from tfgen.cli import App, flagset
-from tfgen.cli.constructor import read_arguments
+from tests import cli_toys
+from tfgen.cli import App, Run, TaskApp, flagset, open_run
+from tfgen.cli.constructor import public_path, read_arguments, read_function
+from tfgen.data import Data, load
+from tfgen.model import GenerativeModel
 
 ROOT = pathlib.Path(__file__).parents[1]
-TINY = ["--steps=20", "--checkpoint_every=10", "--hidden=8", "--latent_size=2", "--batch_size=16"]
+TINY = [
+    "--steps=20", "--checkpoint_every=10", "--hidden=8", "--latent_size=2", "--batch_size=16", "--jit=off",
+]  # fmt: skip
 
 
 def command(*arguments, app="vae", **keywords):
@@ -29,7 +38,7 @@ def command(*arguments, app="vae", **keywords):
 def app():
     """The VAE's app, run in this process."""
     made = App(
-        "tfgen.variational.vae.VAE", binarize="threshold", steps=20, presets={"paper": {"latent_size": 50}}
+        "tfgen.variational.VAE", binarize="threshold", steps=20, presets={"paper": {"latent_size": 50}}
     )
     made.name = "vae"
     return made
@@ -42,6 +51,13 @@ def fails(capsys, *arguments, code=2):
     out, err = capsys.readouterr()
     assert err.startswith("error: ") and err.count("\n") == 1, err
     return err
+
+
+def says(capsys, *arguments):
+    """Output of a command line that is carried out in this process."""
+    capsys.readouterr()
+    app().main([str(a) for a in arguments])
+    return capsys.readouterr().out
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +135,7 @@ def test_help_is_quick_and_complete():
 def test_mistakes_are_said_in_one_line(capsys, tmp_path, arguments, said):
     where = [] if any("run_dir" in a for a in arguments) else [f"--run_dir={tmp_path / 'run'}"]
     assert said in fails(capsys, *arguments, *where)
-    assert not (tmp_path / "run/checkpoints/checkpoint").exists()
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_folder_with_a_broken_image_is_named(capsys, tmp_path):
@@ -142,19 +158,19 @@ def test_a_directory_that_holds_a_run_is_kept(trained, capsys):
 
 
 def test_apps_set_defaults_of_every_flag_and_of_nothing_else(capsys):
-    made = App("tfgen.variational.vae.VAE", latent_size=3, ema=0.9, clip_norm=2.0)
+    made = App("tfgen.variational.VAE", latent_size=3, ema=0.9, clip_norm=2.0)
     made.main(["--help"])
     shown = capsys.readouterr().out
     assert all(f"{flag} " in shown for flag in ("--latent_size=3", "--ema=0.9", "--clip_norm=2.0"))
     values, _ = flagset.define(made.model, made.defaults, {"xla": True}, {})
     assert values["xla"].default is True and values["download"].default is False
     with pytest.raises(ValueError, match="the app sets latent, which is no flag of tfgen.variational"):
-        App("tfgen.variational.vae.VAE", latent=3).main(["--help"])
+        App("tfgen.variational.VAE", latent=3).main(["--help"])
 
 
 @pytest.mark.slow
 def test_a_run_of_another_model_is_refused(trained, capsys):
-    other = App("tfgen.energy.rbm.RBM", binarize="threshold")
+    other = App("tfgen.energy.RBM", binarize="threshold")
     with pytest.raises(SystemExit):
         other.run(["sample", f"--run_dir={trained[0]}"])
     assert "holds a run of VAE, not of RBM" in capsys.readouterr().err
@@ -178,40 +194,47 @@ def test_overwrite_takes_only_what_a_run_makes(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_samples_have_their_seed(trained):
+def test_samples_have_their_seed(trained, capsys):
     directory, _ = trained
 
     def draw(seed):
-        done = command("sample", f"--run_dir={directory}", "--num=9", f"--seed={seed}")
-        assert done.returncode == 0, done.stderr
-        return (directory / "samples.png").read_bytes()
+        said = says(capsys, "sample", f"--run_dir={directory}", "--num=9", f"--seed={seed}")
+        (written,) = re.findall(r"samples: (.*)", said)
+        return pathlib.Path(written).read_bytes()
 
+    training = {p: p.stat().st_mtime_ns for p in directory.glob("*.*")}
     first = draw(7)
     assert first == draw(7) and first != draw(8)
+    assert {p.name for p in (directory / "samples").iterdir()} == {"seed=7", "seed=7-2", "seed=8"}
+    assert training == {p: p.stat().st_mtime_ns for p in directory.glob("*.*")}
 
 
 @pytest.mark.slow
 def test_evaluate_and_export_again(trained):
     directory, _ = trained
-    before = json.loads((directory / "metrics.json").read_text())["metrics"]
+    before = (directory / "metrics.json").read_text()
     assert command("evaluate", f"--run_dir={directory}").returncode == 0
-    after = json.loads((directory / "metrics.json").read_text())["metrics"]
-    for name, result in before.items():
-        np.testing.assert_allclose(result["value"], after[name]["value"], rtol=1e-6)
-    assert json.loads((directory / "metrics.json").read_text())["cost"]["seconds"] > 0
+    assert (directory / "metrics.json").read_text() == before
+    trained_report = json.loads(before)
+    again = json.loads((directory / "evaluations/digits.json").read_text())
+    for name, result in trained_report["metrics"].items():
+        np.testing.assert_allclose(result["value"], again["metrics"][name]["value"], rtol=1e-6)
+    assert trained_report["cost"]["seconds"] > 0 and "evaluate" not in trained_report["command"]
+    assert "apps.vae evaluate" in again["command"] and again["data"] == trained_report["data"]
     assert command("export", f"--run_dir={directory}").returncode == 0
     assert (directory / "export/2/saved_model.pb").exists()
 
 
 @pytest.mark.slow
-def test_averaged_weights_are_those_that_are_used(tmp_path):
+def test_averaged_weights_are_those_that_are_used(tmp_path, capsys):
     """The best checkpoint holds averages; the last one holds both, and its averages count."""
     run = tmp_path / "run"
-    assert command(f"--run_dir={run}", "--ema=0.9", *TINY, "--checkpoint_every=20").returncode == 0
+    says(capsys, f"--run_dir={run}", "--ema=0.9", *TINY, "--checkpoint_every=20")
 
     def samples(*which):
-        assert command("sample", f"--run_dir={run}", "--seed=3", *which).returncode == 0
-        return (run / "samples_mean.png").read_bytes()
+        said = says(capsys, "sample", f"--run_dir={run}", "--seed=3", *which)
+        (written,) = re.findall(r"view: (.*mean.png)", said)
+        return pathlib.Path(written).read_bytes()
 
     best = samples("--checkpoint=best")
     assert best == samples("--checkpoint=last") == samples()
@@ -221,21 +244,21 @@ def test_averaged_weights_are_those_that_are_used(tmp_path):
 
 
 @pytest.mark.slow
-def test_resuming_what_was_never_begun_starts_and_says_so(tmp_path):
-    done = command(f"--run_dir={tmp_path / 'run'}", "--resume", *TINY)
-    assert done.returncode == 0 and "holds no run: starting at step 0" in done.stdout
+def test_resuming_what_was_never_begun_starts_and_says_so(tmp_path, capsys):
+    said = says(capsys, f"--run_dir={tmp_path / 'run'}", "--resume", *TINY)
+    assert "holds no run: starting at step 0" in said
 
 
 @pytest.mark.slow
-def test_a_finished_run_ends_at_once(trained, tmp_path):
+def test_a_finished_run_ends_at_once(trained, tmp_path, capsys):
     directory, _ = trained
     before = {p: p.stat().st_mtime_ns for p in directory.rglob("*")}
     done = command(f"--run_dir={directory}", "--resume")
     assert done.returncode == 0 and "resumed at step 20: the run is finished" in done.stdout
     assert before == {p: p.stat().st_mtime_ns for p in directory.rglob("*")}
     copy = shutil.copytree(directory, tmp_path / "copy")
-    more = command(f"--run_dir={copy}", "--resume", "--steps=30")
-    assert more.returncode == 0 and more.stdout.splitlines()[0] == "resumed at step 20"
+    more = says(capsys, f"--run_dir={copy}", "--resume", "--steps=30")
+    assert more.splitlines()[0] == "resumed at step 20"
 
 
 @pytest.mark.slow
@@ -270,11 +293,264 @@ def test_presets_set_flags_and_flags_override():
 
 
 def test_constructors_are_read_with_their_bases_and_docstrings(tmp_path, monkeypatch):
-    read = read_arguments("tfgen.variational.vae.VAE")
+    read = read_arguments("tfgen.variational.VAE")
+    assert read == read_arguments("tfgen.variational.vae.VAE")
     assert read["latent_size"].kind is int and read["hidden"].kind is tuple and read["hidden"].element is int
     assert read["event_shape"].required and read["name"].default is None
-    inherited = read_arguments("tfgen.adversarial.dcgan.DCGAN")
+    inherited = read_arguments("tfgen.adversarial.DCGAN")
     assert {"base_filters", "latent_size", "event_shape"} <= set(inherited)
+    with pytest.raises(ValueError, match="tfgen.variational.VAF is no class that tfgen can read"):
+        read_arguments("tfgen.variational.VAF")
+
+
+@pytest.mark.parametrize(
+    ("path", "public"),
+    [
+        ("tfgen.variational.vae.VAE", "tfgen.variational.VAE"),
+        ("tfgen.autoregressive.pixel_cnn.PixelCNN", "tfgen.autoregressive.PixelCNN"),
+        ("tfgen.autoregressive.pixels.pixel_cnn.PixelCNN", "tfgen.autoregressive.PixelCNN"),
+        ("tfgen.energy.RBM", "tfgen.energy.RBM"),
+        ("mine.models.Mine", "mine.models.Mine"),
+    ],
+)
+def test_models_are_known_by_their_public_names(path, public):
+    assert public_path(path) == public
+
+
+def test_every_app_names_a_public_class():
+    for file in sorted((ROOT / "apps").glob("*.py")):
+        (path,) = re.findall(r'"(tfgen\.[\w.]+)"', file.read_text())
+        assert path == public_path(path), file
+        assert read_arguments(path)["event_shape"]
+
+
+@pytest.mark.slow
+def test_a_run_under_the_path_of_a_file_still_opens(trained, tmp_path, capsys):
+    copy = shutil.copytree(trained[0], tmp_path / "copy")
+    config = json.loads((copy / "config.json").read_text())
+    assert config["model"] == "tfgen.variational.VAE"
+    text = json.dumps(config | {"model": "tfgen.variational.vae.VAE"})
+    (copy / "config.json").write_text(text)
+    model, data, opened = open_run(copy)
+    assert type(model).__name__ == "VAE" and len(data.test) == 360
+    assert opened["model"] == "tfgen.variational.VAE" and int(model.step) in (10, 20)
+    (copy / "config.json").write_text(text.replace("vae.VAE", "vae.Gone"))
+    with pytest.raises(ValueError, match="model tfgen.variational.Gone is not in tfgen"):
+        open_run(copy)
+    config["arguments"] |= {"gone": 1}
+    (copy / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="gives tfgen.variational.VAE the arguments gone, which it does not"):
+        open_run(copy)
+    config["data"]["fingerprint"] = "0"
+    del config["arguments"]["gone"]
+    (copy / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="data set 'digits' is not what run_dir=.* was trained on"):
+        open_run(copy)
+
+
+@pytest.mark.slow
+def test_presets_of_a_resumed_run_must_be_its_own(trained, capsys):
+    directory, _ = trained
+    said = fails(capsys, f"--run_dir={directory}", "--resume", "--preset=paper")
+    assert "was trained with --latent_size=2, but --preset=paper sets 50; leave --preset out" in said
+    # Flags given beside it override the preset, here as at the start.
+    app().main([f"--run_dir={directory}", "--resume", "--preset=paper", "--latent_size=2"])
+    assert "the run is finished" in capsys.readouterr().out
+    longer = App("tfgen.variational.VAE", binarize="threshold", presets={"long": {"steps": 500}})
+    with pytest.raises(ValueError, match="with --steps=20, but --preset=long sets 500"):
+        longer.main([f"--run_dir={directory}", "--resume", "--preset=long"])
+
+
+@pytest.mark.slow
+def test_figures_belong_to_the_data_that_made_them(trained, capsys):
+    directory, _ = trained
+    before = {p: p.stat().st_mtime_ns for p in directory.glob("*.*")}
+    app().main(["evaluate", f"--run_dir={directory}", "--binarize=fixed", "--output=other"])
+    report = json.loads((directory / "evaluations/other.json").read_text())
+    trained_on = json.loads((directory / "metrics.json").read_text())["data"]
+    assert report["data"]["binarize"] == "fixed"
+    assert report["data"]["fingerprint"] != trained_on["fingerprint"]
+    said = fails(capsys, "evaluate", f"--run_dir={directory}", "--output=other")
+    assert "other.json is there already" in said
+    assert "takes letters, digits" in fails(capsys, "evaluate", f"--run_dir={directory}", "--output=../x")
+    with cli_toys.data_set(dataclasses.replace(load("digits", binarize="threshold"), class_names=None)):
+        said = fails(capsys, "evaluate", f"--run_dir={directory}", "--dataset=toy", "--binarize=none")
+    assert "data set 'digits' has other classes than 'digits'" in said
+    assert before == {p: p.stat().st_mtime_ns for p in directory.glob("*.*")}
+
+
+def test_a_training_that_cannot_begin_leaves_nothing(capsys, tmp_path):
+    """The same command with what the message advises is not told of a run that is none."""
+    with pytest.raises(ValueError, match="does not depend on"):
+        App("tests.cli_toys.Idle", binarize="threshold", steps=2).main([f"--run_dir={tmp_path / 'run'}"])
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match="does not depend on"):
+        App("tests.cli_toys.Idle", binarize="threshold", steps=2).main([f"--run_dir={tmp_path / 'run'}"])
+    assert [p.name for p in (tmp_path / "run").iterdir()] == ["notes.txt"]
+
+
+def trains(model, run, *arguments, **options):
+    """Trains a toy in this process; returns its run's directory."""
+    keywords = {"binarize": "threshold", "steps": 20, "checkpoint_every": 10, "batch_size": 16} | options
+    App(f"tests.cli_toys.{model}", **keywords).main([f"--run_dir={run}", "--jit=off", *arguments])
+    return run
+
+
+def test_the_size_of_the_training_set_is_handed_over(tmp_path):
+    config = json.loads((trains("Pixels", tmp_path / "run") / "config.json").read_text())
+    assert config["arguments"]["num_examples"] == 1293
+    with pytest.raises(flags.UnrecognizedFlagError, match="num_examples"):
+        App("tests.cli_toys.Pixels").main(["--num_examples=3"])
+
+
+def test_few_labels_by_a_flag(tmp_path, capsys):
+    run = trains("Pixels", tmp_path / "run", "--num_labels=50")
+    config = json.loads((run / "config.json").read_text())
+    assert config["flags"]["num_labels"] == 50 and config["data"]["streams"] == {"labelled": 50}
+    assert len(open_run(run).data.train.streams["labelled"]) == 50
+    assert "num_labels=5 must be from 10" in fails(
+        capsys, "--num_labels=5", f"--run_dir={tmp_path / 'other'}"
+    )
+
+
+def test_a_model_is_given_another_runs_model(tmp_path, capsys):
+    teacher = trains("Pixels", tmp_path / "teacher")
+    taught = open_run(teacher).model.logits.numpy()
+    assert np.abs(taught).max() > 0.01
+    run = trains("Student", tmp_path / "student", f"--teacher_run={teacher}", steps=10, checkpoint_every=5)
+    config = json.loads((run / "config.json").read_text())
+    assert config["arguments"]["teacher"] == {
+        "model": "tests.cli_toys.Pixels", "run": str(teacher),
+        "arguments": {"event_shape": [8, 8, 1], "scale": 1.0, "num_examples": 1293},
+    }  # fmt: skip
+    straight = trains(
+        "Student", tmp_path / "straight", f"--teacher_run={teacher}", steps=20, checkpoint_every=5
+    )
+    shutil.rmtree(teacher)
+    opened = open_run(run)
+    np.testing.assert_array_equal(opened.model.teacher.logits, taught)
+    assert np.abs(opened.model.own.numpy()).max() > 0.001
+    student = App("tests.cli_toys.Student", binarize="threshold", steps=10, checkpoint_every=5, batch_size=16)
+    for words in (["--resume", "--steps=20"], ["sample"], ["evaluate"], ["export"]):
+        student.main([*words, f"--run_dir={run}"])
+    resumed = open_run(run).model
+    np.testing.assert_array_equal(resumed.own, open_run(straight).model.own)
+    np.testing.assert_array_equal(resumed.teacher.logits, taught)
+    # Killed before its first checkpoint, and begun again when the teacher's run is gone.
+    config = json.loads((straight / "config.json").read_text())
+    del config["finished"]
+    (straight / "config.json").write_text(json.dumps(config))
+    shutil.rmtree(straight / "checkpoints")
+    student.main(["--resume", f"--run_dir={straight}"])
+    np.testing.assert_array_equal(resumed.own, open_run(straight).model.own)
+    alone = open_run(trains("Student", tmp_path / "alone", steps=20, checkpoint_every=5)).model
+    assert alone.teacher is None
+    x = opened.data.test.x
+    assert resumed.log_prob(x).numpy().mean() > alone.log_prob(x).numpy().mean() + 0.1
+    resumed.save(tmp_path / "student.keras")
+    loaded = keras.saving.load_model(tmp_path / "student.keras")
+    np.testing.assert_array_equal(loaded.log_prob(x), resumed.log_prob(x))
+
+
+def test_runs_that_hold_no_model_are_refused_before_anything_is_written(tmp_path, capsys):
+    not_trained, strange = tmp_path / "begun", tmp_path / "strange"
+    for path, model in ((not_trained, "tests.cli_toys.Pixels"), (strange, "tests.cli_toys.Split")):
+        path.mkdir()
+        (path / "config.json").write_text(json.dumps({"model": model, "flags": {}}))
+    for path, said in (
+        (tmp_path / "nowhere", "holds no run"),
+        (strange, "tests.cli_toys.Split is no GenerativeModel"),
+        (not_trained, "the run was not trained yet"),
+    ):
+        with pytest.raises(ValueError, match=f"^--teacher_run={path}: .*{said}"):
+            trains("Student", tmp_path / "run", f"--teacher_run={path}")
+    assert not (tmp_path / "run").exists()
+
+
+def test_counts_and_videos_go_all_the_way(tmp_path, capsys):
+    for model, toy, written in (
+        ("Counts", cli_toys.count_data(), {"samples.txt", "samples.png"}),
+        ("Pixels", cli_toys.video_data(), {"samples.gif", "samples.png"}),
+    ):
+        with cli_toys.data_set(toy):
+            run = trains(model, tmp_path / model, dataset="toy", binarize="none")
+            names = {p.name for p in run.iterdir()}
+            assert written <= names and (run / "export/1/saved_model.pb").exists()
+            report = json.loads((run / "metrics.json").read_text())
+            assert report["metrics"]["nats"]["value"] > 0 and report["data"]["name"] == "toy"
+            App(f"tests.cli_toys.{model}").main(["sample", f"--run_dir={run}", "--num=3", "--output=three"])
+            assert {p.name for p in (run / "samples/three").iterdir()} == written
+    assert "dog" in (tmp_path / "Counts/samples.txt").read_text()
+
+
+def test_a_model_that_does_not_sample_says_so(tmp_path, capsys):
+    with cli_toys.data_set(cli_toys.label_data()):
+        run = trains("Scorer", tmp_path / "run", dataset="toy", binarize="none")
+    names = {p.name for p in run.iterdir()}
+    assert "samples.png" not in names and {"samples_filters.png", "samples_chain.gif"} <= names
+    assert json.loads((run / "metrics.json").read_text())["metrics"]["answer"]["value"] == 42.0
+    with pytest.raises(ValueError, match="^Scorer does not sample: evaluate or export the run instead.$"):
+        App("tests.cli_toys.Scorer").main(["sample", f"--run_dir={run}"])
+    assert not (run / "samples").exists()
+
+
+def surprise(model: GenerativeModel, data: Data, others: tuple[Run, ...] = (), num: int = 3, loud=False):
+    """Says how much some test examples surprise a model.
+
+    Args:
+      model: The model. It must have a density.
+      data: What to look at.
+      others: More runs.
+      num: How many examples.
+      loud: Say more.
+    """
+    nats = -model.log_prob(data.test.x[:num]).numpy()
+    return {"nats": float(nats.mean()), "others": [run.config["steps"] for run in others], "loud": loud}
+
+
+def test_a_function_becomes_a_command_line(tmp_path, capsys):
+    run = trains("Pixels", tmp_path / "run")
+    made = TaskApp(surprise, loud=True)
+    capsys.readouterr()
+    made.main(["--help"])
+    shown = capsys.readouterr().out
+    for line in (
+        "--model_run= ",
+        "--num=3 ",
+        "--others= ",
+        "--[no]loud",
+        "run whose model is used: The model",
+    ):
+        assert line in shown
+    assert "--data " not in shown and "[train" not in shown
+    made.main([f"--model_run={run}", f"--others={run},{run}", "--num=5"])
+    said = capsys.readouterr().out.splitlines()
+    opened = open_run(run)
+    nats = -np.mean(opened.model.log_prob(opened.data.test.x[:5]))
+    assert said == [f"nats: {float(nats)}", "others: [20, 20]", "loud: True"]
+    for arguments, words in (
+        ([], "--model_run is needed: The model"),
+        ([f"--model_run={run}", "more"], "unexpected argument 'more'"),
+        (["--model_run=/nowhere"], "run_dir=/nowhere holds no run"),
+        (["--nun=3"], "Did you mean: num"),
+        (["--num=x"], "--num=x: takes an integer"),
+    ):
+        with pytest.raises(SystemExit) as caught:
+            made.run(arguments)
+        err = capsys.readouterr().err
+        assert caught.value.code == 2 and words in err and err.count("\n") == 1
+    with pytest.raises(ValueError, match="the app sets quiet, which is no flag"):
+        TaskApp(surprise, quiet=True).main(["--help"])
+
+
+def test_tasks_are_read_without_being_imported():
+    arguments, docstring = read_function("tfgen.cli.runs.open_run")
+    assert docstring.startswith("Opens a run") and arguments["download"].kind is bool
+    assert arguments == read_function(open_run)[0] == read_function("tfgen.cli.open_run")[0]
+    with pytest.raises(ValueError, match="tfgen.cli.runs.close_run is no function"):
+        read_function("tfgen.cli.runs.close_run")
 
 
 def test_errors_can_be_traced(monkeypatch):

@@ -282,7 +282,7 @@ def app(*arguments, **keywords):
 def test_the_reply_table_is_learned_exactly(trained):
     """Every answer word by word, greedy and by beam search; held-out histories of known questions too."""
     run = RunDirectory(trained)
-    model = commands.restored(run.config(), run, {"checkpoint": "best"})
+    model = commands.restored(run.config(), run, "best")
     table = reply_table()
     expected = [model.text.decode(model.text.encode(reply)) for reply in table.values()]
     condition = model.condition.encode([model.join(history) for history in table])

@@ -7,13 +7,14 @@ import sys
 from absl import flags, logging
 
 from tfgen.cli import flagset
+from tfgen.cli.constructor import public_path
 from tfgen.cli.program import program
 from tfgen.cli.run_directory import RunDirectory
 
 # What may differ when a run is resumed: it changes nothing of what the remaining steps compute.
 _FREE_ON_RESUME = {
     "resume", "overwrite", "steps", "data_dir", "download", "run_dir", "num", "temperature", "checkpoint",
-    "importance_samples", "xla", "help", "tpu", "preset", "early_stopping", "prompt", "label",
+    "importance_samples", "xla", "help", "tpu", "preset", "early_stopping", "prompt", "label", "output",
 }  # fmt: skip
 
 
@@ -25,8 +26,9 @@ class App:
     """The command line of one model.
 
     Args:
-      model: Dotted path of the model class, e.g. "tfgen.variational.vae.VAE"; its constructor's arguments
-        become flags.
+      model: Dotted path of the model class, as users import it: "tfgen.variational.VAE". Its constructor's
+        arguments become flags; one that is annotated `GenerativeModel | None` becomes --NAME_run, the
+        directory of a run whose trained model is copied into this one's run.
       dataset: Default data set.
       binarize: Default binarization.
       steps: Default number of training steps.
@@ -55,8 +57,9 @@ class App:
         **overrides,
     ):
         caller = sys._getframe(1).f_globals
-        self.name = pathlib.Path(caller["__file__"]).stem
-        self.summary, self.model, self.optimizer = caller["__doc__"] or "", model, optimizer
+        # A notebook has no file: the model's name is the app's then.
+        self.name = pathlib.Path(caller.get("__file__", model.rpartition(".")[2].lower())).stem
+        self.summary, self.model, self.optimizer = caller["__doc__"] or "", public_path(model), optimizer
         self.presets, self.commands, self.overrides = presets or {}, commands or {}, overrides
         self.defaults = flagset.Defaults(
             dataset, binarize, steps, batch_size, learning_rate, checkpoint_every, f"runs/{self.name}"
@@ -68,20 +71,7 @@ class App:
         Args:
           argv: Arguments without the program's name; None takes the process's.
         """
-        try:
-            self.main(sys.argv[1:] if argv is None else argv)
-        except KeyboardInterrupt:
-            _fail("stopped at once; go on from the newest checkpoint with --resume", 130)
-        except BrokenPipeError:
-            # Whoever read the output has seen enough, and nothing more can be said there.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(141)
-        except (ValueError, OSError, flags.Error) as error:
-            if os.environ.get("TFGEN_TRACEBACK"):
-                raise
-            lines = str(error).strip().splitlines() or [type(error).__name__]
-            _fail(lines[0], 2)
-        sys.exit(0)
+        carry_out(self.main, argv)
 
     def main(self, argv):
         """Parses and carries out one command line.
@@ -120,13 +110,13 @@ class App:
         if command == "train" and settings["resume"] and config.get("finished") == config["steps"]:
             print(f"resumed at step {config['steps']}: the run is finished; more --steps go on with it")
             return
-        _start_tensorflow()
+        start_tensorflow()
         from tfgen.cli import commands
 
         if command in self.commands:
             commands.further(command, config, run, settings)
         else:
-            getattr(commands, command)(config, run, settings, list(arguments))
+            getattr(commands, command)(config, run, settings, arguments)
 
     def _parse(self, values, argv):
         words = values(["app", *argv])[1:]
@@ -157,15 +147,19 @@ class App:
                 f"run_dir={run.path} holds a run of {config['model'].rpartition('.')[2]}, not of "
                 f"{self.model.rpartition('.')[2]}; name another --run_dir."
             )
-        given = flagset.chosen(values, [n for n in values if values[n].present and n not in _FREE_ON_RESUME])
+        preset = self.presets.get(values["preset"].value, {})
+        given = flagset.chosen(
+            values, [n for n in values if (values[n].present or n in preset) and n not in _FREE_ON_RESUME]
+        )
         for name, value in given.items():
             # How long samples are may differ from what the model was made with.
             decides = command == "train" or (name in arguments and (command, name) != ("sample", "length"))
-            if decides and name in config["flags"] and config["flags"][name] != value:
-                raise UsageError(
-                    f"run_dir={run.path} was trained with --{name}={config['flags'][name]}, got {value}; "
-                    f"leave --{name} out or name another --run_dir."
-                )
+            stored = config["flags"].get(name, value)
+            if decides and stored != value:
+                self._refuse(run, values, name, stored, value)
+        steps = values["steps"]
+        if command == "train" and "steps" in preset and not steps.present and steps.value != config["steps"]:
+            self._refuse(run, values, "steps", config["steps"], steps.value)
         for name in () if command == "train" else ("seed", "dataset", "binarize"):
             if name in given:
                 config = config | {"flags": config["flags"] | {name: given[name]}, f"given_{name}": True}
@@ -173,13 +167,50 @@ class App:
             config = config | {"steps": values["steps"].value}
         return config
 
+    def _refuse(self, run, values, name, stored, value):
+        trained = f"run_dir={run.path} was trained with --{name}={_text(stored)}"
+        if values[name].present:
+            raise UsageError(f"{trained}, got {_text(value)}; leave --{name} out or name another --run_dir.")
+        raise UsageError(
+            f"{trained}, but --preset={values['preset'].value} sets {_text(value)}; leave --preset out or "
+            "name another --run_dir."
+        )
+
+
+def carry_out(main, argv=None):
+    """Runs a command line to its end and exits: 0, 2 after a mistake, said in one line, or as it was stopped.
+
+    Args:
+      main: Called with the arguments.
+      argv: Arguments without the program's name; None takes the process's.
+    """
+    try:
+        main(sys.argv[1:] if argv is None else argv)
+    except KeyboardInterrupt:
+        _fail("stopped at once; go on from the newest checkpoint with --resume", 130)
+    except BrokenPipeError:
+        # Whoever read the output has seen enough, and nothing more can be said there.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except (ValueError, OSError, flags.Error) as error:
+        if os.environ.get("TFGEN_TRACEBACK"):
+            raise
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        _fail(lines[0], 2)
+    sys.exit(0)
+
+
+def _text(value):
+    """A flag's value as it is written on a command line."""
+    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+
 
 def _fail(message, code):
     print(f"error: {message}", file=sys.stderr)
     sys.exit(code)
 
 
-def _start_tensorflow():
+def start_tensorflow():
     """Imports TensorFlow without its start-up messages, which no level of logging silences."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = "tensorflow"

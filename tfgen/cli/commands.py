@@ -1,8 +1,10 @@
-"""What the commands do: train, sample, evaluate, export, and those of a model's own."""
+"""Commands of an app: train, sample, evaluate, export, and those of a model's own."""
 
 import contextlib
+import hashlib
 import importlib
 import inspect
+import json
 import shlex
 import sys
 import time
@@ -11,10 +13,14 @@ import keras
 
 from tfgen import data as datasets
 from tfgen import random, serving
-from tfgen.cli.gallery import save_curves, save_samples, tensorboard_pictures
+from tfgen.cli.constructor import MODEL, public_path
+from tfgen.cli.flagset import FROM_DATA
+from tfgen.cli.gallery import save_curves, save_samples, save_views, tensorboard_pictures
 from tfgen.cli.program import program
+from tfgen.cli.run_directory import RunDirectory
 from tfgen.evaluation.report import evaluate as evaluate_model
 from tfgen.keras_model import constructor_parameters
+from tfgen.model import GenerativeModel
 from tfgen.training import Interrupted, make_strategy
 from tfgen.training import train as train_model
 from tfgen.training.checkpoints import Checkpoints, load_averages, weights_of
@@ -28,16 +34,23 @@ def train(config, run, settings, arguments):
     """Trains, then evaluates, samples and exports."""
     flags = config["flags"]
     strategy = make_strategy(flags["strategy"], flags["replicas"], settings["tpu"])
-    data = _load_data(flags, settings)
-    config |= {"arguments": config.get("arguments") or _constructor_arguments(config, data, arguments)}
-    config |= {"data": config.get("data") or _describe(data)}
-    if config["data"]["fingerprint"] != data.fingerprint():
-        raise ValueError(f"data set {flags['dataset']!r} is not what run_dir={run.path} was trained on.")
+    sources = {} if settings["resume"] else _model_runs(flags, arguments)
+    data = load_data(flags, settings)
+    if "arguments" not in config:
+        config |= {"arguments": _constructor_arguments(config, data, arguments, sources)}
+    config |= {"data": config.get("data") or describe(data)}
+    check_same_data(config, run, data)
     with strategy.scope() if strategy else contextlib.nullcontext():
-        model = build(config)
+        if settings["resume"]:
+            held = _held_models(config, run.path / "models")
+        else:
+            held = {name: restored(stored, source, None) for name, (source, stored) in sources.items()}
+        model = build(config, held)
+    _check_start(model, data, flags, strategy)
     if is_chief(strategy):
         if not settings["resume"]:
-            run.begin(config | {"versions": _versions()}, settings["overwrite"])
+            begun = config | {"versions": _versions()}
+            run.begin(begun, settings["overwrite"], _saver(held) if held else None)
         elif config.get("versions") != _versions():
             print(f"trained with {config.get('versions')}, now {_versions()}: not the same to the last bit")
     began = time.perf_counter()
@@ -53,111 +66,261 @@ def train(config, run, settings, arguments):
         again = f"{program()} {shlex.join([f'--run_dir={run.path}', '--resume'])}"
         print(f"interrupted at step {interrupted.step}; go on with: {again}")
         sys.exit(130)
+    except ValueError:
+        if is_chief(strategy) and not settings["resume"]:
+            run.forget_unless_saved()
+        raise
     if is_chief(strategy):
         cost = {"seconds": round(time.perf_counter() - began, 1), "resumed": settings["resume"]}
-        finish(config | {"cost": cost}, run, settings, data)
+        finish(config, run, settings, data, cost)
         print(f"curves: {save_curves(rows, run.path)}")
         run.write_json("config.json", run.config() | {"finished": config["steps"]})
 
 
-def finish(config, run, settings, data):
+def finish(config, run, settings, data, cost):
     """Evaluates, draws and exports the best weights of a finished training."""
-    model = restored(config, run, settings)
-    _evaluate(model, config, run, settings, data)
-    _sample(model, config, run, settings, data)
+    model = restored(config, run, settings["checkpoint"])
+    run.write_json("metrics.json", _evaluate(model, config, settings, data) | {"cost": cost})
+    if model.samples:
+        _sample(model, config, settings, data, run.path)
+    _views(model, config, settings, data, run.path)
     _export(model, run, settings)
 
 
 def sample(config, run, settings, arguments):
-    """Draws samples from a run."""
+    """Draws samples from a run, into a directory of their own beneath `samples/`."""
     del arguments
-    model = restored(config, run, settings)
+    model = restored(config, run, settings["checkpoint"])
+    if not model.samples:
+        raise ValueError(f"{type(model).__name__} does not sample: evaluate or export the run instead.")
     # Conditions that nobody names are taken from the data, unless they are labels.
     wanted = model.condition is not None and model.condition.kind != "label" and not settings["prompt"]
-    _sample(model, config, run, settings, _load_data(config["flags"], settings) if wanted else None)
+    data = load_data(config["flags"], settings) if wanted else None
+    asked = {k: settings.get(k) for k in ("temperature", "length", "label", "prompt", "checkpoint")}
+    asked = {"seed": config["flags"]["seed"] if config.get("given_seed") else None} | asked
+    named = ",".join(f"{k}={v}" for k, v in asked.items() if v is not None)
+    directory = run.place("samples", settings["output"], named[:60] or "samples")
+    try:
+        _sample(model, config, settings, data, directory)
+        if set(asked) - {"seed", "checkpoint"} <= {k for k, v in asked.items() if v is None}:
+            _views(model, config, settings, data, directory)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            directory.rmdir()
+            directory.parent.rmdir()
+        raise
 
 
 def evaluate(config, run, settings, arguments):
-    """Evaluates a run on the test split."""
+    """Evaluates a run on a test split, into a file of its own beneath `evaluations/`."""
     del arguments
-    data = _load_data(config["flags"], settings)
-    _evaluate(restored(config, run, settings), config, run, settings, data)
+    data = load_data(config["flags"], settings)
+    _check_same_symbols(config, data)
+    report = _evaluate(restored(config, run, settings["checkpoint"]), config, settings, data)
+    path = run.place("evaluations", settings["output"], data.name, ".json")
+    run.write_json(path.relative_to(run.path), report)
+    print(f"evaluation: {path}")
 
 
 def export(config, run, settings, arguments):
     """Writes a run's SavedModel."""
     del arguments
-    _export(restored(config, run, settings), run, settings)
+    _export(restored(config, run, settings["checkpoint"]), run, settings)
 
 
 def further(command, config, run, settings):
     """A command of the model's own: its method of that name, on a run's weights."""
-    method = getattr(restored(config, run, settings), command)
+    method = getattr(restored(config, run, settings["checkpoint"]), command)
     given = {"temperature": settings["temperature"], "seed": config["flags"]["seed"]}
     accepted = inspect.signature(method).parameters
     method(**{name: value for name, value in given.items() if name in accepted and value is not None})
 
 
 def model_class(path):
-    """The class of that dotted path."""
+    """The class of that dotted path.
+
+    Raises:
+      ValueError: If this release has no such class.
+    """
     module, _, name = path.rpartition(".")
-    return getattr(importlib.import_module(module), name)
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        version = sys.modules["tfgen"].__version__
+        raise ValueError(
+            f"model {path} is not in tfgen {version}: open its run with the release that trained it, which "
+            "config.json names under versions."
+        ) from error
 
 
-def build(config):
-    """The untrained model of a configuration; its starting weights are a function of the seed."""
+def build(config, held=None):
+    """The untrained model of a configuration; its starting weights are a function of the seed.
+
+    Args:
+      config: With "model", "arguments" and "flags".
+      held: Models that are arguments of its constructor, by name.
+
+    Raises:
+      ValueError: If this release has no such model, or it takes other arguments.
+    """
     keras.utils.set_random_seed(config["flags"]["seed"] % 2**32)
+    known = model_class(config["model"])
+    foreign = ", ".join(config["arguments"].keys() - constructor_parameters(known).keys())
+    if foreign:
+        raise ValueError(
+            f"config.json gives {config['model']} the arguments {foreign}, which it does not take: take them "
+            "out if they meant nothing, or open the run with the release that trained it."
+        )
     arguments = {k: tuple(v) if isinstance(v, list) else v for k, v in config["arguments"].items()}
-    return model_class(config["model"])(**arguments)
+    return known(**arguments | (held or {}))
 
 
-def restored(config, run, settings):
+def _held_models(config, directory=None):
+    """The models that are arguments of a run's model, by name, with the weights that lie in `directory`."""
+    held = {}
+    for name, value in config["arguments"].items():
+        if isinstance(value, dict):
+            inner = {"model": public_path(value["model"]), "arguments": value["arguments"]}
+            inner |= {"flags": config["flags"]}
+            held[name] = build(inner, _held_models(inner))
+            if directory is not None:
+                held[name].load_weights(directory / f"{name}.weights.h5")
+    return held
+
+
+def _saver(held):
+    """Writer of the weights of models that are arguments, for `_held_models` to read."""
+
+    def save(directory):
+        for name, model in held.items():
+            model.save_weights(directory / f"{name}.weights.h5")
+
+    return save
+
+
+def _model_runs(flags, arguments):
+    """The runs that flags name as arguments: (RunDirectory, configuration) by the argument's name.
+
+    Raises:
+      ValueError: If one is no trained run of a model.
+    """
+    found = {}
+    for flag, argument in arguments.items():
+        if argument.kind != MODEL or flags[flag] is None:
+            continue
+        source = RunDirectory(flags[flag])
+        try:
+            stored = source.config()
+            known = model_class(stored["model"])
+        except ValueError as error:
+            raise ValueError(f"--{flag}={flags[flag]}: {error}") from error
+        if not (isinstance(known, type) and issubclass(known, GenerativeModel)):
+            raise ValueError(f"--{flag}={flags[flag]}: {stored['model']} is no GenerativeModel.")
+        if "arguments" not in stored:
+            raise ValueError(f"--{flag}={flags[flag]}: the run was not trained yet.")
+        found[argument.name] = (source, stored)
+    return found
+
+
+def _check_start(model, data, flags, strategy):
+    """Refuses what could not be trained before anything is written."""
+    size, replicas = flags["batch_size"], strategy.num_replicas_in_sync if strategy else 1
+    model.check_data(data)
+    if size > len(data.train):
+        raise ValueError(
+            f"batch_size={size} is larger than the {len(data.train)} training examples; use "
+            f"{len(data.train)} or less."
+        )
+    if size % replicas:
+        raise ValueError(f"batch_size={size} does not divide into {replicas} replicas.")
+
+
+def restored(config, run, checkpoint=None, log=print):
     """The model of a run with its best weights or its last ones, averaged where the training averages.
+
+    Args:
+      config: The run's configuration.
+      run: `RunDirectory`.
+      checkpoint: "best" or "last"; None for the best, or the last where there is no density.
+      log: Called with the line that says which it is, or None.
 
     Raises:
       ValueError: If there is no complete checkpoint.
     """
     if "arguments" not in config:
         raise ValueError(f"run_dir={run.path} was not trained yet; go on with --resume.")
-    model = build(config)
+    log = log or (lambda line: None)
+    model = build(config, _held_models(config, run.path / "models"))
     where, optimizers = run.path / "checkpoints", _optimizers(config, model)
     # What chooses the best checkpoint says little of a model without a density.
-    chosen = settings["checkpoint"] or ("last" if model.density == "none" else "best")
+    chosen = checkpoint or ("last" if model.density == "none" else "best")
     if chosen == "best" and Checkpoints(weights_of(model), where / "best", 1).restore() is not None:
-        print(f"best checkpoint, step {int(model.step)}")
+        log(f"best checkpoint, step {int(model.step.numpy())}")
         return model
     if Checkpoints(weights_of(model) | {"optimizers": optimizers}, where, 1).restore() is not None:
         load_averages([o for each in optimizers.values() for o in each.values()])
-        print(f"last checkpoint, step {int(model.step)}")
+        log(f"last checkpoint, step {int(model.step.numpy())}")
         return model
     raise ValueError(f"run_dir={run.path} has no complete checkpoint; go on training with --resume.")
 
 
-def _load_data(flags, settings):
+def load_data(flags, settings):
+    """The data set that a run's flags name, from where the settings say."""
     return datasets.load(
         flags["dataset"], data_dir=settings["data_dir"], download=settings["download"],
         binarize=flags["binarize"], image_size=flags["image_size"], unit=flags["unit"],
-        window=flags["window"],
+        window=flags["window"], num_labels=flags.get("num_labels"),
     )  # fmt: skip
 
 
-def _constructor_arguments(config, data, names):
-    given = {name: config["flags"][name] for name in names}
+def check_same_data(config, run, data):
+    """Checks that a data set is the one that a run was trained on.
+
+    Raises:
+      ValueError: If it is not.
+    """
+    if config["data"]["fingerprint"] != data.fingerprint():
+        raise ValueError(f"data set {data.name!r} is not what run_dir={run.path} was trained on.")
+
+
+def _check_same_symbols(config, data):
+    """Refuses figures on data whose classes or symbols mean something else than those of the training."""
+    trained = config["data"]
+    for key, what in (("class_names", "classes"), ("vocabulary", "symbols")):
+        if key in trained and trained[key] != describe(data)[key]:
+            raise ValueError(
+                f"data set {data.name!r} has other {what} than {trained['name']!r}, which the model was "
+                "trained on: its figures would mean nothing."
+            )
+
+
+def _constructor_arguments(config, data, arguments, sources):
+    given = {}
+    for flag, argument in arguments.items():
+        value = config["flags"][flag]
+        if argument.kind == MODEL and value is not None:
+            stored = sources[argument.name][1]
+            value = {"model": stored["model"], "arguments": stored["arguments"], "run": value}
+        given[argument.name] = value
     accepted = constructor_parameters(model_class(config["model"]))
-    from_data = {
-        name: getattr(data, name) for name in ("num_values", "num_classes", "vocabulary", "unit", "rate")
-    }
+    from_data = {name: getattr(data, name) for name in FROM_DATA if name != "num_examples"}
+    from_data["num_examples"] = len(data.train)
     given |= {k: v for k, v in from_data.items() if k in accepted and v is not None}
     if config["flags"]["mixed_precision"] == "bfloat16":
         given["dtype"] = "mixed_bfloat16"
     return {"event_shape": list(data.event_shape)} | given
 
 
-def _describe(data):
+def describe(data):
+    """Facts of a data set that a run keeps, as JSON has them."""
+    symbols = None if data.vocabulary is None else repr((data.unit, data.vocabulary)).encode()
     return {
         "name": data.name, "fingerprint": data.fingerprint(), "event_shape": list(data.event_shape),
         "num_values": data.num_values, "binarize": data.binarize,
         "examples": {s: len(getattr(data, s).x) for s in ("train", "validation", "test")},
+        "streams": {name: len(stream) for name, stream in data.train.streams.items()},
+        "class_names": json.loads(json.dumps(data.class_names)),
+        "vocabulary": symbols and hashlib.sha256(symbols).hexdigest()[:16],
     }  # fmt: skip
 
 
@@ -193,30 +356,37 @@ def _seed(config):
     return random.fold_in(random.as_seed(config["flags"]["seed"]), 1 << 40)
 
 
-def _evaluate(model, config, run, settings, data):
+def _evaluate(model, config, settings, data):
+    """The report on a test split, printed line by line: which weights, command, seed and data made it."""
     results = evaluate_model(model, data, _seed(config), settings["importance_samples"])
-    cost = config.get("cost") or run.read_json("metrics.json").get("cost")
-    report = {
-        "step": int(model.step.numpy()), "density": model.density, "metrics": results,
-        "command": shlex.join([*program().split(), *sys.argv[1:]]),
-        "seed": config["flags"]["seed"], "data": config["data"], "cost": cost,
-    }  # fmt: skip
-    run.write_json("metrics.json", report)
     for name, result in results.items():
         interval = f" [{result['low']:.4g}, {result['high']:.4g}]" if "low" in result else ""
         print(f"test {name}: {result['value']:.5g}{interval} ({result['kind']})")
+    return {
+        "step": int(model.step.numpy()), "density": model.density, "metrics": results,
+        "command": shlex.join([*program().split(), *sys.argv[1:]]),
+        "seed": config["flags"]["seed"], "data": describe(data),
+    }  # fmt: skip
 
 
-def _sample(model, config, run, settings, data):
+def _sample(model, config, settings, data, directory):
     keywords = {k: settings[k] for k in ("temperature", "length") if settings.get(k) is not None}
     keywords |= _asked(model, settings)
-    seed = config["flags"]["seed"] if config.get("given_seed") else _seed(config)
-    for path in save_samples(model, run.path, settings["num"], seed, data, **keywords):
+    for path in save_samples(model, directory, settings["num"], _sample_seed(config), data, **keywords):
         print(f"samples: {path}")
 
 
+def _views(model, config, settings, data, directory):
+    for path in save_views(model, directory, settings["num"], _sample_seed(config), data):
+        print(f"view: {path}")
+
+
+def _sample_seed(config):
+    return config["flags"]["seed"] if config.get("given_seed") else _seed(config)
+
+
 def _asked(model, settings):
-    """What --prompt and --label ask for, as arguments of `sample`."""
+    """Arguments of `sample` that --prompt and --label ask for."""
     prompt, label = settings["prompt"], settings["label"]
     kind, name = getattr(model.condition, "kind", "none"), type(model).__name__
     if label is not None and kind != "label":

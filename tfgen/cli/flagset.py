@@ -6,7 +6,7 @@ import math
 
 from absl import flags
 
-from tfgen.cli.constructor import read_arguments
+from tfgen.cli.constructor import DATA, MODEL, RUN, read_arguments
 
 COMMANDS = {
     "train": "train, then evaluate on the test split, draw samples and export (the default)",
@@ -14,8 +14,9 @@ COMMANDS = {
     "evaluate": "evaluate a run on the test split",
     "export": "write a run's SavedModel for TensorFlow Serving",
 }
-# Set by the data or by the command, not by a flag.
-_NOT_FLAGS = {"event_shape", "num_values", "num_classes", "vocabulary", "unit", "rate", "name", "dtype"}
+# Arguments of constructors that the data set, not a flag, gives to those that take them.
+FROM_DATA = ("num_values", "num_classes", "vocabulary", "unit", "rate", "num_examples")
+_NOT_FLAGS = {"event_shape", "name", "dtype", *FROM_DATA}
 
 
 class _Number(flags.ArgumentParser):
@@ -66,7 +67,7 @@ class _Tuple(flags.ArgumentParser):
 
 @dataclasses.dataclass(frozen=True)
 class Defaults:
-    """What an app sets of the shared flags."""
+    """Defaults of the shared flags that an app sets."""
 
     dataset: str
     binarize: str
@@ -87,28 +88,66 @@ def define(model, defaults, overrides, presets):
       presets: Names of the presets.
 
     Returns:
-      (absl FlagValues, dict of the constructor's `Argument` that became flags).
+      (absl FlagValues, dict by flag of the constructor's `Argument` that became flags).
 
     Raises:
       ValueError: If an override names no flag.
     """
     values = flags.FlagValues()
-    arguments = {k: a for k, a in read_arguments(model).items() if a.kind is not None and k not in _NOT_FLAGS}
-    _define_shared(values, dataclasses.asdict(defaults) | overrides, presets)
+    arguments = {a.flag: a for a in read_arguments(model).values() if _becomes_flag(a)}
+    _define_shared(values, _DEFAULTS | dataclasses.asdict(defaults) | overrides, _shared(presets))
     for name, argument in arguments.items():
         _define_argument(values, argument, overrides.get(name, argument.default))
-    unknown = ", ".join(sorted(set(overrides) - set(values)))
-    if unknown:
-        raise ValueError(f"the app sets {unknown}, which is no flag of {model}.")
+    check_overrides(values, overrides, model)
     return values, arguments
 
 
+def define_task(arguments, overrides):
+    """The flags of a task: one for each argument but data sets, and those that all tasks share.
+
+    Args:
+      arguments: What `read_function` found.
+      overrides: Other defaults than the function's.
+
+    Returns:
+      absl FlagValues.
+    """
+    values = flags.FlagValues()
+    for argument in arguments.values():
+        if argument.kind not in (None, DATA):
+            _define_argument(values, argument, overrides.get(argument.flag, argument.default))
+    shared = [row for row in _SHARED if row[0] in ("data_dir", "download", "help") and row[0] not in values]
+    _define_shared(values, overrides, shared)
+    return values
+
+
+def check_overrides(values, overrides, owner):
+    """Checks that an app sets defaults of flags that exist.
+
+    Raises:
+      ValueError: If an override names no flag.
+    """
+    unknown = ", ".join(sorted(set(overrides) - set(values)))
+    if unknown:
+        raise ValueError(f"the app sets {unknown}, which is no flag of {owner}.")
+
+
+def _becomes_flag(argument):
+    if argument.name in _NOT_FLAGS:
+        return False
+    return argument.kind == MODEL or not (argument.required or argument.kind in (None, DATA, RUN))
+
+
 def _define_argument(values, argument, default):
-    kind, name, text = argument.kind, argument.name, argument.help
+    kind, name, text = argument.kind, argument.flag, argument.help
+    if kind == MODEL:
+        text = f"directory of the run whose model is used: {text}"
     if kind is bool:
         flags.DEFINE_bool(name, default, text, flag_values=values, module_name="model")
-    elif kind is str:
+    elif kind in (str, MODEL, RUN):
         flags.DEFINE_string(name, default, text, flag_values=values, module_name="model")
+    elif argument.element in (str, MODEL, RUN):
+        flags.DEFINE_list(name, default or (), text, flag_values=values, module_name="model")
     else:
         parser = _Tuple(argument.element) if kind is tuple else _Number(kind)
         flags.DEFINE(parser, name, default, text, flag_values=values, module_name="model")
@@ -126,6 +165,7 @@ _SHARED = (
     ("image_size", _POSITIVE, "resize a folder's or a TFDS set's images to this many pixels"),
     ("unit", ("character", "word"), "what a token of a text is"),
     ("window", _POSITIVE, "steps of an example cut from a long text or recording"),
+    ("num_labels", _POSITIVE, "how many training examples show their labels, for training with few labels"),
     ("steps", _POSITIVE, "training steps"),
     ("batch_size", _POSITIVE, "examples in a batch, over all replicas"),
     ("learning_rate", _POSITIVE_FLOAT, "the optimizer's learning rate"),
@@ -149,6 +189,11 @@ _SHARED = (
     ("temperature", _Number(float, 0), "sample: below 1 less varied, 0 the mode"),
     ("prompt", str, "sample: what to continue, to answer or to write"),
     ("label", _Tuple(int), "sample: the class, or numbers of several kinds of class; by default all in turn"),
+    (
+        "output",
+        str,
+        "sample, evaluate: name of what is written, beside the training's own samples and figures",
+    ),
     ("checkpoint", ("best", "last"), "which weights to use; by default best, or last without a density"),
     ("importance_samples", _POSITIVE, "evaluate: samples of a bound"),
     ("xla", bool, "export: add compiled variants, for servers started with XLA"),
@@ -160,19 +205,15 @@ _DEFAULTS = {
 }  # fmt: skip
 
 
-def _define_shared(values, defaults, presets):
-    chosen_here = _DEFAULTS | defaults
-    rows = (
-        *_SHARED,
-        (
-            "preset",
-            tuple(sorted(presets)) or ("none",),
-            "a set of flags for a purpose; flags given beside it override",
-        ),
-    )
+def _shared(presets):
+    text = "a set of flags for a purpose; flags given beside it override"
+    return (*_SHARED, ("preset", tuple(sorted(presets)) or ("none",), text))
+
+
+def _define_shared(values, defaults, rows):
     for name, reader, text in rows:
         keywords = {"flag_values": values, "module_name": "shared"}
-        default = chosen_here.get(name)
+        default = defaults.get(name)
         if reader is bool:
             flags.DEFINE_bool(name, bool(default), text, **keywords)
         elif reader is str:
@@ -189,10 +230,14 @@ def chosen(values, names):
 
 
 def help_text(values, arguments, summary, program, commands):
-    """What `--help` shows; `commands` are the texts of the commands by name."""
-    lines = [summary.strip(), "", f"usage: {program} [{'|'.join(commands)}] [--flags]", ""]
+    """Text of `--help`; `commands` are the texts of the commands by name, empty for a program without."""
+    choice = f" [{'|'.join(commands)}]" if commands else ""
+    lines = [summary.strip(), "", f"usage: {program}{choice} [--flags]", ""]
     lines += [f"  {name:<9} {text}" for name, text in commands.items()]
-    groups = {"model flags": list(arguments), "other flags": [n for n in values if n not in arguments]}
+    groups = {
+        "model flags" if commands else "flags": list(arguments),
+        "other flags": [n for n in values if n not in arguments],
+    }
     for title, names in groups.items():
         lines += ["", f"{title}:"]
         for name in names:

@@ -1,12 +1,16 @@
 """A run's directory: what is in it, and when it may be written."""
 
+import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
 
+from tfgen.cli.constructor import public_path
+
 FILES = ("config.json", "metrics.csv", "metrics.json", "curves.png")
-FOLDERS = ("checkpoints", "tensorboard", "export")
+FOLDERS = ("checkpoints", "tensorboard", "export", "models", "evaluations", "samples")
 
 
 class RunDirectory:
@@ -25,7 +29,7 @@ class RunDirectory:
         return (self.path / "config.json").exists()
 
     def config(self):
-        """What `config.json` says.
+        """Content of `config.json`, its model under the name by which users import it.
 
         Raises:
           ValueError: If there is no run here, or the file is broken.
@@ -40,7 +44,7 @@ class RunDirectory:
             raise ValueError(
                 f"{self.path / 'config.json'} cannot be read ({error}); train with --overwrite."
             ) from error
-        return config
+        return config | {"model": public_path(config["model"])}
 
     def check_free(self, overwrite):
         """Whether a new run may begin here.
@@ -54,8 +58,13 @@ class RunDirectory:
                 "or name another --run_dir."
             )
 
-    def begin(self, config, overwrite):
+    def begin(self, config, overwrite, save_models=None):
         """Makes the directory ready for a new run.
+
+        Args:
+          config: What `config.json` is to hold; it is written last.
+          overwrite: Whether to replace a run that is there.
+          save_models: `f(directory)` that writes the weights of models this run takes from others, or None.
 
         Raises:
           ValueError: If it holds a run and `overwrite` is not set, or it cannot be written.
@@ -65,9 +74,19 @@ class RunDirectory:
             self.path.mkdir(parents=True, exist_ok=True)
             if overwrite:
                 self._clear()
+            if save_models:
+                (self.path / "models").mkdir(exist_ok=True)
+                save_models(self.path / "models")
             self.write_json("config.json", config)
         except OSError as error:
             raise ValueError(f"run_dir={self.path} cannot be written: {error.strerror}.") from error
+
+    def forget_unless_saved(self):
+        """Takes away what a training made that came to nothing: no checkpoint is there to go on from."""
+        if not list(self.path.glob("checkpoints/ckpt-*.index")):
+            self._clear()
+            with contextlib.suppress(OSError):
+                self.path.rmdir()
 
     def _clear(self):
         # Only what a run makes: the user's own files beside it stay.
@@ -77,7 +96,7 @@ class RunDirectory:
             (self.path / name).unlink(missing_ok=True)
 
     def read_json(self, name):
-        """What a JSON file holds; an empty dict where it is absent or broken."""
+        """Content of a JSON file; an empty dict where it is absent or broken."""
         try:
             return json.loads((self.path / name).read_text())
         except (OSError, ValueError):
@@ -85,6 +104,39 @@ class RunDirectory:
 
     def write_json(self, name, content):
         """Writes a JSON file by rename."""
-        temporary = self.path / f".{name}.{os.getpid()}.tmp"
+        path = self.path / name
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         temporary.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
-        os.replace(temporary, self.path / name)
+        os.replace(temporary, path)
+
+    def place(self, folder, name, suggestion, suffix=""):
+        """Where a later command writes, beside what the training left.
+
+        Args:
+          folder: "evaluations" or "samples".
+          name: The name that the user gives; None takes the first free one that begins with `suggestion`.
+          suggestion: A name; what no file is called by is replaced.
+          suffix: Of the file; "" makes a directory.
+
+        Returns:
+          Path, which is not there yet; its folder is.
+
+        Raises:
+          ValueError: If something has the user's name, or it is no name.
+        """
+        if name is not None and not re.fullmatch(r"[\w.,=-]+", name):
+            raise ValueError(f"--output={name}: takes letters, digits and any of . , = - _")
+        (self.path / folder).mkdir(exist_ok=True)
+        if name is not None:
+            path = self.path / folder / f"{name}{suffix}"
+            if path.exists():
+                raise ValueError(f"--output={name}: {path} is there already; choose another name.")
+        else:
+            stem, number = re.sub(r"[^\w.,=-]+", "_", suggestion).strip("_"), 1
+            path = self.path / folder / f"{stem}{suffix}"
+            while path.exists():
+                number += 1
+                path = path.with_name(f"{stem}-{number}{suffix}")
+        if not suffix:
+            path.mkdir()
+        return path
