@@ -50,6 +50,48 @@ VAE_TESTS, RBM_TESTS, GAN_TESTS = (
 
 MUTANTS = (
     Mutant(
+        "a rare class without a label", "tfgen/data/splits.py",
+        "quota = np.maximum(1, np.floor(share)).astype(int)", "quota = np.floor(share).astype(int)",
+        "tests/test_data.py -k 'rare or few_labels'",
+    ),
+    Mutant(
+        "a stream lost when examples are taken", "tfgen/data/dataset.py",
+        "            {key: value[index] for key, value in self.extra.items()},\n            self.streams,",
+        "            {key: value[index] for key, value in self.extra.items()},",
+        "tests/test_data.py -k streams_stay",
+    ),
+    Mutant(
+        "a bound of the free energy called nats", "tfgen/evaluation/report.py",
+        'seed, "nats_bound", _bound', 'seed, "nats", _bound',
+        "tests/evaluation/test_report.py -k never_called",
+    ),
+    Mutant(
+        "samples under the training split's conditions", "tfgen/evaluation/sample_report.py",
+        "data.test.field(model.condition.kind)[:num]", "data.train.field(model.condition.kind)[:num]",
+        "tests/evaluation/test_report.py -k conditions_of_the_test_split",
+    ),
+    Mutant(
+        "means that lie behind other samples", "tfgen/variational/vae.py",
+        'View(self.mean_rows(random.rows(seed, num)))', 'View(self.mean_rows(random.rows(seed + 1, num)))',
+        "tests/test_gallery.py -k means_behind",
+    ),
+    Mutant(
+        "another run's model without its weights", "tfgen/cli/commands.py",
+        "held = {name: restored(stored, source, None) for name, (source, stored) in sources.items()}",
+        "held = {name: build(stored) for name, (source, stored) in sources.items()}",
+        "tests/test_cli.py -k another_runs_model",
+    ),
+    Mutant(
+        "a held model whose weights are lost before the first checkpoint", "tfgen/cli/commands.py",
+        'held[name].load_weights(directory / f"{name}.weights.h5")', "held[name].reset_metrics()",
+        "tests/test_cli.py -k another_runs_model",
+    ),
+    Mutant(
+        "a preset that a resumed run ignores in silence", "tfgen/cli/app.py",
+        "(values[n].present or n in preset)", "values[n].present",
+        "tests/test_cli.py -k presets_of_a_resumed",
+    ),
+    Mutant(
         "a mask that shows the pixel itself", "tfgen/layers/masked.py",
         'later = np.greater if mask_type == "A" else np.greater_equal', "later = np.greater_equal",
         f"{CONTRACT} -k 'sum_to_one and PixelCNN'",
@@ -221,7 +263,7 @@ MUTANTS = (
         MIXTURE,
     ),
     Mutant(
-        "pixels binarized the wrong way round", "tfgen/model.py",
+        "pixels binarized the wrong way round", "tfgen/space.py",
         "x = random.bernoulli(seed, x / (data.levels - 1))",
         "x = random.bernoulli(seed, 1 - x / (data.levels - 1))",
         "tests/training/test_batches.py",
