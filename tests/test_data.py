@@ -219,8 +219,8 @@ def test_data_says_what_kinds_there_are_and_what_counts_are():
 
 def test_import_loads_nothing_heavy():
     program = (
-        "import sys; from tfgen import data, pictures; data.names(); print([m for m in "
-        "('tensorflow', 'tensorflow_datasets', 'sklearn', 'PIL', 'matplotlib', 'keras') "
+        "import sys; from tfgen import data; from tfgen.media import pictures; data.names(); "
+        "print([m for m in ('tensorflow', 'tensorflow_datasets', 'sklearn', 'PIL', 'matplotlib', 'keras') "
         "if m in sys.modules])"
     )
     found = subprocess.run(
