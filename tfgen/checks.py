@@ -112,6 +112,18 @@ def number(name, value, at_least=None, above=None, at_most=None, below=None):
 _HOLDS = {"at least": operator.ge, "above": operator.gt, "at most": operator.le, "below": operator.lt}
 
 
+def distinct(name, names):
+    """`names`.
+
+    Raises:
+      ValueError: If one of them comes twice.
+    """
+    for one in names:
+        if list(names).count(one) > 1:
+            raise ValueError(f"{name} must bear different names, got {one!r} twice.")
+    return names
+
+
 def one_of(name, value, known, also=None):
     """`value`.
 

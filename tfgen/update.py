@@ -9,12 +9,15 @@ critic's update cannot touch the generator, batch-norm statistics included.
 import dataclasses
 import functools
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import keras
 import tensorflow as tf
 
-from tfgen import random
+from tfgen import checks, random
+
+# The batch of the current pass over the data, which updates over an epoch take.
+PASS = -1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,8 +26,9 @@ class Update:
 
     Args:
       name: Names the update in logs, optimizers and errors.
-      objective: `f(batch, seed, step) -> (loss, {name: scalar})`, minimized; `batch` is a dict with "x" and,
-        as the data allow, "condition"; `seed` int32 [2]; `step` an int64 scalar.
+      objective: `f(batch, seed, step) -> (loss, {name: scalar})`, minimized; `batch` is a dict with "x", as
+        the data allow "condition", and a dict of the same kind for each of the model's streams; `seed` int32
+        [2]; `step` an int64 scalar.
       variables: The Keras variables that this update moves: gradients for the trainable ones, assignments
         for the others.
       repeat: How many times in each step.
@@ -32,7 +36,12 @@ class Update:
       surrogate: The gradient is not that of the reported loss (contrastive divergence, straight-through).
       statistics: Instead of an objective: `f(batch, seed, step) -> nest of sums over the batch's rows`.
       apply: Assigns the variables from the statistics, `f(statistics) -> {name: scalar}`.
-      over: "batch", or "epoch" to sum the statistics over one full pass of the data before `apply`.
+      over: "batch", or "epoch" to sum the statistics over one full pass of the data before `apply`. A pass
+        has an order of its own, whatever other updates take: every example comes once, the last batch may be
+        smaller, and streams are left out.
+
+    Raises:
+      ValueError: If arguments do not go together.
     """
 
     name: str
@@ -50,12 +59,10 @@ class Update:
             raise ValueError(f"update {self.name!r} needs either an objective or statistics.")
         if (self.statistics is None) != (self.apply is None):
             raise ValueError(f"update {self.name!r}: statistics and apply go together.")
-        if self.over not in ("batch", "epoch"):
-            raise ValueError(f"update {self.name!r}: over must be 'batch' or 'epoch', got {self.over!r}.")
+        checks.one_of(f"update {self.name!r}: over", self.over, ("batch", "epoch"))
         if self.over == "epoch" and (self.objective or self.repeat != 1 or self.share_batch):
             raise ValueError(f"update {self.name!r}: over='epoch' takes statistics, one batch a step.")
-        if self.repeat < 1:
-            raise ValueError(f"update {self.name!r}: repeat must be at least 1, got {self.repeat}.")
+        checks.whole(f"update {self.name!r}: repeat", self.repeat)
 
     @property
     def trainable(self):
@@ -65,13 +72,22 @@ class Update:
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """A part of training with updates and optimizer slots of its own.
+    """Part of a training with updates and optimizer slots of its own.
+
+    The training enters each stage once, in order: it writes the stage's number, first and last step into the
+    model (`GenerativeModel.stage`), calls `on_enter`, and starts the moving averages of the stage's optimizers
+    at the weights. A stage hands on the averages of its weights where its optimizers keep them (`use_ema`).
 
     Args:
-      name: Names the stage in logs.
+      name: Names the stage in logs, optimizers and errors.
       share: Its share of all steps, relative to the other stages' shares.
       updates: Its updates.
-      on_enter: Deterministic function called once when the stage begins.
+      on_enter: `f(batch, seed)`, called once when the stage begins, with what `GenerativeModel.begin` is
+        given: the first examples as objectives take them, and an int32 [2] seed of the stage's own. It may
+        assign any variable of the model; equal arguments must give equal bits.
+
+    Raises:
+      ValueError: If the share is not positive, there is no update, or two bear one name.
     """
 
     name: str
@@ -79,29 +95,128 @@ class Stage:
     updates: Sequence[Update]
     on_enter: Callable | None = None
 
+    def __post_init__(self):
+        checks.number(f"stage {self.name!r}: share", self.share, above=0)
+        names = [update.name for update in self.updates]
+        if not names:
+            raise ValueError(f"stage {self.name!r} has no updates: give it one or leave it out.")
+        checks.distinct(f"stage {self.name!r}: updates", names)
 
-def batches_per_step(updates):
-    """How many batches one step of these updates consumes."""
-    return max(1, sum(0 if u.share_batch else u.repeat for u in updates))
 
-
-def optimizers_by_update(updates, optimizer):
-    """One Keras optimizer for each update with an objective.
+def plan_stages(stages, steps):
+    """Steps shared out among stages: `[0, end of the first stage, ..., steps]`.
 
     Args:
-      updates: The updates.
-      optimizer: A Keras optimizer, its name, or a dict of them by update name.
+      stages: The `Stage`s in order.
+      steps: Steps in all.
+
+    Returns:
+      List of ints, one more than stages.
 
     Raises:
-      ValueError: If a dict's keys are not the names of these updates.
+      ValueError: If a stage would get no step, or two stages bear one name.
     """
-    names = [u.name for u in updates if u.objective]
-    if not isinstance(optimizer, dict):
-        optimizer = dict.fromkeys(names, optimizer)
-    if set(optimizer) != set(names):
-        raise ValueError(f"optimizer must name the updates {sorted(names)}, got {sorted(optimizer)}.")
-    optimizers = {k: keras.optimizers.get(v) for k, v in optimizer.items()}
-    return {k: type(v).from_config(v.get_config()) for k, v in optimizers.items()}
+    checks.distinct("stages", [stage.name for stage in stages])
+    whole = sum(stage.share for stage in stages)
+    bounds, done = [0], 0.0
+    for stage in stages:
+        done += stage.share
+        bounds.append(round(steps * done / whole))
+    bounds[-1] = steps
+    for stage, first, end in zip(stages, bounds[:-1], bounds[1:], strict=True):
+        if first == end:
+            raise ValueError(f"steps={steps} leaves no step to stage {stage.name!r}: use more steps.")
+    return bounds
+
+
+def batches_per_step(updates):
+    """How many batches one step of these updates consumes, those of passes over the data left out."""
+    over_batches = [u for u in updates if u.over == "batch"]
+    taken = sum(0 if u.share_batch else u.repeat for u in over_batches)
+    # There is no batch to share yet for the first.
+    return taken + 1 if over_batches and over_batches[0].share_batch else taken
+
+
+def make_optimizers(stages, optimizer, **defaults):
+    """One Keras optimizer for each update with an objective, by stage and update.
+
+    Args:
+      stages: The `Stage`s.
+      optimizer: One optimizer, cloned for each update; a dict of optimizers by update name; or a dict by
+        stage name of either. One optimizer is a Keras optimizer, its name, or a dict with its "name" and
+        arguments.
+      **defaults: Arguments of the optimizers that are named and do not give them, e.g. `learning_rate`.
+
+    Returns:
+      {stage: {update: optimizer}}.
+
+    Raises:
+      ValueError: If a name is unknown, or an update is left without an optimizer.
+    """
+    wanted = {stage.name: [u.name for u in stage.updates if u.objective] for stage in stages}
+    updates = list(dict.fromkeys(name for names in wanted.values() for name in names))
+    by_stage = _is_mapping(optimizer) and bool(optimizer) and set(optimizer) <= set(wanted)
+    if by_stage:
+        chosen = dict(optimizer)
+    elif _is_mapping(optimizer):
+        for name in optimizer:
+            if name not in updates:
+                raise ValueError(
+                    f"optimizer names {name!r}, which is neither a stage ({', '.join(wanted)}) nor an update "
+                    f"with an objective ({', '.join(updates) or 'none'})."
+                )
+        chosen = {
+            stage: {k: v for k, v in optimizer.items() if k in names} for stage, names in wanted.items()
+        }
+    else:
+        chosen = dict.fromkeys(wanted, optimizer)
+    made = {}
+    for stage, names in wanted.items():
+        given = chosen.get(stage, {})
+        if not _is_mapping(given):
+            given = dict.fromkeys(names, given)
+        for name in given:
+            if name not in names:
+                raise ValueError(
+                    f"optimizer of stage {stage!r} names {name!r}, which is no update of it with an objective "
+                    f"({', '.join(names) or 'none'})."
+                )
+        for name in names:
+            if name not in given:
+                raise ValueError(f"optimizer names none for update {name!r} of stage {stage!r}: add it.")
+        made[stage] = {name: _one_optimizer(given[name], defaults) for name in names}
+    return made
+
+
+def _is_mapping(optimizer):
+    """Whether it is a dict of several optimizers and not the description of one."""
+    return isinstance(optimizer, Mapping) and not isinstance(optimizer.get("name"), str)
+
+
+def _one_optimizer(optimizer, defaults):
+    if isinstance(optimizer, str):
+        optimizer = {"name": optimizer}
+    if isinstance(optimizer, Mapping):
+        arguments = defaults | {k: v for k, v in optimizer.items() if k != "name"}
+        return keras.optimizers.get({"class_name": optimizer["name"], "config": arguments})
+    if not isinstance(optimizer, keras.optimizers.Optimizer):
+        raise ValueError(f"optimizer must be a Keras optimizer or its name, got {optimizer!r}.")
+    return type(optimizer).from_config(optimizer.get_config())
+
+
+def start_averages(optimizers):
+    """Sets the moving averages that optimizers keep (`use_ema`) to the weights as they are."""
+    for optimizer in optimizers:
+        for variable, average in averages_of(optimizer):
+            average.assign(variable.value)
+
+
+def averages_of(optimizer):
+    """(variable, moving average of it) of an optimizer that was built with `use_ema`; else none."""
+    if not optimizer.use_ema or not optimizer.built:
+        return []
+    averages = optimizer._model_variables_moving_average
+    return list(zip(optimizer._trainable_variables, averages, strict=True))
 
 
 class _Replica(threading.local):
@@ -152,19 +267,28 @@ class Step:
     """
 
     def __init__(self, updates, optimizers, jit=False, clip_norm=None):
-        self.updates, self.optimizers = tuple(updates), dict(optimizers)
-        self.jit, self.clip_norm = jit, clip_norm
+        self.updates = tuple(updates)
+        self.optimizers = dict(optimizers)
+        self.jit = jit
+        self.clip_norm = clip_norm
         self.batches_per_step = batches_per_step(self.updates)
-        self.sums, self._nests = {}, {}
-        self._compute = {u.name: self._compiled(functools.partial(_compute, u)) for u in self.updates}
+        self.sums = {}
+        self._nests = {}
+        self._compute = {u.name: self._compiled(u) for u in self.updates}
         for update in self.updates:
             if update.trainable:
-                self.optimizers[update.name].build(update.trainable)
+                optimizer = self.optimizers[update.name]
+                optimizer.build(update.trainable)
+                start_averages([optimizer])
                 # The gradients it is given are already reduced, in one vector (see `_reduce`).
-                self.optimizers[update.name]._all_reduce_sum_gradients = list
+                optimizer._all_reduce_sum_gradients = list
 
-    def _compiled(self, function):
-        return tf.function(function, jit_compile=True, autograph=False) if self.jit else function
+    def _compiled(self, update):
+        function = functools.partial(_compute, update)
+        # A pass ends with a smaller batch, for which XLA would compile once more.
+        if not self.jit or update.over == "epoch":
+            return function
+        return tf.function(function, jit_compile=True, autograph=False)
 
     def prepare(self, batch):
         """Makes the sums of updates over an epoch, given a batch or specs of it; all variables exist then."""
@@ -184,7 +308,8 @@ class Step:
         """One step.
 
         Args:
-          batch_at: `f(i, seed) -> batch`, the i-th of the step's `batches_per_step` batches.
+          batch_at: `f(i, seed) -> batch`, the i-th of the step's `batches_per_step` batches, or for i = `PASS`
+            the batch of the current pass over the data.
           seed: int32 [2], the run's seed.
           step: int64 scalar, the number of this step.
 
@@ -195,15 +320,23 @@ class Step:
         replicas = context.num_replicas_in_sync
         replica = tf.convert_to_tensor(context.replica_id_in_sync_group) if replicas > 1 else 0
         step_seed = random.fold_in(seed, step)
-        scalars, batch, call, taken = {}, None, 0, 0
+        scalars = {}
+        batch = None
+        call = 0
+        taken = 0
         for update in self.updates:
             repeats = []
             for _ in range(update.repeat):
                 call_seed = random.fold_in(step_seed, call, replica)
                 batch_seed, objective_seed = random.split(call_seed)
-                if batch is None or not update.share_batch:
-                    batch, taken = batch_at(taken, batch_seed), taken + 1
-                repeats.append(self._run(update, batch, objective_seed, step, replica, replicas))
+                if update.over == "epoch":
+                    used = batch_at(PASS, batch_seed)
+                else:
+                    if batch is None or not update.share_batch:
+                        batch = batch_at(taken, batch_seed)
+                        taken += 1
+                    used = batch
+                repeats.append(self._run(update, used, objective_seed, step, replica, replicas))
                 call += 1
             for key in repeats[0]:
                 scalars[f"{update.name}/{key}"] = tf.add_n([r[key] for r in repeats]) / len(repeats)
@@ -211,21 +344,22 @@ class Step:
 
     def _run(self, update, batch, seed, step, replica, replicas):
         grads, sums, assigned, scalars = self._compute[update.name](batch, seed, step, replica, replicas)
+        totals = tf.nest.flatten(sums) if update.statistics else []
         fixed = [(v, x) for v, x in zip(update.variables, assigned, strict=True) if x is not None]
-        how = ["mean"] * len(grads) + ["sum"] * len(tf.nest.flatten(sums) if update.statistics else ())
+        how = ["mean"] * len(grads) + ["sum"] * len(totals)
         how += ["sum" if v.aggregation == "sum" else "mean" for v, _ in fixed]
-        values = [*grads, *(tf.nest.flatten(sums) if update.statistics else ()), *(x for _, x in fixed)]
-        reduced = _reduce(values, how)
-        for (variable, _), value in zip(fixed, reduced[len(reduced) - len(fixed) :], strict=True):
+        reduced = _reduce([*grads, *totals, *(x for _, x in fixed)], how)
+        grads = reduced[: len(grads)]
+        totals = reduced[len(grads) : len(grads) + len(totals)]
+        for (variable, _), value in zip(fixed, reduced[len(grads) + len(totals) :], strict=True):
             _commit(variable, value)
         if update.objective:
-            self._descend(update, reduced[: len(grads)])
+            self._descend(update, grads)
         elif update.over == "epoch":
-            for variable, value in zip(self.sums[update.name], reduced, strict=False):
+            for variable, value in zip(self.sums[update.name], totals, strict=True):
                 _commit(variable, variable.value + value)
         else:
-            flat = reduced[: len(reduced) - len(fixed)]
-            scalars = self._apply(update, tf.nest.pack_sequence_as(sums, flat))
+            scalars = self._apply(update, tf.nest.pack_sequence_as(sums, totals))
         return scalars
 
     def _descend(self, update, grads):
@@ -295,16 +429,33 @@ def _compute(update, batch, seed, step, replica, replicas):
 def _reduce(values, how):
     """Values summed or averaged over all replicas, on each of them.
 
-    They travel as one vector: one collective instead of one for each variable.
+    They travel as one vector: one collective instead of one for each variable. Only what is not float32 or
+    shorter goes in a second one of float64, which holds whole numbers up to 2^53.
     """
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1 or not values:
         return list(values)
-    scales = [1.0 if h == "sum" else 1.0 / context.num_replicas_in_sync for h in how]
-    flat = [tf.reshape(tf.cast(v, tf.float32) * s, [-1]) for v, s in zip(values, scales, strict=True)]
-    total = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.concat(flat, 0))
-    parts = tf.split(total, [tf.size(f) for f in flat])
-    return [tf.cast(tf.reshape(p, tf.shape(v)), v.dtype) for p, v in zip(parts, values, strict=True)]
+    reduced = [None] * len(values)
+    for dtype in (tf.float32, tf.float64):
+        chosen = [i for i, v in enumerate(values) if _travels_as(v.dtype) == dtype]
+        if not chosen:
+            continue
+        flat = []
+        for i in chosen:
+            scale = 1.0 if how[i] == "sum" else 1.0 / context.num_replicas_in_sync
+            flat.append(tf.reshape(tf.cast(values[i], dtype) * tf.cast(scale, dtype), [-1]))
+        total = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.concat(flat, 0))
+        for i, part in zip(chosen, tf.split(total, [tf.size(f) for f in flat]), strict=True):
+            part = tf.reshape(part, tf.shape(values[i]))
+            # A third of 3 three times may lie below 3.
+            part = part if values[i].dtype.is_floating else tf.round(part)
+            reduced[i] = tf.cast(part, values[i].dtype)
+    return reduced
+
+
+def _travels_as(dtype):
+    """float32 for itself and shorter floats, float64 for everything else."""
+    return tf.float32 if dtype in (tf.float32, tf.bfloat16, tf.float16) else tf.float64
 
 
 def _commit(variable, value):
