@@ -5,8 +5,8 @@ import inspect
 import keras
 import tensorflow as tf
 
-from tfgen import random
-from tfgen.update import Step, optimizers_by_update
+from tfgen import checks, random
+from tfgen.update import Step, make_optimizers, start_averages
 
 
 def constructor_parameters(cls):
@@ -81,35 +81,46 @@ class Layer(RemembersArguments, keras.layers.Layer):
 
 
 class UpdatedModel(RemembersArguments, keras.Model):
-    """A Keras model that is trained by the updates of its one stage."""
+    """Keras model that is trained by the updates of its stages."""
 
-    def compile(self, optimizer="adam", seed=0, clip_norm=None, jit_compile="auto", **kwargs):
-        """Prepares `fit`.
+    def compile(self, optimizer="adam", seed=0, clip_norm=None, jit_compile="auto", stage=None, **kwargs):
+        """Prepares `fit`, which trains one stage.
+
+        `fit` neither begins the model nor enters the stage: call `begin` and the stage's `on_enter` before,
+        or use `tfgen.training.train`, which does.
 
         Args:
-          optimizer: One Keras optimizer or its name, cloned for each gradient update, or a dict of them by
-            update name.
+          optimizer: As `tfgen.update.make_optimizers` takes it: one Keras optimizer or its name, cloned for
+            each gradient update, or a dict of them by update name.
           seed: Seed of all random numbers of the training.
           clip_norm: Clip each update's gradients to this global norm.
           jit_compile: True, False, or "auto" for what was measured to be faster for this model.
+          stage: Name of the stage that `fit` trains; None is the last.
           **kwargs: Passed on to `keras.Model.compile`, e.g. `steps_per_execution`.
 
         Raises:
-          ValueError: If the optimizers do not fit the updates, or the model trains in several stages.
+          ValueError: If there is no such stage, or the optimizers do not fit its updates.
         """
-        stages = self.stages()
-        if len(stages) != 1:
-            raise ValueError(f"{type(self).__name__} has {len(stages)} stages: use tfgen.training.train.")
+        stages = {each.name: each for each in self.stages()}
+        name = list(stages)[-1] if stage is None else checks.one_of("stage", stage, tuple(stages))
+        chosen = stages[name]
         if kwargs.get("loss") is not None:
             raise ValueError(f"{type(self).__name__} brings its own objective: leave loss out.")
-        optimizers = optimizers_by_update(stages[0].updates, optimizer)
+        optimizers = make_optimizers([chosen], optimizer)[name]
         super().compile(optimizer=next(iter(optimizers.values()), "sgd"), jit_compile=False, **kwargs)
         self._compile_arguments = {
-            "optimizer": dict(optimizers), "seed": seed, "clip_norm": clip_norm, "jit_compile": jit_compile
-        } | kwargs  # fmt: skip
-        self.seed, self.optimizers, self._means = random.as_seed(seed), optimizers, {}
+            "optimizer": dict(optimizers),
+            "seed": seed,
+            "clip_norm": clip_norm,
+            "jit_compile": jit_compile,
+            "stage": stage,
+        } | kwargs
+        self.seed = random.as_seed(seed)
+        self.optimizers = optimizers
+        self._means = {}
+        self._stage_number = list(stages).index(name)
         jit = self.jit_updates if jit_compile == "auto" else bool(jit_compile)
-        self._engine = Step(stages[0].updates, optimizers, jit, clip_norm)
+        self._engine = Step(chosen.updates, optimizers, jit, clip_norm)
 
     def get_compile_config(self):
         """What `compile` was given, for `.keras` files."""
@@ -123,8 +134,17 @@ class UpdatedModel(RemembersArguments, keras.Model):
 
     def fit(self, *args, callbacks=None, **kwargs):
         """As `keras.Model.fit`, on x, (x, condition) or dicts; all updates of a step share its batch."""
-        callbacks = list(callbacks or []) + [keras.callbacks.LambdaCallback(on_epoch_end=self._finish_epoch)]
-        return super().fit(*args, callbacks=callbacks, **kwargs)
+        engine = keras.callbacks.LambdaCallback(on_epoch_end=self._finish_epoch)
+        engine.on_train_begin = lambda logs=None: self._begin_fit(engine.params or {})
+        return super().fit(*args, callbacks=[*(callbacks or []), engine], **kwargs)
+
+    def _begin_fit(self, params):
+        """Writes down which stage is trained and how long, and starts the averages of a first `fit`."""
+        first = int(self.step.numpy())
+        length = (params.get("epochs") or 0) * (params.get("steps") or 0)
+        self.stage.assign([self._stage_number, first, first + length])
+        begun = [o for o in self.optimizers.values() if int(o._iterations.numpy()) == 0]
+        start_averages(begun)
 
     def _finish_epoch(self, epoch, logs=None):
         if self._engine.over_epoch:
@@ -135,6 +155,12 @@ class UpdatedModel(RemembersArguments, keras.Model):
     def train_step(self, data):
         """One step of all updates, for `fit`."""
         batch = as_batch(data)
+        for stream in self.streams:
+            if stream not in batch:
+                raise ValueError(
+                    f"{type(self).__name__} reads the stream {stream!r}: give a dict with "
+                    f"{stream!r}: {{'x': ...}} in each batch."
+                )
         with tf.init_scope():
             self._engine.prepare(tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape, t.dtype), batch))
         scalars = self._engine(lambda i, seed: batch, self.seed, self.step.value)

@@ -97,6 +97,11 @@ class GenerativeModel(UpdatedModel, abc.ABC):
       drawing_order: For images drawn pixel by pixel, when each pixel is drawn: ints `[rows, columns]`, equal
         where it is at the same time; None where there is no one order.
       extra_fields: {name: `Condition`}: what else it reads of an example, passed on by name.
+      streams: Names of the further streams of examples (`tfgen.data.Split.streams`) that its objectives read:
+        `batch[name]` is a dict as the batch itself, of as many examples.
+      step: int64 weight, the training's steps so far.
+      stage: int64 weight [3]: the number of the stage that is, or was last, trained, its first step, and the
+        step at which it ends.
       jit_updates: XLA compiles the updates faster than it would run them uncompiled, as measured.
       jit_sampler: The same of the sampler.
 
@@ -117,6 +122,7 @@ class GenerativeModel(UpdatedModel, abc.ABC):
     text = None
     drawing_order = None
     extra_fields = {}  # noqa: RUF012
+    streams = ()
     length = None
     rate = None
     jit_updates = True
@@ -128,6 +134,9 @@ class GenerativeModel(UpdatedModel, abc.ABC):
         self.kind = default_kind(self.event_shape)
         self.step = self.add_weight(
             shape=(), dtype="int64", initializer="zeros", trainable=False, name="step"
+        )
+        self.stage = self.add_weight(
+            shape=(3,), dtype="int64", initializer="zeros", trainable=False, name="stage"
         )
         self.built = True
 
@@ -150,6 +159,24 @@ class GenerativeModel(UpdatedModel, abc.ABC):
     def stages(self):
         """The sequence of `Stage` that makes a whole training, by default one."""
         return [Stage("main", 1.0, tuple(self.updates()))]
+
+    def progress(self, step):
+        """Fraction of the current stage that is done at a step, for what fades in while a stage lasts.
+
+        It is (step - first) / (end - first), at least 0 and at most 1. The bounds are weights of the model,
+        so an objective at its `step` and a sampler at `self.step` see the same, in training as in an export.
+        A stage of unknown length counts as done: a model never trained, or `fit` on data without a length.
+
+        Args:
+          step: int64 scalar, a tensor or a weight.
+
+        Returns:
+          float32 scalar in [0, 1].
+        """
+        _, first, end = tf.unstack(tf.convert_to_tensor(self.stage.value))
+        step = tf.cast(tf.convert_to_tensor(step), tf.int64)
+        done = tf.cast(step - first, tf.float32) / tf.cast(tf.maximum(end - first, 1), tf.float32)
+        return tf.where(end > first, tf.clip_by_value(done, 0.0, 1.0), 1.0)
 
     def sample_rows(self, seeds, **kwargs):
         """Draws one x for each row of seeds; the graph behind `sample` and the served signature.
@@ -246,6 +273,10 @@ class GenerativeModel(UpdatedModel, abc.ABC):
             found["lengths"] = split.extra["lengths"]
         return found | {name: split.field(name) for name in self.extra_fields}
 
+    def stream_fields(self, split):
+        """What this model reads of a stream: what it reads of its data, as far as the stream has it."""
+        return {name: field for name, field in self.fields(split).items() if field is not None}
+
     def rows_at_once(self, split):
         """How many examples of a `tfgen.data.Split` are evaluated together; of long sequences fewer fit."""
         steps = split.x.shape[1] if self.space.sequence else 1
@@ -284,11 +315,11 @@ class GenerativeModel(UpdatedModel, abc.ABC):
         """Named scalars on held-out data, averages over the batch; "loss" chooses the best checkpoint.
 
         Args:
-          batch: Dict with "x" and, as the data allow, "condition" and "lengths".
+          batch: Dict with "x" and, as the data allow, "condition", "lengths" and the model's streams.
           seed: int32 [2].
         """
         del seed
-        nats = -tf.reduce_mean(self.score(**batch))
+        nats = -tf.reduce_mean(self.score(**{k: v for k, v in batch.items() if k not in self.streams}))
         return {"loss": nats, "nats": nats}
 
     def test_metrics(self, data, seed):
@@ -405,6 +436,15 @@ class GenerativeModel(UpdatedModel, abc.ABC):
                 raise ValueError(
                     f"{data.name} has texts of up to {found.shape[1]} tokens, {name} takes "
                     f"{field.max_length}: raise --memory, or lower --window."
+                )
+        for stream in self.streams:
+            if stream not in getattr(data.train, "streams", {}):
+                remedy = f"give its training split streams={{{stream!r}: Split(...)}}"
+                if stream == "labelled":
+                    remedy = "load it with num_labels (--num_labels)"
+                raise ValueError(
+                    f"{name} reads the stream {stream!r} beside its examples, but {data.name} has none: "
+                    f"{remedy}."
                 )
 
     def check_condition(self, condition):

@@ -74,9 +74,10 @@ class Update:
 class Stage:
     """Part of a training with updates and optimizer slots of its own.
 
-    The training enters each stage once, in order: it writes the stage's number, first and last step into the
-    model (`GenerativeModel.stage`), calls `on_enter`, and starts the moving averages of the stage's optimizers
-    at the weights. A stage hands on the averages of its weights where its optimizers keep them (`use_ema`).
+    The training enters each stage once, in order: it writes the stage's number, first and last step into
+    the model (`GenerativeModel.stage`), calls `on_enter`, and starts the moving averages of the stage's
+    optimizers at the weights. A stage hands on the averages of its weights where its optimizers keep them
+    (`use_ema`).
 
     Args:
       name: Names the stage in logs, optimizers and errors.
@@ -178,8 +179,8 @@ def make_optimizers(stages, optimizer, **defaults):
         for name in given:
             if name not in names:
                 raise ValueError(
-                    f"optimizer of stage {stage!r} names {name!r}, which is no update of it with an objective "
-                    f"({', '.join(names) or 'none'})."
+                    f"optimizer of stage {stage!r} names {name!r}, which is none of its updates with an "
+                    f"objective ({', '.join(names) or 'none'})."
                 )
         for name in names:
             if name not in given:
@@ -308,8 +309,8 @@ class Step:
         """One step.
 
         Args:
-          batch_at: `f(i, seed) -> batch`, the i-th of the step's `batches_per_step` batches, or for i = `PASS`
-            the batch of the current pass over the data.
+          batch_at: `f(i, seed) -> batch`, the i-th of the step's `batches_per_step` batches, or for i =
+            `PASS` the batch of the current pass over the data.
           seed: int32 [2], the run's seed.
           step: int64 scalar, the number of this step.
 

@@ -1,11 +1,14 @@
 """Models small enough to be computed by hand."""
 
+import dataclasses
+
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tests.planted import dataset
-from tfgen import random
-from tfgen.model import GenerativeModel, Stage, Update
+from tfgen import data, random
+from tfgen.model import Condition, GenerativeModel, Stage, Update
 
 
 class Bits(GenerativeModel):
@@ -36,21 +39,34 @@ class Bits(GenerativeModel):
 
 
 class TwoStages(Bits):
-    """First the logits are fitted, then a scale, with noise; entering stage two rounds the logits."""
+    """First the logits are fitted, then a scale that fades in, with noise; entering rounds the logits.
 
-    def __init__(self, event_shape=(3,), **kwargs):
+    Its validation loss is what `losses` says of the step, where it says anything.
+    """
+
+    def __init__(self, event_shape=(3,), losses=(), **kwargs):
         super().__init__(event_shape, **kwargs)
+        self.losses = losses
         self.scale = self.add_weight(shape=(), initializer="ones", name="scale")
         self.entered = self.add_weight(shape=(), initializer="zeros", trainable=False, name="entered")
+        self.seen = self.add_weight(shape=(3,), initializer="zeros", trainable=False, name="seen")
 
-    def enter(self):
+    def enter(self, batch, seed):
         self.logits.assign(tf.round(self.logits * 64) / 64)
+        self.scale.assign(0.5)
+        self.seen.assign(tf.reduce_mean(batch["x"], axis=0) + random.uniform(seed, []))
         self.entered.assign_add(1)
 
     def sharpen(self, batch, seed, step):
         noise = random.normal(seed, tf.shape(batch["x"]))
-        loss = tf.reduce_mean((self.scale.value * self.logits.value - batch["x"] + 0.1 * noise) ** 2)
-        return loss, {}
+        shown = (1.0 + self.progress(step)) * self.scale.value * self.logits.value
+        loss = tf.reduce_mean((shown - batch["x"] + 0.1 * noise) ** 2)
+        return loss, {"progress": self.progress(step)}
+
+    def validation_metrics(self, batch, seed):
+        if not self.losses:
+            return super().validation_metrics(batch, seed)
+        return {"loss": tf.constant(self.losses)[self.step.value]}
 
     def stages(self):
         return [
@@ -85,9 +101,72 @@ class Moments(GenerativeModel):
         return random.normal(seeds, self.event_shape) + self.loc.value
 
 
+class MomentsBesideGradients(Moments):
+    """The mean by sums over a pass, while a gradient follows it batch by batch."""
+
+    def __init__(self, event_shape=(2,), **kwargs):
+        super().__init__(event_shape, **kwargs)
+        self.follower = self.add_weight(shape=self.event_shape, initializer="zeros", name="follower")
+
+    def distance(self, batch, seed, step):
+        return tf.reduce_mean((batch["x"] - self.follower.value) ** 2), {}
+
+    def updates(self):
+        return [Update("follow", self.distance, [self.follower]), *super().updates()]
+
+
+class FewLabels(Bits):
+    """Bits that learn from all examples, and class frequencies from the labelled stream alone.
+
+    It counts how often each labelled example comes, by the number that its bits write.
+    """
+
+    streams = ("labelled",)
+    condition = Condition("label", (), 2)
+
+    def __init__(self, event_shape=(3,), **kwargs):
+        super().__init__(event_shape, **kwargs)
+        self.label_logit = self.add_weight(shape=(), initializer="zeros", name="label_logit")
+        self.came = self.add_weight(shape=(8,), initializer="zeros", trainable=False, name="came")
+
+    def score(self, x, condition=None):
+        return super().score(x)
+
+    def joint(self, batch, seed, step):
+        loss, scalars = self.nll({"x": batch["x"]}, seed, step)
+        label = tf.cast(batch["labelled"]["condition"], tf.float32)
+        logits = tf.zeros_like(label) + self.label_logit.value
+        return loss + tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(label, logits)), scalars
+
+    def tally(self, batch, seed, step):
+        numbers = tf.tensordot(batch["labelled"]["x"], [4.0, 2.0, 1.0], 1)
+        return tf.reduce_sum(tf.one_hot(tf.cast(numbers, tf.int32), 8), axis=0)
+
+    def add(self, tally):
+        self.came.assign_add(tally)
+
+    def updates(self):
+        return [
+            Update("fit", self.joint, [self.logits, self.label_logit]),
+            Update("count", variables=[self.came], statistics=self.tally, apply=self.add, share_batch=True),
+        ]
+
+    def sample_rows(self, seeds, condition=None):
+        return super().sample_rows(seeds)
+
+
 def fitting(model, num=40):
     """A data set for a toy."""
     return dataset(model, num)
+
+
+def with_stream(model, num=40, num_labelled=5):
+    """A data set for `FewLabels`: example i of the labelled stream writes i in bits, odd ones are of class 1."""
+    whole = fitting(model, num)
+    numbers = np.arange(num_labelled)
+    x = (numbers[:, None] // np.array([4, 2, 1]) % 2).astype(np.uint8)
+    train = dataclasses.replace(whole.train, streams={"labelled": data.Split(x, numbers % 2)})
+    return dataclasses.replace(whole, train=train)
 
 
 def sgd(rate=0.1, **keywords):

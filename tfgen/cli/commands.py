@@ -21,11 +21,10 @@ from tfgen.cli.run_directory import RunDirectory
 from tfgen.evaluation.report import evaluate as evaluate_model
 from tfgen.keras_model import constructor_parameters
 from tfgen.model import GenerativeModel
-from tfgen.training import Interrupted, make_strategy
+from tfgen.training import Interrupted, make_strategy, restore_weights
 from tfgen.training import train as train_model
-from tfgen.training.checkpoints import Checkpoints, load_averages, weights_of
 from tfgen.training.strategies import is_chief
-from tfgen.update import optimizers_by_update
+from tfgen.update import make_optimizers
 
 _VERSIONED = ("tensorflow", "keras", "tensorflow_probability", "numpy")
 
@@ -58,10 +57,21 @@ def train(config, run, settings, arguments):
         print("XLA off: it is slower with the layers or distributions chosen (--jit=on overrides)")
     try:
         rows = train_model(
-            model, data, config["steps"], run.path, flags["batch_size"], _optimizer(config), flags["seed"],
-            strategy, flags["jit"], flags["clip_norm"], flags["checkpoint_every"], settings["resume"],
-            settings["early_stopping"], pictures=lambda m: tensorboard_pictures(m, data),
-        )  # fmt: skip
+            model,
+            data,
+            config["steps"],
+            run.path,
+            flags["batch_size"],
+            _optimizers(config, model),
+            flags["seed"],
+            strategy,
+            flags["jit"],
+            flags["clip_norm"],
+            flags["checkpoint_every"],
+            settings["resume"],
+            settings["early_stopping"],
+            pictures=lambda m: tensorboard_pictures(m, data),
+        )
     except Interrupted as interrupted:
         again = f"{program()} {shlex.join([f'--run_dir={run.path}', '--resume'])}"
         print(f"interrupted at step {interrupted.step}; go on with: {again}")
@@ -251,17 +261,14 @@ def restored(config, run, checkpoint=None, log=print):
         raise ValueError(f"run_dir={run.path} was not trained yet; go on with --resume.")
     log = log or (lambda line: None)
     model = build(config, _held_models(config, run.path / "models"))
-    where, optimizers = run.path / "checkpoints", _optimizers(config, model)
     # What chooses the best checkpoint says little of a model without a density.
     chosen = checkpoint or ("last" if model.density == "none" else "best")
-    if chosen == "best" and Checkpoints(weights_of(model), where / "best", 1).restore() is not None:
-        log(f"best checkpoint, step {int(model.step.numpy())}")
-        return model
-    if Checkpoints(weights_of(model) | {"optimizers": optimizers}, where, 1).restore() is not None:
-        load_averages([o for each in optimizers.values() for o in each.values()])
-        log(f"last checkpoint, step {int(model.step.numpy())}")
-        return model
-    raise ValueError(f"run_dir={run.path} has no complete checkpoint; go on training with --resume.")
+    found = restore_weights(model, run.path / "checkpoints", chosen)
+    if found is None:
+        raise ValueError(f"run_dir={run.path} has no complete checkpoint; go on training with --resume.")
+    which, step = found
+    log(f"{which} checkpoint, step {step}")
+    return model
 
 
 def load_data(flags, settings):
@@ -324,24 +331,13 @@ def describe(data):
     }  # fmt: skip
 
 
-def _optimizer(config):
-    chosen, flags = config["optimizer"], config["flags"]
-    chosen = {"name": chosen} if isinstance(chosen, str) else dict(chosen)
-    averaging = {"use_ema": True, "ema_momentum": flags["ema"]} if flags["ema"] is not None else {}
-    name = chosen.pop("name")
-    settings = {"learning_rate": flags["learning_rate"]} | averaging | chosen
-    return keras.optimizers.get({"class_name": name, "config": settings})
-
-
 def _optimizers(config, model):
-    """The optimizers of a training by stage and update, as its checkpoints hold them."""
-    optimizers = {}
-    for stage in model.stages():
-        optimizers[stage.name] = optimizers_by_update(stage.updates, _optimizer(config))
-        for update in stage.updates:
-            if update.trainable:
-                optimizers[stage.name][update.name].build(update.trainable)
-    return optimizers
+    """The optimizers of a training by stage and update; the flags hold where the app says nothing else."""
+    flags = config["flags"]
+    defaults = {"learning_rate": flags["learning_rate"]}
+    if flags["ema"] is not None:
+        defaults |= {"use_ema": True, "ema_momentum": flags["ema"]}
+    return make_optimizers(model.stages(), config["optimizer"], **defaults)
 
 
 def _versions():

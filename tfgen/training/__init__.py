@@ -1,7 +1,16 @@
-"""The one training loop: strategies, several steps a call, exact resume, callbacks, pictures."""
+"""The one training loop: strategies, stages, several steps a call, exact resume, callbacks, checkpoints."""
 
+from tfgen.training.checkpoints import Checkpoints, restore_weights, weights_of
 from tfgen.training.loop import Interrupted, train
 from tfgen.training.stage import TrainingError
 from tfgen.training.strategies import make_strategy
 
-__all__ = ["Interrupted", "TrainingError", "make_strategy", "train"]
+__all__ = [
+    "Checkpoints",
+    "Interrupted",
+    "TrainingError",
+    "make_strategy",
+    "restore_weights",
+    "train",
+    "weights_of",
+]

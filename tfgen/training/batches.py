@@ -1,4 +1,4 @@
-"""Which examples make which batch.
+"""Orders of examples, and batches gathered by them.
 
 The training set lies whole in memory, on every device; a batch is a gather by indices that are a
 stateless function of the seed and the step, so that training can begin at any step.
@@ -7,9 +7,11 @@ stateless function of the seed and the step, so that training can begin at any s
 import numpy as np
 import tensorflow as tf
 
+from tfgen import random
+
 
 class Order:
-    """The order of the training examples: a permutation for each pass, batches running on from pass to pass.
+    """Order of examples: a permutation for each pass, batches running on from pass to pass.
 
     Args:
       num_examples: Size of the training set.
@@ -17,18 +19,20 @@ class Order:
       per_step: Batches in a step.
       seed: Two words that choose the permutations.
       whole_passes: Begin each pass with a new batch; its last batch is filled up with -1.
+      wraps: A batch may be larger than the data, and then holds examples several times.
 
     Raises:
-      ValueError: If a batch is larger than the data.
+      ValueError: If a batch is larger than the data and may not be.
     """
 
-    def __init__(self, num_examples, batch_size, per_step, seed, whole_passes=False):
-        if batch_size > num_examples:
+    def __init__(self, num_examples, batch_size, per_step, seed, whole_passes=False, wraps=False):
+        if batch_size > num_examples and not wraps:
             raise ValueError(
                 f"batch_size={batch_size} is larger than the {num_examples} training examples; "
                 f"use {num_examples} or less."
             )
-        self.num_examples, self.shape = num_examples, (per_step, batch_size)
+        self.num_examples = num_examples
+        self.shape = (per_step, batch_size)
         self.seed = [int(word) & 0xFFFFFFFF for word in seed]
         self.whole_passes = whole_passes
         self.steps_per_pass = -(-num_examples // batch_size) if whole_passes else None
@@ -55,27 +59,58 @@ class Order:
 
 
 class Examples:
-    """A split on the devices.
+    """Split on the devices, with those of its streams that a model reads.
 
     Args:
       split: A `tfgen.data.Split`.
       data: The data set it belongs to.
       model: The model it is for.
+      fields: Arrays by name; None takes what the model reads of a split.
 
     Attributes:
       rows_at_once: How many examples are evaluated together.
+      streams: `Examples` by name.
     """
 
-    def __init__(self, split, data, model):
-        self.data, self.model = data, model
+    def __init__(self, split, data, model, fields=None):
+        self.data = data
+        self.model = model
         self.rows_at_once = model.rows_at_once(split)
-        fields = model.fields(split)
+        fields = model.fields(split) if fields is None else fields
         self.fields = {k: tf.Variable(v, trainable=False, name=k) for k, v in fields.items()}
+        found = getattr(split, "streams", {})
+        self.streams = {
+            name: Examples(found[name], data, model, model.stream_fields(found[name]))
+            for name in model.streams
+            if name in found
+        }
 
     def __len__(self):
         return self.fields["x"].shape[0]
 
-    def batch(self, indices, seed):
-        """The batch of these indices: a dict with "x" and, as the model needs, "condition", "lengths"."""
+    def batch(self, indices, seed, streams=None):
+        """The batch of these indices.
+
+        Args:
+          indices: int `[rows]`.
+          seed: int32 [2], for data that are drawn anew each time they are seen.
+          streams: Indices of the streams' examples by name; None leaves the streams out.
+
+        Returns:
+          Dict with "x" and, as the model needs, "condition", "lengths" and more; a dict for each stream.
+        """
         batch = {name: tf.gather(field, indices) for name, field in self.fields.items()}
-        return batch | {"x": self.model.space.from_data(batch["x"], self.data, seed)}
+        batch["x"] = self.model.space.from_data(batch["x"], self.data, seed)
+        for number, (name, rows) in enumerate((streams or {}).items()):
+            batch[name] = self.streams[name].batch(rows, random.fold_in(seed, number))
+        return batch
+
+    def rows(self, first, end, seed):
+        """The batch of the examples from `first` to `end`, with as many of each stream, which wrap around."""
+        indices = np.arange(first, end)
+        return self.batch(indices, seed, {k: indices % len(v) for k, v in self.streams.items()})
+
+    def first(self, most, seed):
+        """The batch of the first examples, at most `most` of them and of each stream."""
+        streams = {k: np.arange(min(len(v), most)) for k, v in self.streams.items()}
+        return self.batch(np.arange(min(len(self), most)), seed, streams)

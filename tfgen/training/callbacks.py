@@ -1,8 +1,7 @@
-"""What happens at each evaluation of a training, as Keras callbacks."""
+"""Keras callbacks of a training: history, TensorBoard, progress."""
 
 import csv
 import io
-import math
 import os
 import pathlib
 import sys
@@ -57,7 +56,8 @@ class TensorBoard(keras.callbacks.Callback):
 
     def __init__(self, directory, pictures=None):
         super().__init__()
-        self.writer, self.pictures = tf.summary.create_file_writer(str(directory)), pictures
+        self.writer = tf.summary.create_file_writer(str(directory))
+        self.pictures = pictures
 
     def on_epoch_end(self, epoch, logs=None):
         """Writes what the evaluation after step `epoch` found."""
@@ -83,7 +83,8 @@ class Progress(keras.callbacks.Callback):
 
     def __init__(self, steps, out=None):
         super().__init__()
-        self.steps, self.out = steps, out or sys.stdout
+        self.steps = steps
+        self.out = out or sys.stdout
         self.bar = None
 
     def on_train_batch_end(self, batch, logs=None):
@@ -98,26 +99,6 @@ class Progress(keras.callbacks.Callback):
         shown = "  ".join(f"{name} {value:.4g}" for name, value in logs.items())
         print(f"{'' if not self.out.isatty() else chr(10)}step {epoch}/{self.steps}  {shown}", file=self.out)
         self.out.flush()
-
-
-class Best(keras.callbacks.Callback):
-    """Calls `save` whenever the first validation metric is the lowest so far.
-
-    Args:
-      save: `f(step)`.
-      rows: Earlier evaluations of a resumed run.
-    """
-
-    def __init__(self, save, rows=()):
-        super().__init__()
-        self.save = save
-        self.lowest = min((r["val_loss"] for r in rows if "val_loss" in r), default=math.inf)
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Saves after step `epoch` if it is the best."""
-        if logs.get("val_loss", math.inf) < self.lowest:
-            self.lowest = logs["val_loss"]
-            self.save(epoch)
 
 
 def write_text(path, text):

@@ -53,6 +53,60 @@ def is_chief(strategy):
     return kind not in ("chief", "worker") or kind == "chief" or (not has_chief and index == 0)
 
 
+class Workers:
+    """Processes of one training, which must decide alike.
+
+    Nothing that decides how many steps a call takes or whether to stop may come from one process's clock,
+    files or signals alone: these methods let all of them know. Every worker must call each in the same order.
+    With one process they return what they are given.
+
+    Args:
+      strategy: What `make_strategy` returned.
+
+    Attributes:
+      chief: Whether this process writes the run directory.
+    """
+
+    def __init__(self, strategy):
+        self.strategy = strategy
+        self.chief = is_chief(strategy)
+        self.several = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+        self._sum = tf.function(self._reduced, autograph=False, reduce_retracing=True)
+
+    def _reduced(self, values):
+        def of_replica(values):
+            return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)
+
+        per_replica = self.strategy.run(of_replica, args=(values,))
+        return self.strategy.experimental_local_results(per_replica)[0]
+
+    def _over_workers(self, values):
+        """Sums over workers, each of which contributes once; float64 keeps steps and losses whole."""
+        local = len(self.strategy.extended.worker_devices)
+        return self._sum(tf.constant(values, tf.float64)).numpy() / local
+
+    def as_chief(self, numbers):
+        """The chief's numbers, a list of floats."""
+        if not self.several:
+            return numbers
+        mine = numbers if self.chief else [0.0] * len(numbers)
+        return [float(number) for number in self._over_workers([float(number) for number in mine])]
+
+    def agree(self, asked, number):
+        """(whether any worker asks, the chief's whole number)."""
+        if not self.several:
+            return asked, number
+        total = self._over_workers([float(asked), float(number if self.chief else 0)])
+        return bool(total[0] > 0), int(round(total[1]))
+
+    def differ(self, number):
+        """Whether the workers hold different numbers."""
+        if not self.several:
+            return False
+        (chosen,) = self.as_chief([number])
+        return self.agree(chosen != number, 0)[0]
+
+
 def _devices(replicas):
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
