@@ -247,7 +247,8 @@ def test_without_a_complete_checkpoint_it_starts_at_zero_and_says_so(tmp_path):
 
 def test_a_checkpoint_of_something_else_is_refused(tmp_path):
     go(Moments(), 5, tmp_path)
-    with pytest.raises(ValueError, match="ckpt-5 belongs to another run: model is Moments there and Bits here"):
+    text = "ckpt-5 belongs to another run: model is Moments there and Bits here"
+    with pytest.raises(ValueError, match=text):
         go(Bits(), 10, tmp_path, resume=True)
 
 

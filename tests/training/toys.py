@@ -41,12 +41,12 @@ class Bits(GenerativeModel):
 class TwoStages(Bits):
     """First the logits are fitted, then a scale that fades in, with noise; entering rounds the logits.
 
-    Its validation loss is what `losses` says of the step, where it says anything.
+    Its validation loss is what `val_losses` says of the step, where it says anything.
     """
 
-    def __init__(self, event_shape=(3,), losses=(), **kwargs):
+    def __init__(self, event_shape=(3,), val_losses=(), **kwargs):
         super().__init__(event_shape, **kwargs)
-        self.losses = losses
+        self.val_losses = val_losses
         self.scale = self.add_weight(shape=(), initializer="ones", name="scale")
         self.entered = self.add_weight(shape=(), initializer="zeros", trainable=False, name="entered")
         self.seen = self.add_weight(shape=(3,), initializer="zeros", trainable=False, name="seen")
@@ -64,9 +64,9 @@ class TwoStages(Bits):
         return loss, {"progress": self.progress(step)}
 
     def validation_metrics(self, batch, seed):
-        if not self.losses:
+        if not self.val_losses:
             return super().validation_metrics(batch, seed)
-        return {"loss": tf.constant(self.losses)[self.step.value]}
+        return {"loss": tf.constant(self.val_losses)[self.step.value]}
 
     def stages(self):
         return [
@@ -161,7 +161,7 @@ def fitting(model, num=40):
 
 
 def with_stream(model, num=40, num_labelled=5):
-    """A data set for `FewLabels`: example i of the labelled stream writes i in bits, odd ones are of class 1."""
+    """A data set for `FewLabels`: labelled example i writes i in bits, odd ones are of class 1."""
     whole = fitting(model, num)
     numbers = np.arange(num_labelled)
     x = (numbers[:, None] // np.array([4, 2, 1]) % 2).astype(np.uint8)
