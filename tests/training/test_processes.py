@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import signal
 import socket
 import subprocess
 import sys
@@ -31,6 +32,62 @@ def free_ports(num):
     for s in sockets:
         s.close()
     return ports
+
+
+def start_workers(directory, steps, patience):
+    """Two processes that train one run; the second sleeps after each call."""
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
+    started = []
+    for index in range(2):
+        task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+        words = ["-m", "tests.training.worker", str(directory), str(steps), str(patience), str(index)]
+        environment = os.environ | {"TF_CONFIG": json.dumps(task)}
+        started.append(
+            subprocess.Popen(
+                [sys.executable, *words],
+                cwd=kills.ROOT,
+                env=environment,
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+        )
+    return started
+
+
+def results(workers):
+    """What both say at their end; a worker that waits for the other for ever fails the test."""
+    said = []
+    for worker in workers:
+        try:
+            out, problems = worker.communicate(timeout=240)
+        except subprocess.TimeoutExpired:
+            for each in workers:
+                each.kill()
+            raise
+        assert worker.returncode == 0, problems[-2000:]
+        said.append(json.loads(out.splitlines()[-1]))
+    return said
+
+
+@pytest.mark.slow
+def test_workers_of_different_speed_decide_alike_also_when_one_is_told_to_stop(tmp_path):
+    """3,000 steps: stage one is best at 600 of its 1,000 steps, and patience 2 ends it at 800.
+
+    Stage two is best at its first evaluation, at 900, and ends at 1,100.
+    """
+    workers = start_workers(tmp_path, 3000, 2)
+    for line in workers[1].stderr:
+        if line.startswith("under way"):
+            break
+    workers[1].send_signal(signal.SIGTERM)
+    stopped = results(workers)
+    assert stopped[0] == stopped[1] and 100 < stopped[0]["interrupted"] < 1100
+    chief, other = results(start_workers(tmp_path, 3000, 2))
+    assert chief == other
+    assert chief["stage"] == [1, 800, 2800] and chief["step"] == 1100
+    with open(tmp_path / "metrics.csv") as file:
+        assert [line.split(",")[0] for line in file][1:] == [str(step) for step in range(100, 1101, 100)]
 
 
 def vae(directory, *flags, **environment):

@@ -75,6 +75,8 @@ class Workers:
 
     def _reduced(self, values):
         def of_replica(values):
+            # An argument has no device yet, and the sum goes where its terms are.
+            values = tf.identity(values)
             return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)
 
         per_replica = self.strategy.run(of_replica, args=(values,))
