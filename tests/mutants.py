@@ -39,6 +39,7 @@ class Mutant(NamedTuple):
 
 CONTRACT, TRAINING = "tests/conformance/test_contract.py", "tests/conformance/test_training.py"
 LOOP = "tests/training/test_loop.py"
+STAGES, STREAMS = "tests/training/test_stages.py", "tests/training/test_passes_and_streams.py"
 PIXELS, MIXTURE = "tests/autoregressive/test_pixel_cnn.py", "tests/classical/test_gaussian_mixture.py"
 AUTO = "tests/autoregressive"
 GATED, MULTISCALE = f"{AUTO}/test_gated_pixel_cnn.py", f"{AUTO}/test_multiscale_pixel_cnn.py"
@@ -233,7 +234,7 @@ MUTANTS = (
     ),
     Mutant(
         "resumed data off by one batch", "tfgen/training/stage.py",
-        "order[:count] = self.order(local, count)", "order[:count] = self.order(local + (count > 1), count)",
+        "order[:count] = each(local, count)", "order[:count] = each(local + (count > 1), count)",
         f"{LOOP} -k 'control_c or statistics'",
     ),
     Mutant(
@@ -253,8 +254,53 @@ MUTANTS = (
     ),
     Mutant(
         "a torn checkpoint taken for whole", "tfgen/training/checkpoints.py",
-        "            if problem:\n", "            if problem is True:\n",
+        "            except _DAMAGE as error:\n                log(",
+        "            except KeyError as error:\n                log(",
         f"{LOOP} -k torn",
+    ),
+    Mutant(
+        "a best checkpoint of any stage", "tfgen/training/loop.py",
+        "if self._note_loss(loss) and last and self.last:", "if self._note_loss(loss) and self.last:",
+        f"{STAGES} -k best",
+    ),
+    Mutant(
+        "patience carried into the next stage", "tfgen/training/loop.py",
+        "        self.number = stage.number\n        self.lowest = math.inf\n        self.waited = 0\n",
+        "        self.number = stage.number\n        self.lowest = math.inf\n",
+        f"{STAGES} -k patience",
+    ),
+    Mutant(
+        "averages that start before a stage is entered", "tfgen/training/loop.py",
+        "        start_averages(stage.optimizers.values())\n", "",
+        f"{STAGES} -k before_its_first_step",
+    ),
+    Mutant(
+        "a stage that runs to its planned end after it was ended early", "tfgen/training/loop.py",
+        "[end - early for end in self.bounds[stage.number + 1 :]]",
+        "[stage.end - early, *self.bounds[stage.number + 2 :]]",
+        f"{STAGES} -k patience",
+    ),
+    Mutant(
+        "replicas that read the same rows of a stream", "tfgen/training/stage.py",
+        'name: of_replica(indices[f"stream {name}"][i])',
+        'name: indices[f"stream {name}"][i][: self.run.batch_size // count]',
+        f"{STREAMS} -k equally",
+    ),
+    Mutant(
+        "a pass that takes the batch of other updates", "tfgen/update.py",
+        "used = batch_at(PASS, batch_seed)", "used = batch_at(0, batch_seed)",
+        f"{STREAMS} -k beside",
+    ),
+    Mutant(
+        "sums over replicas in float32", "tfgen/update.py",
+        "    return tf.float32 if dtype in (tf.float32, tf.bfloat16, tf.float16) else tf.float64",
+        "    return tf.float32",
+        f"{STREAMS} -k precision",
+    ),
+    Mutant(
+        "weights of other arguments taken for one's own", "tfgen/training/checkpoints.py",
+        "elif stored[name] != here[name]:", "elif type(stored[name]) is not type(here[name]):",
+        "tests/training/test_checkpoints.py -k refused",
     ),
     Mutant(
         "a covariance that forgets its shift", "tfgen/classical/gaussian_mixture.py",

@@ -438,7 +438,7 @@ class GenerativeModel(UpdatedModel, abc.ABC):
                     f"{field.max_length}: raise --memory, or lower --window."
                 )
         for stream in self.streams:
-            if stream not in getattr(data.train, "streams", {}):
+            if stream not in data.train.streams:
                 remedy = f"give its training split streams={{{stream!r}: Split(...)}}"
                 if stream == "labelled":
                     remedy = "load it with num_labels (--num_labels)"

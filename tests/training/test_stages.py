@@ -12,7 +12,9 @@ from tests.training.toys import Bits, TwoStages, fitting, sgd
 from tfgen import random
 from tfgen.model import Stage, Update
 from tfgen.training import Checkpoints, Interrupted, restore_weights, train, weights_of
-from tfgen.update import make_optimizers, plan_stages
+from tfgen.training.batches import Examples
+from tfgen.training.loop import Run
+from tfgen.update import averages_of, make_optimizers, plan_stages
 
 
 def go(model, steps, directory=None, **keywords):
@@ -181,11 +183,26 @@ def test_averages_begin_as_the_weights_of_their_stage(tmp_path):
         np.testing.assert_array_equal(kept.logits, model.logits)
 
 
+def test_averages_are_the_weights_before_its_first_step():
+    """Those of stage two after entering has set the scale from 1 to 0.5."""
+    model = TwoStages()
+    splits = [
+        Examples(getattr(fitting(model), part), fitting(model), model) for part in ("train", "validation")
+    ]
+    run = Run(model, splits, 12, 8, sgd(use_ema=True), 0, None, "off", None)
+    ((_, average),) = averages_of(run.stages[1].optimizers["sharpen"])
+    np.testing.assert_array_equal(average, 1.0)
+    for stage in run.stages:
+        run._enter(stage)
+    np.testing.assert_array_equal(model.scale, 0.5)
+    np.testing.assert_array_equal(average, 0.5)
+
+
 def test_averages_of_a_stage_that_has_not_begun_are_not_restored(tmp_path):
     with pytest.raises(Interrupted):
         go(TwoStages(), 60, tmp_path, optimizer=sgd(0.1, use_ema=True), callbacks=[StopAt(5)])
     kept = TwoStages()
-    restore_weights(kept, tmp_path / "checkpoints")
+    restore_weights(kept, tmp_path / "checkpoints", "last")
     np.testing.assert_array_equal(kept.scale, 1.0)
     assert np.all(kept.logits.numpy() != 0.0)
 

@@ -78,11 +78,10 @@ class Examples:
         self.rows_at_once = model.rows_at_once(split)
         fields = model.fields(split) if fields is None else fields
         self.fields = {k: tf.Variable(v, trainable=False, name=k) for k, v in fields.items()}
-        found = getattr(split, "streams", {})
         self.streams = {
-            name: Examples(found[name], data, model, model.stream_fields(found[name]))
+            name: Examples(split.streams[name], data, model, model.stream_fields(split.streams[name]))
             for name in model.streams
-            if name in found
+            if name in split.streams
         }
 
     def __len__(self):
