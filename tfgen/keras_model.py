@@ -134,8 +134,9 @@ class UpdatedModel(RemembersArguments, keras.Model):
 
     def fit(self, *args, callbacks=None, **kwargs):
         """As `keras.Model.fit`, on x, (x, condition) or dicts; all updates of a step share its batch."""
-        engine = keras.callbacks.LambdaCallback(on_epoch_end=self._finish_epoch)
-        engine.on_train_begin = lambda logs=None: self._begin_fit(engine.params or {})
+        engine = keras.callbacks.LambdaCallback(
+            on_train_begin=lambda logs: self._begin_fit(engine.params or {}), on_epoch_end=self._finish_epoch
+        )
         return super().fit(*args, callbacks=[*(callbacks or []), engine], **kwargs)
 
     def _begin_fit(self, params):

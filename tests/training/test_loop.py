@@ -3,7 +3,6 @@
 import csv
 import math
 import os
-import signal
 
 import keras
 import numpy as np
@@ -13,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.replicas import two_replicas
-from tests.training.toys import Bits, Moments, TwoStages, fitting, sgd
+from tests.training.toys import Bits, Moments, StopAt, TwoStages, fitting, sgd
 from tfgen.training import Interrupted, TrainingError, make_strategy, train
 from tfgen.training.batches import Order
 from tfgen.training.callbacks import write_text
@@ -104,19 +103,6 @@ def test_history_means_do_not_depend_on_where_the_calls_were_cut(tmp_path):
     go(Bits(), 60, tmp_path / "b", checkpoint_every=30, resume=True)
     assert (tmp_path / "a/metrics.csv").read_text() == (tmp_path / "b/metrics.csv").read_text()
     assert [float(r["step"]) for r in rows(tmp_path / "a")] == [30, 60]
-
-
-class StopAt(keras.callbacks.Callback):
-    """Presses Ctrl-C once, after that step or the next moment the loop looks."""
-
-    def __init__(self, step):
-        super().__init__()
-        self.step = step
-
-    def on_train_batch_end(self, batch, logs=None):
-        if batch >= self.step and self.step:
-            self.step = None
-            os.kill(os.getpid(), signal.SIGINT)
 
 
 @pytest.mark.slow

@@ -3,16 +3,13 @@
 import collections
 import csv
 import dataclasses
-import os
-import signal
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tests.replicas import two_replicas
-from tests.training.toys import FewLabels, Moments, MomentsBesideGradients, fitting, sgd, with_stream
+from tests.training.toys import FewLabels, Moments, MomentsBesideGradients, StopAt, fitting, sgd, with_stream
 from tfgen import data, random
 from tfgen.model import Update
 from tfgen.training import Interrupted, train
@@ -24,19 +21,6 @@ def go(model, examples, steps, directory=None, **keywords):
     defaults = {"batch_size": 4, "optimizer": sgd(), "checkpoint_every": 5, "jit": "off"}
     defaults["log"] = lambda line: None
     return train(model, examples, steps, directory, **(defaults | keywords))
-
-
-class StopAt(keras.callbacks.Callback):
-    """Presses Ctrl-C once, at that step or the next moment the loop looks."""
-
-    def __init__(self, step):
-        super().__init__()
-        self.at = step
-
-    def on_train_batch_end(self, batch, logs=None):
-        if self.at and batch >= self.at:
-            self.at = None
-            os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_a_pass_beside_other_updates_takes_every_example_once():

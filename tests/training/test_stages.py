@@ -1,14 +1,11 @@
 """Stages: what is state, when they are entered, how they end, and what a resumed run may change."""
 
-import os
-import signal
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.training.toys import Bits, TwoStages, fitting, sgd
+from tests.training.toys import Bits, StopAt, TwoStages, fitting, sgd
 from tfgen import random
 from tfgen.model import Stage, Update
 from tfgen.training import Checkpoints, Interrupted, restore_weights, train, weights_of
@@ -26,19 +23,6 @@ def go(model, steps, directory=None, **keywords):
 def assert_equal_weights(one, two):
     for a, b in zip(one.variables, two.variables, strict=True):
         np.testing.assert_array_equal(a, b, err_msg=a.path)
-
-
-class StopAt(keras.callbacks.Callback):
-    """Presses Ctrl-C once, at that step or the next moment the loop looks."""
-
-    def __init__(self, step):
-        super().__init__()
-        self.at = step
-
-    def on_train_batch_end(self, batch, logs=None):
-        if self.at and batch >= self.at:
-            self.at = None
-            os.kill(os.getpid(), signal.SIGINT)
 
 
 class Killed(Exception):
