@@ -257,7 +257,7 @@ def test_stages_are_checked_by_name():
     def stage(name="a", share=1.0, updates=("u",)):
         return Stage(name, share, [Update(u, lambda *a: None, []) for u in updates])
 
-    with pytest.raises(ValueError, match="stage 'a': share must be a positive number, got 0"):
+    with pytest.raises(ValueError, match="stage 'a': share must be a finite number, above 0, got 0"):
         stage(share=0)
     with pytest.raises(ValueError, match="stage 'a' has no updates"):
         stage(updates=())

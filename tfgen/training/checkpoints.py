@@ -16,13 +16,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgen.keras_model import UpdatedModel
+from tfgen.keras_model import RemembersArguments
 from tfgen.training.callbacks import write_text
 from tfgen.update import averages_of
 
 FORMAT = 2
 _IDENTITY = "identity"
-# What Keras and `UpdatedModel` keep on a layer for themselves; a layer reached through it has no stable path.
+# Bookkeeping of Keras and of `RemembersArguments`: a layer reached through it has no stable path.
 _BOOKKEEPING = {*vars(keras.Model()), "_arguments", "_functional", "_operations", "_operations_by_depth"}
 
 
@@ -163,7 +163,7 @@ def describe(value):
         return {str(k): describe(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [describe(v) for v in value]
-    if isinstance(value, UpdatedModel):
+    if isinstance(value, RemembersArguments):
         return {"class": _class_name(type(value)), **_arguments(value)}
     if isinstance(value, type):
         return _class_name(value)
@@ -184,8 +184,8 @@ def _without_names(described):
     return described
 
 
-def _arguments(model):
-    return {name: describe(value) for name, value in model._arguments.items() if name != "name"}
+def _arguments(owner):
+    return {name: describe(value) for name, value in owner._arguments.items() if name != "name"}
 
 
 def _class_name(cls):
