@@ -3,6 +3,9 @@
 import dataclasses
 import functools
 import re
+from typing import ClassVar
+
+import numpy as np
 
 UNITS = ("character", "word")
 # What stands for any other word, between two turns of a dialogue, and after the last word of a reply.
@@ -161,3 +164,47 @@ class Vocabulary:
         if self.unit == "character":
             return tf.strings.reduce_join(rows, axis=1)
         return tf.strings.regex_replace(tf.strings.reduce_join(rows, axis=1, separator=" "), _JOINED, r"\1")
+
+
+@dataclasses.dataclass(frozen=True)
+class Texts:
+    """Codec of token sequences: strings to tokens and back.
+
+    Args:
+      vocabulary: The `Vocabulary`.
+      end: The token that ends a text and is no part of it; None where a sequence is text to its last step.
+    """
+
+    vocabulary: Vocabulary
+    end: int | None = None
+    kind: ClassVar[str] = "text"
+
+    def encode(self, text, name="prompt"):
+        """Tokens of a string, float32 `[U]`.
+
+        Args:
+          text: A string.
+          name: What the text is, for errors.
+
+        Raises:
+          ValueError: If a symbol is not in the vocabulary, naming it.
+        """
+        return np.array(self.vocabulary.encode(text, name), np.float32)
+
+    def decode(self, x):
+        """List of strings of tokens `[num, T]`, each up to its end."""
+        texts = []
+        for row in np.asarray(x):
+            ends = () if self.end is None else np.flatnonzero(row == self.end)
+            texts.append(self.vocabulary.decode(row[: ends[0]] if len(ends) else row))
+        return texts
+
+    def decode_graph(self, x):
+        """As `decode`, in a graph: strings `[num]` of tokens `[num, T]`."""
+        import tensorflow as tf
+
+        spoken = tf.ones_like(x, tf.int32)
+        if self.end is not None:
+            spoken = tf.math.cumprod(tf.cast(x != self.end, tf.int32), axis=1)
+        texts = self.vocabulary.decode_graph(tf.cast(x, tf.int32), tf.reduce_sum(spoken, axis=1))
+        return tf.ensure_shape(texts, [None])
