@@ -399,12 +399,12 @@ MUTANTS = (
     ),
     Mutant(
         "a gradient of the recurrent kernel from the wrong states", "tfgen/layers/recurrence.py",
-        "(saved[\"before\"][0], d_inputs[0])", "(saved[\"output\"], d_inputs[0])",
+        "states, d_gates = saved[\"before\"][0]", "states, d_gates = saved[\"output\"]",
         "tests/layers/test_recurrent.py -k keras",
     ),
     Mutant(
         "states that go on beyond the length", "tfgen/layers/recurrence.py",
-        "return after if alive is None else tuple(", "return after if True else tuple(",
+        "if alive is None:", "if True:",
         "tests/layers/test_recurrent.py -k lengths_stop",
     ),
     Mutant(

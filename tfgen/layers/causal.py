@@ -52,7 +52,7 @@ class CausalConv1D(keras.layers.Layer):
         return self.combine(tf.concat(taps, axis=-1))
 
     def combine(self, windows):
-        """What the convolution gives of the taps' inputs side by side, the one furthest back first.
+        """Convolution of the taps' inputs side by side, the one furthest back first.
 
         Args:
           windows: `[..., kernel_size * in]`.

@@ -59,7 +59,7 @@ class RecurrentLayer(keras.layers.Layer):
         return (tf.zeros((num, self.units)),) * (2 if self.cell == "lstm" else 1)
 
     def project(self, x):
-        """What the inputs `[..., features]` give to the gates: compute dtype, `[..., gates * units]`."""
+        """Products of the inputs `[..., features]` with W, in the compute dtype: `[..., gates * units]`."""
         x = tf.cast(x, self.compute_dtype)
         kernel = tf.cast(self.kernel.value, self.compute_dtype)
         return tf.linalg.matmul(x, kernel) + tf.cast(self.bias.value, self.compute_dtype)
@@ -73,7 +73,7 @@ class RecurrentLayer(keras.layers.Layer):
         return tf.cast(tf.convert_to_tensor(self.recurrent_kernel.value), self.compute_dtype)
 
     def _inputs(self, projected):
-        """What is added to U h to make the gates, and what a GRU's candidate adds beside them."""
+        """Summands of the gates beside U h, and of a GRU's candidate beside r (U h + d)."""
         projected = tf.cast(projected, tf.float32)
         if self.cell == "lstm":
             return projected, None

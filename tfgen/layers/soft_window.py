@@ -1,4 +1,4 @@
-"""The soft window of Graves: a recurrent network reads along a text by itself."""
+"""Soft window of Graves: attention with which a recurrent network reads along a text by itself."""
 
 import math
 
@@ -10,7 +10,7 @@ from tfgen import checks
 
 @keras.saving.register_keras_serializable("tfgen")
 class SoftWindow(keras.layers.Layer):
-    """A mixture of Gaussians over the places of a text, which moves on and never back.
+    """Attention by a mixture of Gaussians over the places of a text, which moves on and never back.
 
       (alpha, beta, move) = exp(W h_t + b),  kappa_t = kappa_{t-1} + move
       phi(t, u) = sum_k alpha_k exp(-beta_k (kappa_tk - u)^2),  w_t = sum_u phi(t, u) c_u,  u = 1 ... U

@@ -9,7 +9,7 @@ _NEVER = -1e30
 
 
 def beam_search(model, num, width, length, normalization=0.0, condition=None, end=0):
-    """The best sequences, kept `width` at a time.
+    """Beam search: the best sequences, kept `width` at a time.
 
     At each step every kept sequence that has not ended is continued by every token, and of all these and the
     ended ones those with the highest log p / steps^normalization stay; the end counts as a step. Exact where

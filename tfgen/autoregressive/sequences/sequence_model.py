@@ -160,7 +160,7 @@ class SequenceModel(AutoregressiveModel):
         return self.codec.encode(prompt)
 
     def decode(self, x):
-        """What samples `[num, T, ...]` stand for, as the model's codec says: strings, waves or drawings.
+        """Strings, waves or drawings that samples `[num, T, ...]` stand for, by the model's codec.
 
         Raises:
           ValueError: If they are bare numbers.

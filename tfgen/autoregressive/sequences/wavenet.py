@@ -122,7 +122,7 @@ class WaveNet(SequenceModel):
         return tf.cast(self.last.combine(hidden), tf.float32)
 
     def start(self, num, condition=None):
-        """What the sampler carries: the number of the step, the last levels, all layers' rings, the shifts.
+        """State of the sampler: the number of the step, the last levels, all layers' rings, the shifts.
 
         The rings are `[slots, num, filters]`, layer after layer; the shifts are what each layer's gate adds
         for the condition, `[layers, num, 2 filters]`, zeros `[layers]` without one.
