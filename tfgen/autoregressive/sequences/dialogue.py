@@ -242,10 +242,8 @@ class DialogueModel(SequenceModel):
         return served | {"reply": Signature(self._serve_reply, inputs, self.codec.vocabulary.example())}
 
     def _serve_reply(self, history, seeds):
-        tokens, lengths = self.condition.vocabulary.encode_graph(history)
         memory = self.condition.max_length
-        fits = tf.reduce_all((lengths >= 1) & (lengths <= memory))
-        tokens = checks.require(fits, tokens, f"a history must have 1 to {memory} words")
+        tokens, _ = self.condition.vocabulary.encode_graph(history, "a history", least=1, most=memory)
         return {"text": self.codec.decode_graph(self.sample_rows(seeds, condition=tokens))}
 
 
@@ -268,9 +266,14 @@ class Histories:
         """Tokens of a history, as `Vocabulary.encode`."""
         return [token or _SPECIAL.index(UNKNOWN) for token in self.vocabulary.encode(text, name)]
 
-    def encode_graph(self, texts):
+    @property
+    def table(self):
+        """Look-up table of the vocabulary."""
+        return self.vocabulary.table
+
+    def encode_graph(self, texts, name="a history", least=0, most=None):
         """As `Vocabulary.encode_graph`, but filled up with 0."""
-        tokens, lengths = self.vocabulary.encode_graph(texts)
+        tokens, lengths = self.vocabulary.encode_graph(texts, name, least, most)
         tokens = tf.where(tokens == 0, _SPECIAL.index(UNKNOWN), tokens)
         return tf.maximum(tokens, 0), lengths
 

@@ -143,8 +143,7 @@ class HandwritingRNN(SequenceModel):
         return served | {"write": Signature(self._write, inputs, self.condition.vocabulary.example())}
 
     def _write(self, text, seeds):
-        tokens, lengths = self.condition.vocabulary.encode_graph(text)
-        tokens = checks.require(tf.reduce_all(lengths > 0), tokens, "a text must have one symbol or more")
+        tokens, _ = self.condition.vocabulary.encode_graph(text, least=1)
         x = self.sample_rows(seeds, condition=tf.maximum(tokens, 0))
         steps = tf.range(1, tf.shape(x)[1] + 1) * tf.cast(tf.reduce_any(x != 0.0, axis=2), tf.int32)
         return {"strokes": x, "lengths": tf.reduce_max(steps, axis=1)}

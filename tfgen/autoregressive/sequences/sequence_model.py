@@ -40,6 +40,11 @@ class SequenceModel(AutoregressiveModel):
         self.codec = codec
         if codec is not None:
             self.kind = codec.kind
+        # Attributes of the model's own, so that an export brings them along.
+        if self.kind == "text":
+            self.table_of_texts = codec.vocabulary.table
+        if condition is not None and condition.vocabulary is not None:
+            self.table_of_conditions = condition.vocabulary.table
 
     @abc.abstractmethod
     def start(self, num, condition=None):
@@ -180,9 +185,7 @@ class SequenceModel(AutoregressiveModel):
 
     def _continue(self, prompt, seeds):
         vocabulary = self.codec.vocabulary
-        tokens, steps = vocabulary.encode_graph(prompt)
-        fits = tf.reduce_all((steps >= 1) & (steps <= self.length))
-        tokens = checks.require(fits, tokens, f"a prompt must have 1 to {self.length} {vocabulary.unit}s")
+        tokens, _ = vocabulary.encode_graph(prompt, "a prompt", least=1, most=self.length)
         tokens = tf.pad(tokens, [[0, 0], [0, self.length]], constant_values=-1)[:, : self.length]
         tokens = tf.ensure_shape(tokens, [None, self.length])
         given = tf.cast(tf.maximum(tokens, 0), tf.float32)
