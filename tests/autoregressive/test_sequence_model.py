@@ -12,6 +12,7 @@ from tfgen import random
 from tfgen.data import Data, Split
 from tfgen.distributions.laws import Levels
 from tfgen.evaluation.report import evaluate
+from tfgen.keras_model import constructor_parameters
 
 SYMBOLS = ("t", "h", "e")
 
@@ -141,6 +142,11 @@ def test_numbers_without_a_vocabulary_are_no_strings():
         model.sample(1, prompt="he")
     with pytest.raises(ValueError, match="Markov has no vocabulary: its samples are numbers"):
         model.decode(np.zeros((1, 4)))
+
+
+def test_what_a_model_hands_to_its_base_is_no_argument_of_its_own():
+    own = ["event_shape", "length", "vocabulary", "unit", "num_values"]
+    assert list(constructor_parameters(Markov)) == [*own, "name", "dtype"]
 
 
 def test_bad_constructor_arguments_name_themselves():
