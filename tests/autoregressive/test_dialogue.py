@@ -245,7 +245,7 @@ def test_samples_are_shown_with_what_they_answer(speaker, tmp_path):
             "condition must have at most 9 tokens; .* 10 to 10",
         ),
         (lambda m: m.sample(1, condition=[5, 1]), "condition must hold 0 to 4"),
-        (lambda m: m.check_data(data.load("replies")), "5 levels, replies has"),
+        (lambda m: m.check_data(data.load("replies")), "takes 5 levels, but replies has"),
         (
             lambda m: DialogueModel(num_values=4).reply("hi"),
             "history must be numbers, got text: .* no vocabulary",
@@ -305,8 +305,7 @@ def test_the_reply_table_is_learned_exactly(trained):
     run = RunDirectory(trained)
     model = commands.restored(run.config(), run, "best")
     table = reply_table()
-    vocabulary = model.codec.vocabulary
-    expected = [vocabulary.decode(vocabulary.encode(reply)) for reply in table.values()]
+    expected = [model.text.decode(model.text.encode(reply)) for reply in table.values()]
     condition = model.condition.encode([model.join(history) for history in table])
     greedy = model.sample(len(table), condition=condition, temperature=0.0, seed=0)
     assert model.decode(greedy) == expected

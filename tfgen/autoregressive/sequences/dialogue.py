@@ -236,10 +236,10 @@ class DialogueModel(SequenceModel):
     def signatures(self):
         """Adds `reply`, from histories as strings to replies as strings, where there is a vocabulary."""
         served = super().signatures()
-        if self.codec is None or self.condition is None:
+        if self.text is None or self.condition is None:
             return served
         inputs = {"history": tf.TensorSpec([None], tf.string), "seeds": tf.TensorSpec([None, 2], tf.int32)}
-        return served | {"reply": Signature(self._serve_reply, inputs, self.codec.vocabulary.example())}
+        return served | {"reply": Signature(self._serve_reply, inputs, self.text.example())}
 
     def _serve_reply(self, history, seeds):
         memory = self.condition.max_length

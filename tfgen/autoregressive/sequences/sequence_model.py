@@ -40,9 +40,10 @@ class SequenceModel(AutoregressiveModel):
         self.codec = codec
         if codec is not None:
             self.kind = codec.kind
-        # Attributes of the model's own, so that an export brings them along.
+        # Tables are attributes of the model's own, so that an export brings them along.
         if self.kind == "text":
-            self.table_of_texts = codec.vocabulary.table
+            self.text = codec.vocabulary
+            self.table_of_texts = self.text.table
         if condition is not None and condition.vocabulary is not None:
             self.table_of_conditions = condition.vocabulary.table
 
@@ -180,12 +181,10 @@ class SequenceModel(AutoregressiveModel):
         if self.kind != "text" or self.condition is not None:
             return served
         inputs = {"prompt": tf.TensorSpec([None], tf.string), "seeds": tf.TensorSpec([None, 2], tf.int32)}
-        text = self.codec.vocabulary.example(self.length)
-        return served | {"continue": Signature(self._continue, inputs, text)}
+        return served | {"continue": Signature(self._continue, inputs, self.text.example(self.length))}
 
     def _continue(self, prompt, seeds):
-        vocabulary = self.codec.vocabulary
-        tokens, _ = vocabulary.encode_graph(prompt, "a prompt", least=1, most=self.length)
+        tokens, _ = self.text.encode_graph(prompt, "a prompt", least=1, most=self.length)
         tokens = tf.pad(tokens, [[0, 0], [0, self.length]], constant_values=-1)[:, : self.length]
         tokens = tf.ensure_shape(tokens, [None, self.length])
         given = tf.cast(tf.maximum(tokens, 0), tf.float32)
