@@ -121,7 +121,7 @@ def test_words_go_in_and_come_out():
         ({"units": 0}, "units must be a whole number of at least 1, got 0"),
         ({"layers": 1.5}, "layers must be a whole number of at least 1, got 1.5"),
         ({"embedding": 0}, "embedding must be a whole number of at least 1, got 0"),
-        ({"dropout": 1.0}, "dropout must be at least 0 and below 1, got 1.0"),
+        ({"dropout": 1.0}, "dropout must be a finite number, at least 0 and below 1, got 1.0"),
         ({"vocabulary": ("a", "b"), "num_values": 3}, "num_values=3, but the vocabulary has 2 symbols"),
     ],
 )

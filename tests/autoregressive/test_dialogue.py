@@ -238,7 +238,10 @@ def test_samples_are_shown_with_what_they_answer(speaker, tmp_path):
             "method must be one of 'beam', .*, got 'best'",
         ),
         (lambda m: m.beam(["hi"], width=0), "width must be a whole number of at least 1, got 0"),
-        (lambda m: m.beam(["hi"], normalization=2.0), "normalization must be from 0 to 1, got 2.0"),
+        (
+            lambda m: m.beam(["hi"], normalization=2.0),
+            "normalization must be .*, at least 0 and at most 1, got 2.0",
+        ),
         (lambda m: m.beam(), "needs a condition"),
         (
             lambda m: m.sample(1, condition=np.ones(10, int)),

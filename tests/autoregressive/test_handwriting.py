@@ -210,7 +210,7 @@ def test_bias_and_temperature_are_those_of_the_head(free):
     plain = free.sample(500, seed=3, length=1).numpy()[..., :2].std()
     assert free.sample(500, seed=3, length=1, bias=3.0).numpy()[..., :2].std() < 0.8 * plain
     for wrong in (-1.0, float("nan"), float("inf")):
-        with pytest.raises(ValueError, match="bias must be finite and not negative"):
+        with pytest.raises(ValueError, match="bias must be a finite number, at least 0, got"):
             free.sample(1, bias=wrong)
 
 

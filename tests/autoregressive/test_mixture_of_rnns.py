@@ -101,7 +101,7 @@ def test_flatness_falls_to_one():
     ("arguments", "message"),
     [
         ({"num_components": 0}, "num_components must be a whole number of at least 1, got 0"),
-        ({"flatness": 0.5}, "flatness must be at least 1, got 0.5"),
+        ({"flatness": 0.5}, "flatness must be a finite number, at least 1, got 0.5"),
         ({"flat_steps": -1}, "flat_steps must be a whole number of at least 0, got -1"),
         ({"cell": "rnn"}, "cell must be one of 'lstm', 'gru', got 'rnn'"),
     ],

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from tfgen import checks
+from tfgen.keras_model import Layer
 from tfgen.layers.recurrence import product, recurrence
 
 # Kernels of a cell, side by side, in Keras' order.
@@ -11,7 +12,7 @@ _GATES = {"lstm": 4, "gru": 3}
 
 
 @keras.saving.register_keras_serializable("tfgen")
-class RecurrentLayer(keras.layers.Layer):
+class RecurrentLayer(Layer):
     """One LSTM or GRU layer.
 
     LSTM: i, f, o = sigmoid(.), g = tanh(.), c' = f c + i g, h' = o tanh(c'). GRU: z, r = sigmoid(.),
@@ -121,13 +122,9 @@ class RecurrentLayer(keras.layers.Layer):
         """The outputs of `sequence`."""
         return self.sequence(x)[0]
 
-    def get_config(self):
-        """The constructor's arguments."""
-        return super().get_config() | {"cell": self.cell, "units": self.units}
-
 
 @keras.saving.register_keras_serializable("tfgen")
-class Recurrent(keras.layers.Layer):
+class Recurrent(Layer):
     """Layers of LSTM or GRU cells, each reading the outputs of the one below.
 
     Args:
@@ -175,8 +172,3 @@ class Recurrent(keras.layers.Layer):
     def call(self, x):
         """The outputs of `sequence`."""
         return self.sequence(x)[0]
-
-    def get_config(self):
-        """The constructor's arguments."""
-        mine = {"cell": self.cell, "units": self.units, "layers": self.num_layers}
-        return super().get_config() | mine

@@ -6,10 +6,11 @@ import keras
 import tensorflow as tf
 
 from tfgen import checks
+from tfgen.keras_model import Layer
 
 
 @keras.saving.register_keras_serializable("tfgen")
-class SoftWindow(keras.layers.Layer):
+class SoftWindow(Layer):
     """Attention by a mixture of Gaussians over the places of a text, which moves on and never back.
 
       (alpha, beta, move) = exp(W h_t + b),  kappa_t = kappa_{t-1} + move
@@ -68,8 +69,3 @@ class SoftWindow(keras.layers.Layer):
         inside = tf.where(places[None] <= lengths[:, None], phi, 0.0)
         after = tf.reduce_sum(tf.where(places[None] == lengths[:, None] + 1, phi, 0.0), axis=1)
         return kappa, seen, after > tf.reduce_max(inside, axis=1)
-
-    def get_config(self):
-        """The constructor's arguments."""
-        mine = {"num_components": self.num_components, "symbols_per_step": self.symbols_per_step}
-        return super().get_config() | mine

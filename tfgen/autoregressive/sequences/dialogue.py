@@ -132,9 +132,8 @@ class DialogueModel(SequenceModel):
         """
         condition = self.check_condition(condition)
         width, length = checks.whole("width", width), checks.whole("length", length or self.length)
-        if not 0.0 <= normalization <= 1.0:
-            raise ValueError(f"normalization must be from 0 to 1, got {normalization!r}.")
-        return self._beam(condition, width, length, float(normalization))
+        normalization = checks.number("normalization", normalization, at_least=0, at_most=1)
+        return self._beam(condition, width, length, normalization)
 
     @functools.cached_property
     def _beam(self):

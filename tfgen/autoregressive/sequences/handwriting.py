@@ -6,6 +6,7 @@ import tensorflow as tf
 from tfgen import checks
 from tfgen.autoregressive.sequences.sequence_model import SequenceModel
 from tfgen.distributions.laws import Strokes
+from tfgen.keras_model import Layer
 from tfgen.layers.recurrent import RecurrentLayer
 from tfgen.layers.scan import scan
 from tfgen.layers.soft_window import SoftWindow
@@ -130,8 +131,8 @@ class HandwritingRNN(SequenceModel):
         Raises:
           ValueError: If an argument does not fit.
         """
-        if not tf.is_tensor(bias) and not 0.0 <= bias < float("inf"):
-            raise ValueError(f"bias must be finite and not negative, got {bias!r}.")
+        if not tf.is_tensor(bias):
+            checks.number("bias", bias, at_least=0)
         return super().sample(num, bias=tf.cast(bias, tf.float32), stop=stop, **kwargs)
 
     def signatures(self):
@@ -150,7 +151,7 @@ class HandwritingRNN(SequenceModel):
 
 
 @keras.saving.register_keras_serializable("tfgen")
-class PenNetwork(keras.layers.Layer):
+class PenNetwork(Layer):
     """LSTM layers with skip connections, from steps of a pen, and maybe a text, to the next step.
 
       h^1_t = LSTM(x_{t-1}, w_{t-1}; h^1_{t-1}),  w_t = window(h^1_t)
@@ -278,13 +279,3 @@ class PenNetwork(keras.layers.Layer):
             every.append(h)
         raw = tf.cast(self.head(tf.concat(every, axis=-1)), tf.float32)
         return state | after | {"cells": tuple(states)}, raw
-
-    def get_config(self):
-        """The constructor's arguments."""
-        return super().get_config() | {
-            "units": self.cells[0].units,
-            "layers": len(self.cells),
-            "outputs": self.head.units,
-            "num_symbols": self.num_symbols,
-            "num_windows": self.num_windows,
-        }

@@ -66,9 +66,7 @@ class MixtureOfRNNs(SequenceModel):
         codec, num_values = tokens_of(vocabulary, unit, num_values)
         super().__init__(event_shape, Levels(num_values), length, codec, **kwargs)
         checks.whole("num_components", num_components)
-        if not flatness >= 1.0:
-            raise ValueError(f"flatness must be at least 1, got {flatness!r}.")
-        self.flatness = float(flatness)
+        self.flatness = checks.number("flatness", flatness, at_least=1)
         self.flat_steps = checks.whole("flat_steps", flat_steps, at_least=0)
         self.networks = [
             TokenRNN(num_values, cell, units, layers, embedding, dtype=self.dtype_policy)

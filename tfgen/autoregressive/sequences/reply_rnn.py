@@ -5,12 +5,13 @@ import tensorflow as tf
 
 from tfgen import random
 from tfgen.autoregressive.sequences.token_rnn import TokenRNN
+from tfgen.keras_model import Layer
 from tfgen.layers.recurrent import Recurrent
 from tfgen.space import text_lengths
 
 
 @keras.saving.register_keras_serializable("tfgen")
-class ReplyRNN(keras.layers.Layer):
+class ReplyRNN(Layer):
     """Attention network from a history and the tokens of a reply to the logits of the reply's next tokens.
 
     The encoder's states at the tokens of the history are s_1, ..., s_U; its last state begins the decoder,
@@ -107,11 +108,3 @@ class ReplyRNN(keras.layers.Layer):
         inner, memory = state
         inner, h = self.decoder.step(inner, before)
         return (inner, memory), self.decoder.outputs(self.attend(h[:, None], memory)[:, 0])
-
-    def get_config(self):
-        """The constructor's arguments."""
-        return super().get_config() | {
-            name: value
-            for name, value in self.decoder.get_config().items()
-            if name in ("num_values", "cell", "units", "layers", "embedding", "dropout")
-        }

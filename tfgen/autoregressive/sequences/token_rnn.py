@@ -5,11 +5,12 @@ import tensorflow as tf
 
 from tfgen import checks, random
 from tfgen.distributions.laws import Levels
+from tfgen.keras_model import Layer
 from tfgen.layers.recurrent import Recurrent
 
 
 @keras.saving.register_keras_serializable("tfgen")
-class TokenRNN(keras.layers.Layer):
+class TokenRNN(Layer):
     """Recurrent network from tokens to the raw outputs of the next ones, as the law `Levels` reads them.
 
     h_t = cell(h_{t-1}, E x_{t-1}), raw_t = V h_t + b.
@@ -31,9 +32,7 @@ class TokenRNN(keras.layers.Layer):
         # Tokens stay float32: bfloat16 knows whole numbers up to 256 only.
         super().__init__(autocast=False, **kwargs)
         self.num_values, self.embedding = num_values, checks.whole("embedding", embedding)
-        if not 0.0 <= dropout < 1.0:
-            raise ValueError(f"dropout must be at least 0 and below 1, got {dropout!r}.")
-        self.dropout = dropout
+        self.dropout = checks.number("dropout", dropout, at_least=0, below=1)
         self.recurrent = Recurrent(cell, units, layers, dtype=self.dtype_policy)
         self.head = keras.layers.Dense(Levels(num_values).size, dtype=self.dtype_policy)
 
@@ -95,14 +94,3 @@ class TokenRNN(keras.layers.Layer):
             return h
         kept = random.bernoulli(seed, tf.fill(tf.shape(h), 1.0 - self.dropout))
         return h * tf.cast(kept / (1.0 - self.dropout), h.dtype)
-
-    def get_config(self):
-        """The constructor's arguments."""
-        return super().get_config() | {
-            "num_values": self.num_values,
-            "cell": self.recurrent.cell,
-            "units": self.recurrent.units,
-            "layers": self.recurrent.num_layers,
-            "embedding": self.embedding,
-            "dropout": self.dropout,
-        }

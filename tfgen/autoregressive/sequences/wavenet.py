@@ -7,6 +7,7 @@ import tensorflow as tf
 from tfgen import checks
 from tfgen.autoregressive.sequences.sequence_model import SequenceModel
 from tfgen.distributions.laws import Levels
+from tfgen.keras_model import Layer
 from tfgen.layers.causal import CausalConv1D
 from tfgen.media.sounds import MuLaw
 from tfgen.model import Signature
@@ -174,7 +175,7 @@ class WaveNet(SequenceModel):
 
 
 @keras.saving.register_keras_serializable("tfgen")
-class DilatedLayer(keras.layers.Layer):
+class DilatedLayer(Layer):
     """Gated dilated causal convolution with residual and skip connection (figure 4 of the paper).
 
     z = tanh(a) sigmoid(b), (a, b) = W * h + V c, and h + R z and S z come out.
@@ -234,14 +235,3 @@ class DilatedLayer(keras.layers.Layer):
         a, b = tf.split(features, 2, axis=-1)
         out = self.out.combine(tf.tanh(a) * tf.sigmoid(b))
         return None if self.last else h + out[..., self.head_size :], out[..., : self.head_size]
-
-    def get_config(self):
-        """The constructor's arguments."""
-        return super().get_config() | {
-            "filters": self.filters,
-            "head": self.head_size,
-            "kernel_size": self.conv.kernel_size,
-            "dilation": self.conv.dilation,
-            "condition_width": self.condition_width,
-            "last": self.last,
-        }
