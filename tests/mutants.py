@@ -426,13 +426,31 @@ MUTANTS = (
         f"{AUTO}/test_wavenet.py -k sampler",
     ),
     Mutant(
+        "steps that are known but overwritten behind an end",
+        "tfgen/autoregressive/sequences/sequence_model.py",
+        'blank &= ~inputs["mask"]', "pass",
+        f"{AUTO}/test_sequence_model.py -k zeros_follow",
+    ),
+    Mutant(
+        "a stroke that is cut off where the window passes the end",
+        "tfgen/autoregressive/sequences/handwriting.py",
+        "(past & (before[:, 2] == 1.0))", "past",
+        f"{AUTO}/test_handwriting.py -k stops",
+    ),
+    Mutant(
+        "a condition that each step of WaveNet forgets", "tfgen/autoregressive/sequences/wavenet.py",
+        "self.conv.combine(tf.concat([*taps, h], axis=-1)) + shift",
+        "self.conv.combine(tf.concat([*taps, h], axis=-1)) + 0.0 * shift",
+        f"{AUTO}/test_wavenet.py -k each_pair",
+    ),
+    Mutant(
         "a gradient of the recurrent kernel from the wrong states", "tfgen/layers/recurrence.py",
-        "(saved[\"before\"][0], d_inputs[0])", "(saved[\"output\"], d_inputs[0])",
+        "states, d_gates = saved[\"before\"][0]", "states, d_gates = saved[\"output\"]",
         "tests/layers/test_recurrent.py -k keras",
     ),
     Mutant(
         "states that go on beyond the length", "tfgen/layers/recurrence.py",
-        "return after if alive is None else tuple(", "return after if True else tuple(",
+        "if alive is None:", "if True:",
         "tests/layers/test_recurrent.py -k lengths_stop",
     ),
     Mutant(

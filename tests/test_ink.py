@@ -104,3 +104,13 @@ def test_what_no_drawing_is_is_refused():
     with pytest.raises(ValueError, match="at least one"):
         ink.picture([])
     ink.picture([np.zeros((0, 3))])
+
+
+def test_a_codec_of_pens_leaves_out_the_zeros_at_the_end_and_takes_no_strings():
+    x = np.zeros((2, 4, 3), np.float32)
+    x[0, 1], x[0, 2, 2] = (0.5, 0.0, 0.0), 1.0
+    first, second = ink.Pen().decode(x)
+    np.testing.assert_array_equal(first, x[0, :3])
+    assert second.shape == (0, 3)
+    with pytest.raises(ValueError, match=r"prompt must be steps \[P, 3\], .* got text 'ab': give numbers"):
+        ink.Pen().encode("ab")

@@ -3,7 +3,7 @@
 The lists in docs/models.md, "Reading a model", are held against the source. Names are followed, not modules:
 from the constructor, the updates with their objectives and the sampler of a model, through the functions,
 classes, constants and methods that these use. The contract and the vocabulary, which all models share, are
-not followed.
+not followed, nor is what x is shown as (`tfgen.media`).
 """
 
 import ast
@@ -117,7 +117,8 @@ def reading_list(module, name):
             attributes |= asked
             for origin in names - seen:
                 seen.add(origin)
-                if origin[0] in CONTRACT | VOCABULARY or origin in lineage:
+                shown = origin[0].startswith("tfgen.media.")
+                if shown or origin[0] in CONTRACT | VOCABULARY or origin in lineage:
                     continue
                 read.add(origin[0])
                 queue.append((origin[0], bindings(origin[0])[origin[1]]))

@@ -131,3 +131,15 @@ def test_what_cannot_be_read_is_named(tmp_path):
         with pytest.raises(ValueError, match=words) as caught:
             sounds.read(path)
         assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_codec_reads_recordings_of_its_rate_and_gives_waves_back(tmp_path):
+    codec, wave = sounds.MuLaw(256, 8000), 0.5 * np.sin(np.arange(12) / 2.0)
+    sounds.write(tmp_path / "a.wav", wave, 8000)
+    levels = codec.encode(str(tmp_path / "a.wav"))
+    assert levels.dtype == np.float32 and np.all(levels == np.round(levels))
+    np.testing.assert_allclose(codec.decode(levels[None])[0], wave, atol=0.02)
+    np.testing.assert_allclose(codec.decode_graph(levels[None]), codec.decode(levels[None]), atol=1e-7)
+    sounds.write(tmp_path / "b.wav", wave, 44_100)
+    with pytest.raises(ValueError, match="b.wav has 44100 samples a second, the model 8000: resample it"):
+        codec.encode(str(tmp_path / "b.wav"))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgen.media.text import UNKNOWN, Vocabulary, join, split, write_counts
+from tfgen.media.text import UNKNOWN, Texts, Vocabulary, join, split, write_counts
 
 TEXTS = {
     "I don't know.": "i don ’t know .",
@@ -80,6 +80,34 @@ def test_graphs_read_and_write_whatever_python_does(both, data):
         assert back[row].numpy().decode() == vocabulary.decode(expected)
         if vocabulary.unit == "character":
             assert vocabulary.decode(expected) == text
+
+
+def test_lengths_are_looked_at_first_and_a_long_text_costs_little():
+    """A text of 400,000 words over 5,000 symbols, which a table of all pairs has no room for."""
+    vocabulary = Vocabulary((UNKNOWN, *(f"w{i}" for i in range(5000))), "word")
+    encode = tf.function(vocabulary.encode_graph, autograph=False)
+    long = tf.constant(["w7 strange " * 200_000, "w4999"])
+    tokens, lengths = encode(long)
+    assert list(lengths) == [400_000, 1] and list(tokens[0, :2]) == [8, 0] and tokens[1, 0] == 5000
+    for least, most, says in (
+        (0, 60, "a line must have 0 to 60 words"),
+        (2, None, "a line must have 2 or more w"),
+    ):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=says):
+            encode(long, name="a line", least=least, most=most)
+
+
+def test_texts_of_a_batch_end_where_their_token_says():
+    vocabulary = Vocabulary(("<end>", "a", "b"), "word")
+    x = np.array([[1, 2, 0, 1], [0, 0, 0, 0], [2, 2, 2, 2]], np.float32)
+    for end, expected in (
+        (0, ["a b", "", "b b b b"]),
+        (None, ["a b <end> a", "<end> <end> <end> <end>", "b b b b"]),
+    ):
+        codec = Texts(vocabulary, end)
+        assert codec.decode(x) == expected
+        assert [text.decode() for text in tf.function(codec.decode_graph)(x).numpy()] == expected
+    np.testing.assert_array_equal(codec.encode("B a"), [2.0, 1.0])
 
 
 @pytest.mark.parametrize(

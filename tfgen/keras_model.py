@@ -15,18 +15,21 @@ def constructor_parameters(cls):
     Args:
       cls: A class of ours that inherits from one of Keras.
 
+    Positional-only parameters of a base class are handed over by its subclasses and are none of theirs.
+
     Returns:
       Dict of `inspect.Parameter` by name, without `self`.
     """
-    parameters = {}
+    parameters, handed = {}, {"self"}
     for base in cls.__mro__:
         if base.__module__.partition(".")[0] == "keras":
             break
         if "__init__" not in base.__dict__:
             continue
         own = inspect.signature(base.__init__).parameters.values()
-        named = [p for p in own if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)][1:]
-        parameters = parameters | {p.name: p for p in named if p.name not in parameters}
+        handed |= {p.name for p in own if p.kind is p.POSITIONAL_ONLY}
+        named = [p for p in own if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+        parameters |= {p.name: p for p in named if p.name not in {*parameters, *handed}}
         if not any(p.kind is p.VAR_KEYWORD for p in own):
             break
     return parameters

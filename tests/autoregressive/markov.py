@@ -3,20 +3,24 @@
 import numpy as np
 import tensorflow as tf
 
-from tfgen.autoregressive.sequences.text_model import TextModel
+from tfgen.autoregressive.sequences.sequence_model import SequenceModel, tokens_of
+from tfgen.distributions.laws import Levels
 
 # Row i + 1 holds the logits after level i; row 0 those of the first step.
 LOGITS = np.array([[0.0, 1.0, -1.0], [2.0, 0.0, 0.5], [-1.0, 0.3, 0.0], [0.1, 0.2, -3.0]], np.float32)
 
 
-class Markov(TextModel):
+class Markov(SequenceModel):
     """p(x) = prod_t softmax(LOGITS[x_{t-1} + 1])[x_t], plus a trainable shift of the levels."""
 
-    def __init__(self, event_shape=(None,), num_values=3, **kwargs):
-        super().__init__(event_shape, num_values=num_values, **kwargs)
+    def __init__(
+        self, event_shape=(None,), length=100, vocabulary=None, unit="character", num_values=3, **kwargs
+    ):
+        codec, num_values = tokens_of(vocabulary, unit, num_values)
+        super().__init__(event_shape, Levels(num_values), length, codec, **kwargs)
         self.shift = self.add_weight(shape=(3,), initializer="zeros", name="shift")
 
-    def logits(self, x, condition=None):
+    def raw(self, x, condition=None, seed=None):
         before = tf.pad(tf.cast(x, tf.int32)[:, :-1] + 1, [[0, 0], [1, 0]])
         return tf.gather(LOGITS, before) + self.shift.value
 
@@ -25,6 +29,19 @@ class Markov(TextModel):
 
     def advance(self, state, before):
         return state, tf.gather(LOGITS, tf.cast(before, tf.int32) + 1) + self.shift.value
+
+
+class Mortal(Markov):
+    """The same chain, whose sequences end with the first 2: what follows is 0."""
+
+    def start(self, num, condition=None):
+        return tf.zeros([num], tf.bool)
+
+    def advance(self, state, before):
+        return state | (before == 2.0), super().advance(None, before)[1]
+
+    def ended(self, state):
+        return state
 
 
 def log_prob(x):

@@ -48,9 +48,16 @@ def test_nats(model, data, seed, steps, directory):
     from tfgen.training.checkpoints import Checkpoints, weights_of
 
     train(
-        model, data, steps, directory, BATCH, keras.optimizers.Adam(LEARNING_RATE), seed,
-        checkpoint_every=EVERY, early_stopping=PATIENCE,
-    )  # fmt: skip
+        model,
+        data,
+        steps,
+        directory,
+        BATCH,
+        keras.optimizers.Adam(LEARNING_RATE),
+        seed,
+        checkpoint_every=EVERY,
+        early_stopping=PATIENCE,
+    )
     Checkpoints(weights_of(model), pathlib.Path(directory, "checkpoints/best"), 1).restore()
     fields, score = model.fields(data.test), tf.function(model.score, autograph=False)
     parts = []

@@ -32,7 +32,7 @@ def tensorflow_side():
     model = WaveNet()
     x, updates = tf.constant(windows(), tf.float32), model.updates()
     step = Step(updates, {updates[0].name: keras.optimizers.Adam(1e-3)}, jit=model.jit_updates)
-    forward = tf.function(model.logits, autograph=False)
+    forward = tf.function(model.raw, autograph=False)
     field = x[:1, : model.receptive_field]
     plain = tf.function(
         model.sample_rows, input_signature=[tf.TensorSpec([None, 2], tf.int32)], autograph=False
@@ -50,8 +50,8 @@ def tensorflow_side():
 
     def passes():
         for _ in range(PASSES):
-            logits = forward(field)
-        return logits.numpy()
+            raw = forward(field)
+        return raw.numpy()
 
     return {
         "tfgen sample 8000": lambda: model.sample(1, seed=1).numpy(),
@@ -123,14 +123,10 @@ def main():
         result = measure.alternate(ours.variants() | theirs.variants(), ROUNDS)
     print(result.table())
     scale = DRAWN / PASSES
-    measure.report(
-        "recomputing the receptive field / drawing, 8,000 samples",
-        scale * result.ratio("tfgen passes", "tfgen sample 8000"), 100, at_most=False,
-    )  # fmt: skip
-    measure.report(
-        "the same without XLA",
-        scale * result.ratio("tfgen passes", "tfgen sample 8000 without XLA"), 1, at_most=False,
-    )  # fmt: skip
+    compiled = scale * result.ratio("tfgen passes", "tfgen sample 8000")
+    measure.report("recomputing the receptive field / drawing, 8,000 samples", compiled, 100, at_most=False)
+    plain = scale * result.ratio("tfgen passes", "tfgen sample 8000 without XLA")
+    measure.report("the same without XLA", plain, 1, at_most=False)
     steps = result.ratio("torch training steps", "tfgen training steps")
     measure.report("torch training step / tfgen's, batch 8 x 1,024", steps, 1, at_most=False)
 

@@ -145,7 +145,6 @@ CASES = {
             {"turns": 0},
             {"cell": "rnn"},
             {"condition": "label"},
-            {"unit": "character"},
         ),
         enumerable=True,
     ),

@@ -23,8 +23,10 @@ class AutoregressiveModel(GenerativeModel):
 
     density = "exact"
     jit_sampler = True
+    # Arguments of `sample_rows` under which samples follow the density.
+    exact_sampling = {}  # noqa: RUF012
 
-    def __init__(self, event_shape, law, condition=None, **kwargs):
+    def __init__(self, event_shape, law, condition=None, /, **kwargs):
         super().__init__(event_shape, **kwargs)
         self.law, self.values, self.num_values = law, law.values, law.num_values
         self.condition = condition
@@ -99,7 +101,7 @@ class AutoregressiveModel(GenerativeModel):
           condition: Tensor `[*batch_shape, *condition.shape]`, for a conditional model.
           length: Steps of an event, for a model of sequences; None for the model's `length`.
         """
-        return ModelDistribution(self, condition, length)
+        return ModelDistribution(self, condition, length, self.exact_sampling)
 
     def validation_metrics(self, batch, seed):
         """Nats; of levels also bits for each entry, of sequences nats of a step, which choose the best."""

@@ -83,7 +83,9 @@ def _class_arguments(path):
     if node is None:
         return _class_arguments(_imported(tree, name)) if _imported(tree, name) else None
     init = next((n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"), None)
-    own = _own_arguments(init, ast.get_docstring(node))[1:] if init else []
+    # What a base class's constructor takes by position only, as `self`, is handed over by its subclasses.
+    taken = {argument.arg for argument in init.args.posonlyargs or init.args.args[:1]} if init else set()
+    own = _own_arguments(init, ast.get_docstring(node))[len(taken) :] if init else []
     own = {argument.name: argument for argument in own}
     if init is not None and init.args.kwarg is None:
         return own
@@ -94,7 +96,7 @@ def _class_arguments(path):
             # What stands elsewhere (Keras, TFP) is no argument of a model's own, and dear to look for.
             ours = found is not None and found.partition(".")[0] in ("tfgen", module.partition(".")[0])
             inherited = (_class_arguments(found) if ours else None) or {}
-            own |= {k: v for k, v in inherited.items() if k not in own}
+            own |= {k: v for k, v in inherited.items() if k not in {*own, *taken}}
     return own
 
 

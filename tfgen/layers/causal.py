@@ -4,10 +4,11 @@ import keras
 import tensorflow as tf
 
 from tfgen import checks
+from tfgen.keras_model import Layer
 
 
 @keras.saving.register_keras_serializable("tfgen")
-class CausalConv1D(keras.layers.Layer):
+class CausalConv1D(Layer):
     """Dilated causal convolution `[B, T, in] -> [B, T, filters]`.
 
     y_t = b + sum_j W_j x_{t - (k - 1 - j) d}, j = 0 to k - 1, with kernel size k, dilation d and zeros before
@@ -52,7 +53,7 @@ class CausalConv1D(keras.layers.Layer):
         return self.combine(tf.concat(taps, axis=-1))
 
     def combine(self, windows):
-        """What the convolution gives of the taps' inputs side by side, the one furthest back first.
+        """Convolution of the taps' inputs side by side, the one furthest back first.
 
         Args:
           windows: `[..., kernel_size * in]`.
@@ -71,8 +72,3 @@ class CausalConv1D(keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         """`[..., filters]`."""
         return (*input_shape[:-1], self.filters)
-
-    def get_config(self):
-        """The constructor's arguments."""
-        mine = {"filters": self.filters, "kernel_size": self.kernel_size, "dilation": self.dilation}
-        return super().get_config() | mine

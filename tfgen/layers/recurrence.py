@@ -1,4 +1,4 @@
-"""The loop of recurrent layers over the steps, and its gradient."""
+"""Loop of recurrent layers over the steps, and its gradient."""
 
 import tensorflow as tf
 
@@ -29,8 +29,10 @@ def recurrence(cell, kernel, added, state, beside=None, alive=None):
 
     def advance(state, gates, given):
         after = cell(state, gates, given.get("beside"))
+        if alive is None:
+            return after
         pairs = zip(after, state, strict=True)
-        return after if alive is None else tuple(tf.where(given["alive"], new, old) for new, old in pairs)
+        return tuple(tf.where(given["alive"], new, old) for new, old in pairs)
 
     def run(kernel, *tensors):
         begin, given = tensors[:size], inputs | dict(zip(floats, tensors[size:], strict=True))
@@ -49,8 +51,10 @@ def recurrence(cell, kernel, added, state, beside=None, alive=None):
             kept.pop("added")
             out = [tf.TensorSpec(given[name].shape[1:]) for name in floats]
             d_begin, d_inputs = scan(backward(advance, kernel), kept, d_last, out, reverse=True)
-            flat = (tf.reshape(a, (-1, a.shape[-1])) for a in (saved["before"][0], d_inputs[0]))
-            d_kernel = tf.matmul(*(tf.cast(a, kernel.dtype) for a in flat), transpose_a=True)
+            states, d_gates = saved["before"][0], d_inputs[0]
+            states = tf.cast(tf.reshape(states, (-1, states.shape[-1])), kernel.dtype)
+            d_gates = tf.cast(tf.reshape(d_gates, (-1, d_gates.shape[-1])), kernel.dtype)
+            d_kernel = tf.matmul(states, d_gates, transpose_a=True)
             return d_kernel, *d_begin, *d_inputs
 
         return (saved["output"], *last), gradient
@@ -60,7 +64,7 @@ def recurrence(cell, kernel, added, state, beside=None, alive=None):
 
 
 def backward(advance, kernel):
-    """The step of the loop backward: from the gradient of a step's state to that of the one before it."""
+    """Step of the loop backward: from the gradient of a step's state to that of the one before it."""
 
     def step_back(d_state, given):
         sources = given["before"], given["gates"], *([given["beside"]] if "beside" in given else [])

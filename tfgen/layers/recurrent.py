@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from tfgen import checks
+from tfgen.keras_model import Layer
 from tfgen.layers.recurrence import product, recurrence
 
 # Kernels of a cell, side by side, in Keras' order.
@@ -11,7 +12,7 @@ _GATES = {"lstm": 4, "gru": 3}
 
 
 @keras.saving.register_keras_serializable("tfgen")
-class RecurrentLayer(keras.layers.Layer):
+class RecurrentLayer(Layer):
     """One LSTM or GRU layer.
 
     LSTM: i, f, o = sigmoid(.), g = tanh(.), c' = f c + i g, h' = o tanh(c'). GRU: z, r = sigmoid(.),
@@ -59,7 +60,7 @@ class RecurrentLayer(keras.layers.Layer):
         return (tf.zeros((num, self.units)),) * (2 if self.cell == "lstm" else 1)
 
     def project(self, x):
-        """What the inputs `[..., features]` give to the gates: compute dtype, `[..., gates * units]`."""
+        """Products of the inputs `[..., features]` with W, in the compute dtype: `[..., gates * units]`."""
         x = tf.cast(x, self.compute_dtype)
         kernel = tf.cast(self.kernel.value, self.compute_dtype)
         return tf.linalg.matmul(x, kernel) + tf.cast(self.bias.value, self.compute_dtype)
@@ -73,7 +74,7 @@ class RecurrentLayer(keras.layers.Layer):
         return tf.cast(tf.convert_to_tensor(self.recurrent_kernel.value), self.compute_dtype)
 
     def _inputs(self, projected):
-        """What is added to U h to make the gates, and what a GRU's candidate adds beside them."""
+        """Summands of the gates beside U h, and of a GRU's candidate beside r (U h + d)."""
         projected = tf.cast(projected, tf.float32)
         if self.cell == "lstm":
             return projected, None
@@ -121,13 +122,9 @@ class RecurrentLayer(keras.layers.Layer):
         """The outputs of `sequence`."""
         return self.sequence(x)[0]
 
-    def get_config(self):
-        """The constructor's arguments."""
-        return super().get_config() | {"cell": self.cell, "units": self.units}
-
 
 @keras.saving.register_keras_serializable("tfgen")
-class Recurrent(keras.layers.Layer):
+class Recurrent(Layer):
     """Layers of LSTM or GRU cells, each reading the outputs of the one below.
 
     Args:
@@ -175,8 +172,3 @@ class Recurrent(keras.layers.Layer):
     def call(self, x):
         """The outputs of `sequence`."""
         return self.sequence(x)[0]
-
-    def get_config(self):
-        """The constructor's arguments."""
-        mine = {"cell": self.cell, "units": self.units, "layers": self.num_layers}
-        return super().get_config() | mine

@@ -1,4 +1,4 @@
-"""The soft window of Graves: a recurrent network reads along a text by itself."""
+"""Soft window of Graves: attention with which a recurrent network reads along a text by itself."""
 
 import math
 
@@ -6,11 +6,12 @@ import keras
 import tensorflow as tf
 
 from tfgen import checks
+from tfgen.keras_model import Layer
 
 
 @keras.saving.register_keras_serializable("tfgen")
-class SoftWindow(keras.layers.Layer):
-    """A mixture of Gaussians over the places of a text, which moves on and never back.
+class SoftWindow(Layer):
+    """Attention by a mixture of Gaussians over the places of a text, which moves on and never back.
 
       (alpha, beta, move) = exp(W h_t + b),  kappa_t = kappa_{t-1} + move
       phi(t, u) = sum_k alpha_k exp(-beta_k (kappa_tk - u)^2),  w_t = sum_u phi(t, u) c_u,  u = 1 ... U
@@ -68,8 +69,3 @@ class SoftWindow(keras.layers.Layer):
         inside = tf.where(places[None] <= lengths[:, None], phi, 0.0)
         after = tf.reduce_sum(tf.where(places[None] == lengths[:, None] + 1, phi, 0.0), axis=1)
         return kappa, seen, after > tf.reduce_max(inside, axis=1)
-
-    def get_config(self):
-        """The constructor's arguments."""
-        mine = {"num_components": self.num_components, "symbols_per_step": self.symbols_per_step}
-        return super().get_config() | mine

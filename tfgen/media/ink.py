@@ -4,11 +4,12 @@ A drawing is `[T, 3]`: the offset from the last point, the first from the origin
 after this point. y grows upwards.
 """
 
+import dataclasses
 import math
 import os
 import pathlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 from xml.sax.saxutils import escape
 
 import numpy as np
@@ -43,6 +44,25 @@ def steps(parts: Sequence[np.ndarray]) -> np.ndarray:
     lifts = np.zeros(len(points))
     lifts[np.cumsum([len(part) for part in parts]) - 1] = 1.0
     return np.column_stack([np.diff(points, axis=0, prepend=0.0), lifts]).astype(np.float32)
+
+
+@dataclasses.dataclass(frozen=True)
+class Pen:
+    """Codec of pen steps, whose end is filled up with zeros."""
+
+    kind: ClassVar[str] = "strokes"
+
+    def encode(self, text, name="prompt"):
+        """Refuses strings: nothing says how they are drawn.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise ValueError(f"{name} must be steps [P, 3], (dx, dy, pen), got text {text!r}: give numbers.")
+
+    def decode(self, x: np.ndarray) -> list[np.ndarray]:
+        """Drawings `[steps, 3]` of steps `[num, T, 3]`, without the zeros at their ends."""
+        return [row[: np.max(np.flatnonzero(row.any(axis=1)), initial=-1) + 1] for row in np.asarray(x)]
 
 
 def svg(

@@ -1,9 +1,11 @@
 """Sounds: between waves in [-1, 1], mu-law levels and WAV files."""
 
+import dataclasses
 import os
 import pathlib
 import warnings
 import wave
+from typing import ClassVar
 
 import numpy as np
 
@@ -114,6 +116,48 @@ def write(path, sound, rate):
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class MuLaw:
+    """Codec of mu-law levels: recordings to levels, levels to waves.
+
+    Args:
+      num_values: Number of levels.
+      rate: Samples a second.
+    """
+
+    num_values: int
+    rate: int
+    kind: ClassVar[str] = "audio"
+
+    def encode(self, path, name="prompt"):
+        """Levels of a recording, float32 `[samples]`.
+
+        Args:
+          path: A WAV file.
+          name: What it is, for errors.
+
+        Raises:
+          ValueError: If it cannot be read, or has another rate.
+        """
+        sound, rate = read(path)
+        if rate != self.rate:
+            raise ValueError(
+                f"{name} {path} has {rate} samples a second, the model {self.rate}: resample it."
+            )
+        return encode(sound, self.num_values).astype(np.float32)
+
+    def decode(self, x):
+        """Waves of levels `[num, T]`, float32 `[num, T]` in [-1, 1]."""
+        return decode(x, self.num_values)
+
+    def decode_graph(self, x):
+        """As `decode`, in a graph."""
+        import tensorflow as tf
+
+        wave_of_level = decode(np.arange(self.num_values), self.num_values)
+        return tf.gather(tf.constant(wave_of_level), tf.cast(x, tf.int32))
 
 
 def _mu(num_values):

@@ -3,6 +3,9 @@
 import dataclasses
 import functools
 import re
+from typing import ClassVar
+
+import numpy as np
 
 UNITS = ("character", "word")
 # What stands for any other word, between two turns of a dialogue, and after the last word of a reply.
@@ -118,15 +121,33 @@ class Vocabulary:
         """The text of a list of tokens."""
         return join([self.symbols[int(t)] for t in tokens], self.unit)
 
-    def encode_graph(self, texts):
-        """As `encode`, in a graph.
+    @functools.cached_property
+    def table(self):
+        """`tf.lookup.StaticHashTable` from symbols to numbers, -1 for any other.
+
+        A model whose signatures call `encode_graph` keeps it as an attribute, so that an export brings it
+        along.
+        """
+        import tensorflow as tf
+
+        with tf.init_scope():
+            numbers = tf.range(len(self), dtype=tf.int32)
+            known = tf.lookup.KeyValueTensorInitializer(tf.constant(self.symbols), numbers)
+            return tf.lookup.StaticHashTable(known, default_value=-1)
+
+    def encode_graph(self, texts, name="a text", least=0, most=None):
+        """As `encode`, in a graph; how long texts are is looked at before anything else.
 
         Args:
           texts: String tensor `[batch]`.
+          name: What a text is, for errors.
+          least: Fewest tokens of a text.
+          most: Most tokens of a text; None for any number.
 
         Returns:
-          int32 `[batch, U]`, filled up with -1, and int32 `[batch]`, how many count; a symbol that is not in
-          the vocabulary raises InvalidArgumentError when the graph runs, unless words may be unknown.
+          int32 `[batch, U]`, filled up with -1, and int32 `[batch]`, how many count. A text of another length
+          raises InvalidArgumentError when the graph runs, and so does a symbol that is not in the vocabulary,
+          unless words may be unknown.
         """
         import tensorflow as tf
 
@@ -137,19 +158,23 @@ class Vocabulary:
             for pattern, replacement in _REWRITES:
                 lower = tf.strings.regex_replace(lower, pattern, replacement)
             parts = tf.strings.split(lower)
-        same = parts.to_tensor("")[..., None] == tf.constant(self.symbols)  # [batch, U, symbols]
         lengths = tf.cast(parts.row_lengths(), tf.int32)
-        inside = tf.sequence_mask(lengths)
-        known = tf.reduce_any(same, axis=-1)
-        number = tf.argmax(same, axis=-1, output_type=tf.int32)
+        fits = tf.reduce_all(lengths >= least)
+        wanted = f"{least} or more"
+        if most is not None:
+            fits &= tf.reduce_all(lengths <= most)
+            wanted = f"{least} to {most}"
+        with tf.control_dependencies(
+            [tf.debugging.Assert(fits, [f"{name} must have {wanted} {self.unit}s"])]
+        ):
+            numbers = self.table.lookup(parts.flat_values)
         if UNKNOWN in self._numbers:
-            number = tf.where(known, number, self._numbers[UNKNOWN])
+            numbers = tf.where(numbers < 0, self._numbers[UNKNOWN], numbers)
         else:
-            valid = tf.reduce_all(known | ~inside)
             message = f"the text holds {self.unit}s that are not in the model's vocabulary"
-            with tf.control_dependencies([tf.debugging.Assert(valid, [message])]):
-                number = tf.identity(number)
-        return tf.where(inside, number, -1), lengths
+            with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(numbers >= 0), [message])]):
+                numbers = tf.identity(numbers)
+        return parts.with_flat_values(numbers).to_tensor(-1), lengths
 
     def decode_graph(self, tokens, lengths):
         """As `decode`, in a graph: strings `[batch]` of int tokens `[batch, U]`, of which `lengths` count."""
@@ -161,3 +186,47 @@ class Vocabulary:
         if self.unit == "character":
             return tf.strings.reduce_join(rows, axis=1)
         return tf.strings.regex_replace(tf.strings.reduce_join(rows, axis=1, separator=" "), _JOINED, r"\1")
+
+
+@dataclasses.dataclass(frozen=True)
+class Texts:
+    """Codec of token sequences: strings to tokens and back.
+
+    Args:
+      vocabulary: The `Vocabulary`.
+      end: The token that ends a text and is no part of it; None where a sequence is text to its last step.
+    """
+
+    vocabulary: Vocabulary
+    end: int | None = None
+    kind: ClassVar[str] = "text"
+
+    def encode(self, text, name="prompt"):
+        """Tokens of a string, float32 `[U]`.
+
+        Args:
+          text: A string.
+          name: What the text is, for errors.
+
+        Raises:
+          ValueError: If a symbol is not in the vocabulary, naming it.
+        """
+        return np.array(self.vocabulary.encode(text, name), np.float32)
+
+    def decode(self, x):
+        """List of strings of tokens `[num, T]`, each up to its end."""
+        texts = []
+        for row in np.asarray(x):
+            ends = () if self.end is None else np.flatnonzero(row == self.end)
+            texts.append(self.vocabulary.decode(row[: ends[0]] if len(ends) else row))
+        return texts
+
+    def decode_graph(self, x):
+        """As `decode`, in a graph: strings `[num]` of tokens `[num, T]`."""
+        import tensorflow as tf
+
+        spoken = tf.ones_like(x, tf.int32)
+        if self.end is not None:
+            spoken = tf.math.cumprod(tf.cast(x != self.end, tf.int32), axis=1)
+        texts = self.vocabulary.decode_graph(tf.cast(x, tf.int32), tf.reduce_sum(spoken, axis=1))
+        return tf.ensure_shape(texts, [None])

@@ -9,14 +9,14 @@ _NEVER = -1e30
 
 
 def beam_search(model, num, width, length, normalization=0.0, condition=None, end=0):
-    """The best sequences, kept `width` at a time.
+    """Beam search: the best sequences, kept `width` at a time.
 
     At each step every kept sequence that has not ended is continued by every token, and of all these and the
     ended ones those with the highest log p / steps^normalization stay; the end counts as a step. Exact where
     `width` is the number of all sequences.
 
     Args:
-      model: Its `start` and `advance` are used.
+      model: `SequenceModel` of levels.
       num: Number of searches, an int.
       width: How many sequences are kept.
       length: Most steps of a sequence; one that has not ended then counts as it is.
@@ -40,9 +40,9 @@ def beam_search(model, num, width, length, normalization=0.0, condition=None, en
 
     def step(carry, t):
         state, before, x, log_p, steps, ended = carry
-        state, logits = model.advance(state, before)
-        logits = tf.reshape(tf.nn.log_softmax(logits), (num, width, values))
-        log_p = log_p[..., None] + tf.where(ended[..., None], only_end, logits)
+        state, raw = model.advance(state, before)
+        each = tf.reshape(model.law.log_probs(raw), (num, width, values))
+        log_p = log_p[..., None] + tf.where(ended[..., None], only_end, each)
         steps += tf.cast(~ended, tf.float32)
         rank = tf.reshape(log_p / steps[..., None] ** normalization, (num, width * values))
         best = tf.math.top_k(rank, width).indices  # [num, width]
@@ -62,8 +62,12 @@ def beam_search(model, num, width, length, normalization=0.0, condition=None, en
     # One sequence to begin with: the others would be its copies.
     log_p = tf.tile(tf.one_hot(0, width, 0.0, _NEVER)[None], (num, 1))
     begin = (
-        model.start(num * width, condition), tf.fill([num * width], -1.0), tf.zeros((num, width, length)),
-        log_p, tf.zeros((num, width)), tf.zeros((num, width), tf.bool),
-    )  # fmt: skip
+        model.start(num * width, condition),
+        model.nothing(num * width),
+        tf.zeros((num, width, length)),
+        log_p,
+        tf.zeros((num, width)),
+        tf.zeros((num, width), tf.bool),
+    )
     _, _, x, log_p, _, _ = scan(step, tf.range(length), begin, ())[0]
     return x, tf.where(log_p > 0.5 * _NEVER, log_p, -float("inf"))

@@ -2,17 +2,18 @@
 
 import dataclasses
 import functools
+import itertools
+import sys
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from tfgen import checks
+from tfgen import checks, random
 from tfgen.autoregressive.sequences.beam import beam_search
-from tfgen.autoregressive.sequences.chat import chat
 from tfgen.autoregressive.sequences.reply_rnn import ReplyRNN
-from tfgen.autoregressive.sequences.text_model import TextModel
+from tfgen.autoregressive.sequences.sequence_model import SequenceModel, tokens_of
 from tfgen.autoregressive.sequences.token_rnn import TokenRNN
+from tfgen.distributions.laws import Levels
 from tfgen.media.text import END, TURN, UNKNOWN, Vocabulary
 from tfgen.model import Condition, Signature
 
@@ -23,8 +24,8 @@ _NEVER = -50.0
 
 
 @keras.saving.register_keras_serializable("tfgen")
-class DialogueModel(TextModel):
-    """Sequence to sequence with attention, as a conversational model (Vinyals & Le 2015).
+class DialogueModel(SequenceModel):
+    """Sequence-to-sequence network with attention, as a conversational model (Vinyals & Le 2015).
 
     p(x | history) = prod_t p(x_t | x_<t, history), token by token, where token 0 ends the reply and is
     followed by itself alone: the probabilities of all replies that end within L tokens and of all unfinished
@@ -45,8 +46,7 @@ class DialogueModel(TextModel):
       turns: Most turns of a history that a chat keeps.
       length: Most tokens of a reply, unless it is said.
       vocabulary: The words; the first three are "<end>", "<turn>" and "<unknown>".
-      unit: What a token is: "word".
-      num_values: Number of tokens; the vocabulary's where there is one.
+      num_values: Number of tokens; None for the vocabulary's, or for 3 without one.
       **kwargs: Passed on to `GenerativeModel`.
 
     Raises:
@@ -58,36 +58,43 @@ class DialogueModel(TextModel):
     """
 
     def __init__(
-        self, event_shape=(None,), condition="text", cell="lstm", units=128, layers=1, embedding=64,
-        dropout=0.0, memory=60, turns=3, length=30, vocabulary=None, unit="word", num_values=None, **kwargs,
-    ):  # fmt: skip
+        self,
+        event_shape=(None,),
+        condition="text",
+        cell="lstm",
+        units=128,
+        layers=1,
+        embedding=64,
+        dropout=0.0,
+        memory=60,
+        turns=3,
+        length=30,
+        vocabulary=None,
+        num_values=None,
+        **kwargs,
+    ):
+        checks.one_of("condition", condition, ("text", "none"))
         if vocabulary is None:
             num_values = checks.whole("num_values", 3 if num_values is None else num_values, at_least=3)
         elif tuple(vocabulary)[:3] != _SPECIAL:
             first = ", ".join(map(str, tuple(vocabulary)[:3]))
             raise ValueError(f"vocabulary must begin with {', '.join(_SPECIAL)}, got {first}.")
-        unit = checks.one_of("unit", unit, ("word",))
-        super().__init__(
-            event_shape, vocabulary=vocabulary, unit=unit, num_values=num_values, length=length, **kwargs
-        )
-        self.memory, self.turns = checks.whole("memory", memory), checks.whole("turns", turns)
-        conditional = checks.one_of("condition", condition, ("text", "none")) == "text"
-        self.condition = (
-            Condition("text", (None,), self.num_values, self.text and Histories(self.text), self.memory)
-            if conditional
-            else None
-        )
-        network = ReplyRNN if conditional else TokenRNN
-        self.network = network(
-            self.num_values, cell, units, layers, embedding, dropout, dtype=self.dtype_policy
-        )
+        codec, num_values = tokens_of(vocabulary, "word", num_values, end=0)
+        memory = checks.whole("memory", memory)
+        told = None
+        if condition == "text":
+            histories = None if codec is None else Histories(codec.vocabulary)
+            told = Condition("text", (None,), num_values, histories, memory)
+        super().__init__(event_shape, Levels(num_values), length, codec, told, **kwargs)
+        self.turns = checks.whole("turns", turns)
+        network = TokenRNN if told is None else ReplyRNN
+        self.network = network(num_values, cell, units, layers, embedding, dropout, dtype=self.dtype_policy)
         self.network.build()
-        self.dropout = dropout
 
-    def logits(self, x, condition=None, seed=None):
-        """Logits of all steps of x `[batch, T]`; with a seed, of a network with features dropped out."""
-        logits = self.network(x, seed) if condition is None else self.network(x, condition, seed)
-        return self._after_end(logits, _has_ended(x))
+    def raw(self, x, condition=None, seed=None):
+        """Logits of all steps of replies x `[batch, T]`; of the steps after an end, those of another end."""
+        raw = self.network(x, seed) if condition is None else self.network(x, condition, seed)
+        return self._after_end(raw, _has_ended(x))
 
     def start(self, num, condition=None):
         """The network's state, and whether the reply has ended."""
@@ -98,19 +105,15 @@ class DialogueModel(TextModel):
         """The state after the token `before`, and the logits of the next one."""
         inner, ended = state
         ended |= before == 0.0
-        inner, logits = self.network.advance(inner, before)
-        return (inner, ended), self._after_end(logits, ended)
+        inner, raw = self.network.advance(inner, before)
+        return (inner, ended), self._after_end(raw, ended)
 
-    def _after_end(self, logits, ended):
-        return tf.where(ended[..., None], tf.one_hot(0, self.num_values, 0.0, _NEVER), logits)
+    def ended(self, state):
+        """Replies whose end is drawn: nothing but ends follows it, whatever the temperature."""
+        return state[1]
 
-    def scan(
-        self, seeds, length=None, temperature=1.0, given=None, mask=None, condition=None, with_logits=False
-    ):  # fmt: skip
-        """As `SequenceModel.scan`; nothing but ends follows the end, whatever the temperature."""
-        drawn = super().scan(seeds, length, temperature, given, mask, condition, with_logits)
-        over = _has_ended(drawn["x"]) if mask is None else _has_ended(drawn["x"]) & ~mask
-        return drawn | {"x": tf.where(over, 0.0, drawn["x"])}
+    def _after_end(self, raw, ended):
+        return tf.where(ended[..., None], tf.one_hot(0, self.num_values, 0.0, _NEVER), raw)
 
     def beam(self, condition=None, width=5, length=None, normalization=0.0):
         """The most probable replies, by `tfgen.autoregressive.sequences.beam.beam_search`.
@@ -129,9 +132,8 @@ class DialogueModel(TextModel):
         """
         condition = self.check_condition(condition)
         width, length = checks.whole("width", width), checks.whole("length", length or self.length)
-        if not 0.0 <= normalization <= 1.0:
-            raise ValueError(f"normalization must be from 0 to 1, got {normalization!r}.")
-        return self._beam(condition, width, length, float(normalization))
+        normalization = checks.number("normalization", normalization, at_least=0, at_most=1)
+        return self._beam(condition, width, length, normalization)
 
     @functools.cached_property
     def _beam(self):
@@ -142,8 +144,15 @@ class DialogueModel(TextModel):
         return tf.function(search, autograph=False)
 
     def reply(
-        self, history, method="beam", seed=None, temperature=1.0, length=None, width=5, normalization=1.0
-    ):  # fmt: skip
+        self,
+        history,
+        method="beam",
+        seed=None,
+        temperature=1.0,
+        length=None,
+        width=5,
+        normalization=1.0,
+    ):
         """Answers a history.
 
         Args:
@@ -162,7 +171,8 @@ class DialogueModel(TextModel):
           ValueError: If an argument does not fit, or the history is empty or longer than the memory.
         """
         checks.one_of("method", method, _METHODS)
-        condition = self.condition.encode(self.join([history] if isinstance(history, str) else history))
+        turns = [history] if isinstance(history, str) else history
+        condition = self.condition.encode(self.join(turns), "history")
         if method == "beam":
             return self.decode(self.beam(condition[None], width, length, normalization)[0][0])[0]
         temperature = 0.0 if method == "greedy" else temperature
@@ -173,20 +183,54 @@ class DialogueModel(TextModel):
         """The string of a history whose turns are given apart."""
         return f" {TURN} ".join(turns)
 
-    def decode(self, x):
-        """List of strings of replies `[num, T]`, without their ends."""
-        x = np.asarray(x)
-        spoken = ~_has_ended(x).numpy() & (x != 0)
-        return [self.text.decode(row[words]) for row, words in zip(x, spoken, strict=True)]
-
     def chat(self, temperature=None, seed=0):
-        """Answers the lines of the standard input, until it ends or a line is empty.
+        """Answers the standard input line by line, with the turns before as the history.
+
+        Ends with the input, or at an empty line. A line that alone is longer than the memory is not answered.
 
         Args:
           temperature: None answers by beam search; a number draws replies, 0 the greedy one.
           seed: Python int or int32 [2].
         """
-        chat(self, temperature, seed)
+        seed, history = random.as_seed(seed), []
+        said = {"method": "beam"} if temperature is None else {"method": "sample", "temperature": temperature}
+        # Without a terminal nothing but the replies is written.
+        shown = "> " if sys.stdin.isatty() else ""
+        for number in itertools.count():
+            try:
+                line = input(shown).strip()
+            except (EOFError, KeyboardInterrupt):
+                break
+            if not line:
+                break
+            try:
+                kept = self.remembered([*history, line])
+            except ValueError as error:
+                print(error, flush=True)
+                continue
+            answer = self.reply(kept, seed=random.fold_in(seed, number), **said)
+            print(answer, flush=True)
+            # A reply without words is no turn to look back at.
+            history = [*kept, answer] if answer else kept
+
+    def remembered(self, turns):
+        """The last of a chat's turns that fit into the memory, the newest always among them.
+
+        Args:
+          turns: List of strings.
+
+        Raises:
+          ValueError: If the newest one alone does not fit.
+        """
+        turns = turns[-self.turns :]
+        while True:
+            try:
+                self.condition.encode(self.join(turns), "history")
+                return turns
+            except ValueError:
+                if len(turns) == 1:
+                    raise
+                turns = turns[1:]
 
     def signatures(self):
         """Adds `reply`, from histories as strings to replies as strings, where there is a vocabulary."""
@@ -197,21 +241,14 @@ class DialogueModel(TextModel):
         return served | {"reply": Signature(self._serve_reply, inputs, self.text.example())}
 
     def _serve_reply(self, history, seeds):
-        tokens, lengths = self.text.encode_graph(history)
-        fits = tf.reduce_all((lengths >= 1) & (lengths <= self.memory))
-        message = f"a history must have 1 to {self.memory} words"
-        with tf.control_dependencies([tf.debugging.Assert(fits, [message])]):
-            inside = tf.sequence_mask(lengths, tf.shape(tokens)[1])
-        unknown = _SPECIAL.index(UNKNOWN)
-        tokens = tf.where(inside, tf.where(tokens == 0, unknown, tokens), 0)
-        x = tf.cast(self.sample_rows(seeds, condition=tokens), tf.int32)
-        spoken = tf.reduce_sum(tf.cast(~_has_ended(x) & (x != 0), tf.int32), axis=1)
-        return {"text": tf.ensure_shape(self.text.decode_graph(x, spoken), [None])}
+        memory = self.condition.max_length
+        tokens, _ = self.condition.vocabulary.encode_graph(history, "a history", least=1, most=memory)
+        return {"text": self.codec.decode_graph(self.sample_rows(seeds, condition=tokens))}
 
 
 @dataclasses.dataclass(frozen=True)
 class Histories:
-    """A vocabulary as histories are read with it: an end within one is an unknown word.
+    """Vocabulary of histories: an end within one is an unknown word, since what follows an end is not read.
 
     Args:
       vocabulary: The `Vocabulary` of replies.
@@ -228,8 +265,19 @@ class Histories:
         """Tokens of a history, as `Vocabulary.encode`."""
         return [token or _SPECIAL.index(UNKNOWN) for token in self.vocabulary.encode(text, name)]
 
+    @property
+    def table(self):
+        """Look-up table of the vocabulary."""
+        return self.vocabulary.table
+
+    def encode_graph(self, texts, name="a history", least=0, most=None):
+        """As `Vocabulary.encode_graph`, but filled up with 0."""
+        tokens, lengths = self.vocabulary.encode_graph(texts, name, least, most)
+        tokens = tf.where(tokens == 0, _SPECIAL.index(UNKNOWN), tokens)
+        return tf.maximum(tokens, 0), lengths
+
     def decode(self, tokens):
-        """The string of a history, turns set apart by "<turn>"."""
+        """The text of a list of tokens; turns are set apart by "<turn>"."""
         return self.vocabulary.decode(tokens)
 
 

@@ -1,17 +1,18 @@
-"""The network of a dialogue model: a recurrent decoder that attends to an encoder of the history."""
+"""Encoder and decoder of a dialogue model, with attention from the reply to the history."""
 
 import keras
 import tensorflow as tf
 
 from tfgen import random
-from tfgen.autoregressive.levels import shape_logits
 from tfgen.autoregressive.sequences.token_rnn import TokenRNN
+from tfgen.keras_model import Layer
 from tfgen.layers.recurrent import Recurrent
+from tfgen.space import text_lengths
 
 
 @keras.saving.register_keras_serializable("tfgen")
-class ReplyRNN(TokenRNN):
-    """From a history and the tokens of a reply to the logits of the reply's next tokens.
+class ReplyRNN(Layer):
+    """Attention network from a history and the tokens of a reply to the logits of the reply's next tokens.
 
     The encoder's states at the tokens of the history are s_1, ..., s_U; its last state begins the decoder,
     whose outputs are h_t. Then a_tj = softmax_j(h_t^T W_a s_j), c_t = sum_j a_tj s_j and the logits are
@@ -36,20 +37,23 @@ class ReplyRNN(TokenRNN):
     """
 
     def __init__(self, num_values, cell, units, layers, embedding, dropout=0.0, **kwargs):
-        super().__init__(num_values, cell, units, layers, embedding, dropout, **kwargs)
+        # Tokens stay float32: bfloat16 knows whole numbers up to 256 only.
+        super().__init__(autocast=False, **kwargs)
+        self.decoder = TokenRNN(num_values, cell, units, layers, embedding, dropout, dtype=self.dtype_policy)
         self.encoder = Recurrent(cell, units, layers, dtype=self.dtype_policy)
         self.query = keras.layers.Dense(units, use_bias=False, dtype=self.dtype_policy)
         self.combine = keras.layers.Dense(units, "tanh", dtype=self.dtype_policy)
 
     def build(self, input_shape=None):
         """Creates the weights."""
-        super().build()
-        self.encoder.build((None, None, self.embedding))
+        self.decoder.build()
+        self.encoder.build((None, None, self.decoder.embedding))
         self.query.build((None, self.encoder.units))
         self.combine.build((None, 2 * self.encoder.units))
+        self.built = True
 
     def read(self, history, seed=None):
-        """What the decoder knows of histories.
+        """Histories as the decoder knows them.
 
         Args:
           history: int32 `[B, U]`; what follows its first 0 is no part of it.
@@ -60,8 +64,8 @@ class ReplyRNN(TokenRNN):
         """
         # One column more, so that a history without tokens has something to give no weight to.
         history = tf.pad(history, [[0, 0], [0, 1]])
-        lengths = history_lengths(history)
-        h = self.drop(tf.gather(self.table.value, history + 1), seed)
+        lengths = text_lengths(history)
+        h = self.decoder.drop(tf.gather(self.decoder.table.value, history + 1), seed)
         outputs, state = self.encoder.sequence(h, lengths=lengths)
         return state, (outputs, tf.sequence_mask(lengths, tf.shape(history)[1]))
 
@@ -80,7 +84,7 @@ class ReplyRNN(TokenRNN):
         return self.combine(tf.concat([context, tf.cast(h, self.compute_dtype)], axis=-1))
 
     def call(self, x, history, seed=None):
-        """Logits of all steps.
+        """Raw outputs of all steps.
 
         Args:
           x: Tokens of replies as floats, `[B, T]`.
@@ -92,20 +96,15 @@ class ReplyRNN(TokenRNN):
         """
         seeds = (None,) * 3 if seed is None else random.split(seed, 3)
         state, memory = self.read(history, seeds[0])
-        h = self.attend(self.hidden(x, state, seeds[1]), memory)
-        return shape_logits(self.head(self.drop(h, seeds[2])), (None,), self.num_values)
+        h = self.attend(self.decoder.hidden(x, state, seeds[1]), memory)
+        return self.decoder.outputs(self.decoder.drop(h, seeds[2]))
 
     def start(self, history):
         """The state before the first step: the decoder's, and what it attends to."""
         return self.read(history)
 
     def advance(self, state, before):
-        """The state after the token `before` `[n]` (-1 before the first), and the next one's logits."""
+        """The state after the token `before` `[n]` (-1 before the first), and the next one's raw outputs."""
         inner, memory = state
-        inner, h = self.step(inner, before)
-        return (inner, memory), tf.cast(self.head(self.attend(h[:, None], memory)[:, 0]), tf.float32)
-
-
-def history_lengths(history):
-    """Tokens before the first 0 of each history `[B, U]`: int32 `[B]`."""
-    return tf.reduce_sum(tf.math.cumprod(tf.cast(history != 0, tf.int32), axis=1), axis=1)
+        inner, h = self.decoder.step(inner, before)
+        return (inner, memory), self.decoder.outputs(self.attend(h[:, None], memory)[:, 0])

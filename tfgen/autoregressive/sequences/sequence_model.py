@@ -1,4 +1,4 @@
-"""What all models that generate a sequence step by step have in common."""
+"""Sequences step by step: prompts, strings and sounds, and the one loop that draws them."""
 
 import abc
 
@@ -6,116 +6,139 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen import checks
-from tfgen.autoregressive.exact import ExactModel
-from tfgen.autoregressive.levels import LevelDraw, level_log_prob
+from tfgen.autoregressive.autoregressive_model import AutoregressiveModel
 from tfgen.layers.scan import scan
+from tfgen.media.text import Texts, Vocabulary
+from tfgen.model import Signature
 
 
-class SequenceModel(ExactModel):
-    """p(x | T, c) = prod_t p(x_t | x_<t, c) over the T steps of a sequence, given their number.
+class SequenceModel(AutoregressiveModel):
+    """p(x | T, c) = prod_t law(x_t; raw_t(x_<t, c)) over the T steps of a sequence, given their number.
 
-    Steps are levels here; a subclass whose steps are something else brings its own `score` and `sample_rows`.
-    A subclass gives `logits`, and `start` and `advance` for the sampler.
+    A subclass gives `raw`, and the same network step by step: `start` and `advance`.
 
     Args:
-      event_shape: (None, ...): the number of steps is open.
+      event_shape: (None, *law.entry): the number of steps is open.
+      law: `tfgen.distributions.laws.Law` of a step.
       length: How many steps a sample has, unless `sample` is told.
-      num_values: Number of levels of a step.
+      codec: Between x and what it stands for: `Texts`, `MuLaw` or `Pen` of `tfgen.media`, or any object with
+        `kind`, `encode(string, name)` and `decode(x)`; None for bare numbers.
+      condition: `Condition` c, or None.
       **kwargs: Passed on to `GenerativeModel`.
 
     Raises:
       ValueError: If an argument does not fit.
     """
 
-    jit_sampler = True
-    # Share of features that training sets to zero, by a seed that `logits` takes.
-    dropout = 0.0
-
-    def __init__(self, event_shape=(None,), length=100, num_values=2, **kwargs):
-        super().__init__(event_shape, **kwargs)
-        if self.event_shape[0] is not None or None in self.event_shape[1:]:
+    def __init__(self, event_shape, law, length, codec=None, condition=None, /, **kwargs):
+        super().__init__(event_shape, law, condition, **kwargs)
+        if self.event_shape != (None, *law.entry):
             raise ValueError(
-                f"event_shape must be (None, ...), a sequence of any length, got {event_shape!r}."
+                f"event_shape must be {(None, *law.entry)}, any number of steps, got {event_shape!r}."
             )
         self.length = checks.whole("length", length)
-        self.num_values = checks.whole("num_values", num_values, at_least=2)
-
-    @abc.abstractmethod
-    def logits(self, x, condition=None):
-        """Logits of all steps of x `[batch, T]`, each given those before it.
-
-        Returns:
-          float32 `[batch, T]` for two levels, `[batch, T, num_values]` for more.
-        """
+        self.codec = codec
+        if codec is not None:
+            self.kind = codec.kind
+        # Tables are attributes of the model's own, so that an export brings them along.
+        if self.kind == "text":
+            self.text = codec.vocabulary
+            self.table_of_texts = self.text.table
+        if condition is not None and condition.vocabulary is not None:
+            self.table_of_conditions = condition.vocabulary.table
 
     @abc.abstractmethod
     def start(self, num, condition=None):
-        """The sampler's state before the first step: nest of tensors, each of `num` rows."""
+        """The sampler's state before the first step: nest of tensors.
+
+        Args:
+          num: Number of samples.
+          condition: `[num, *condition.shape]`, for a conditional model.
+        """
 
     @abc.abstractmethod
     def advance(self, state, before):
-        """The state after a step, and the logits of the next one.
+        """The state after a step, and the raw outputs of the next one.
 
         Args:
           state: What `start` or the last `advance` returned.
-          before: float32 `[n]`: the level drawn last, -1 before the first.
+          before: float32 `[n, *law.entry]`: the step drawn last, `nothing` before the first.
 
         Returns:
-          (state, float32 `[n]` or `[n, num_values]`).
+          (state, float32 `[n, law.size]`).
         """
 
-    def score(self, x, lengths=None, condition=None, **kwargs):
-        """log p(x) of unchecked levels x `[batch, T]`, of which `lengths` steps count: `[batch]`, in nats.
+    def ended(self, state):
+        """Which sequences end before the step that `advance` has just computed: bool `[n]`, None for none.
 
-        What else is given goes to `logits`.
+        Zeros are drawn from there on, whatever the law says, but for steps that are known. By default no
+        sequence ends before its length.
         """
-        return sum_steps(level_log_prob(self.logits(x, condition, **kwargs), x, self.num_values), lengths)
+        del state
 
-    def sample_rows(self, seeds, length=None, temperature=1.0, given=None, mask=None, condition=None):
-        """Draws one sequence for each seed.
-
-        Args:
-          seeds: int32 `[n, 2]`.
-          length: Number of steps, an int.
-          temperature: Divides the logits; 0 takes the most probable level at each step.
-          given: Levels to keep, float32 `[n, length]`, or None.
-          mask: bool `[n, length]`, True where `given` is kept; None with `given`.
-          condition: `[n, *condition.shape]`, for a conditional model.
-
-        Returns:
-          float32 `[n, length]`.
-        """
-        return self.scan(seeds, length, temperature, given, mask, condition)["x"]
+    def nothing(self, num):
+        """The step before the first, float32 `[num, *law.entry]`: -1, which is no level; 0 of real values."""
+        return tf.fill((num, *self.law.entry), -1.0 if self.values == "levels" else 0.0)
 
     def scan(
-        self, seeds, length=None, temperature=1.0, given=None, mask=None, condition=None, with_logits=False
-    ):  # fmt: skip
-        """`sample_rows` as {"x": sequences}, and {"logits": what they were drawn from} where asked.
+        self,
+        seeds,
+        temperature=1.0,
+        given=None,
+        mask=None,
+        condition=None,
+        length=None,
+        with_raw=False,
+        law=None,
+        stop=True,
+    ):
+        """As in `AutoregressiveModel`, step by step.
 
-        The logits are not divided by the temperature: they are `logits(x)`, computed step by step.
+        Args:
+          seeds: As there; so are the arguments not listed here.
+          temperature: As there.
+          given: As there.
+          mask: As there.
+          condition: As there.
+          length: Number of steps, an int; None for the model's `length`.
+          with_raw: As there.
+          law: What steps are drawn from, another than the model's own.
+          stop: Draw zeros where a sequence has `ended`.
         """
-        draw = LevelDraw(seeds, (length or self.length,), self.num_values, temperature, given, mask)
-        num = seeds.shape[0] or tf.shape(seeds)[0]
         known = seeds.shape[0]
-        out = {"x": tf.TensorSpec((known,))}
-        more = () if self.num_values == 2 else (self.num_values,)
-        out |= {"logits": tf.TensorSpec((known, *more))} if with_logits else {}
+        num = known or tf.shape(seeds)[0]
+        shape = self.space.shape_of(length or self.length)
+        draws = (law or self.law).draws(seeds, shape, temperature, given, mask)
+        inputs = {"noise": draws.noise}
+        if mask is not None:
+            inputs["mask"] = _swapped(mask)
+        out = {"x": tf.TensorSpec((known, *shape[1:]))}
+        if with_raw:
+            out["raw"] = tf.TensorSpec((known, self.law.size))
 
         def step(carry, inputs):
-            state, logits = self.advance(*carry)
-            x = draw.draw(logits, inputs)
-            return (state, x), {"x": x} | ({"logits": logits} if with_logits else {})
+            state, raw = self.advance(*carry)
+            x = draws.entry(raw, inputs["noise"])
+            ended = self.ended(state) if stop else None
+            if ended is not None:
+                blank = tf.reshape(ended, (-1, *[1] * len(self.law.entry)))
+                if "mask" in inputs:
+                    blank &= ~inputs["mask"]
+                x = tf.where(blank, 0.0, x)
+            drawn = {"x": x, "raw": raw} if with_raw else {"x": x}
+            return (state, x), drawn
 
-        begin = (self.start(num, condition), tf.fill([num], -1.0))
-        drawn = scan(step, draw.inputs, begin, out)[1]
-        return {k: tf.transpose(v, (1, 0, *range(2, v.shape.rank))) for k, v in drawn.items()}
+        begin = (self.start(num, condition), self.nothing(num))
+        _, drawn = scan(step, inputs, begin, out)
+        return {name: _swapped(part) for name, part in drawn.items()}
 
     def sample(self, num, prompt=None, length=None, **kwargs):
         """Draws `num` sequences, as `GenerativeModel.sample` does.
 
         Args:
           num: Number of sequences.
-          prompt: First steps to go on from, one `[P, ...]` or `num` of them; None for none.
+          prompt: First steps to go on from, one `[P, ...]` or `num` of them, or what `encode_prompt` takes;
+            None for none.
           length: Steps in all, the prompt included; None for the model's `length`.
           **kwargs: Passed on to `GenerativeModel.sample`.
 
@@ -131,8 +154,41 @@ class SequenceModel(ExactModel):
         return super().sample(num, length=length, **kwargs)
 
     def encode_prompt(self, prompt):
-        """A prompt as an array `[P, ...]` or `[num, P, ...]`; a model of texts takes strings."""
-        return np.asarray(prompt, np.float32)
+        """A prompt as an array `[P, ...]` or `[num, P, ...]`: strings go through the codec.
+
+        Raises:
+          ValueError: If it is a string that the codec does not take, or there is no codec.
+        """
+        if not isinstance(prompt, str):
+            return np.asarray(prompt, np.float32)
+        if self.codec is None:
+            raise ValueError(f"{type(self).__name__} has no vocabulary: give prompt as numbers.")
+        return self.codec.encode(prompt)
+
+    def decode(self, x):
+        """Strings, waves or drawings that samples `[num, T, ...]` stand for, by the model's codec.
+
+        Raises:
+          ValueError: If they are bare numbers.
+        """
+        if self.codec is None:
+            raise ValueError(f"{type(self).__name__} has no vocabulary: its samples are numbers.")
+        return self.codec.decode(x)
+
+    def signatures(self):
+        """Adds `continue`, from prompts to texts of `length` tokens, for texts without a condition."""
+        served = super().signatures()
+        if self.kind != "text" or self.condition is not None:
+            return served
+        inputs = {"prompt": tf.TensorSpec([None], tf.string), "seeds": tf.TensorSpec([None, 2], tf.int32)}
+        return served | {"continue": Signature(self._continue, inputs, self.text.example(self.length))}
+
+    def _continue(self, prompt, seeds):
+        tokens, _ = self.text.encode_graph(prompt, "a prompt", least=1, most=self.length)
+        tokens = tf.pad(tokens, [[0, 0], [0, self.length]], constant_values=-1)[:, : self.length]
+        tokens = tf.ensure_shape(tokens, [None, self.length])
+        given = tf.cast(tf.maximum(tokens, 0), tf.float32)
+        return {"text": self.codec.decode_graph(self.sample_rows(seeds, given=given, mask=tokens >= 0))}
 
     def _known_start(self, prompt, length):
         name, axis = type(self).__name__, prompt.ndim - len(self.event_shape)
@@ -147,24 +203,30 @@ class SequenceModel(ExactModel):
         mask = np.pad(np.ones([*prompt.shape[: axis + 1]] + [1] * (len(self.event_shape) - 1)), after)
         return {"given": np.pad(prompt, after), "mask": mask}
 
-    def validation_metrics(self, batch, seed):
-        """Nats of a sequence and of a step; the latter chooses the best checkpoint."""
-        del seed
-        nats = -self.score(**batch)
-        steps = batch.get("lengths", tf.fill(tf.shape(nats), tf.shape(batch["x"])[1]))
-        per_step = tf.reduce_sum(nats) / tf.cast(tf.maximum(tf.reduce_sum(steps), 1), tf.float32)
-        return {"loss": per_step, "nats": tf.reduce_mean(nats), "nats_per_step": per_step}
 
-    def _negative_log_likelihood(self, batch, seed, step):
-        if self.dropout:
-            batch = batch | {"seed": seed}
-        # Per step of the longest, so that one learning rate suits every length.
-        loss, scalars = super()._negative_log_likelihood(batch, seed, step)
-        return loss / tf.cast(tf.shape(batch["x"])[1], tf.float32), scalars
+def tokens_of(vocabulary, unit, num_values, end=None):
+    """Codec and number of tokens that the arguments of a model of texts describe.
+
+    Args:
+      vocabulary: The symbols, or None for bare numbers.
+      unit: What a token is: "character" or "word".
+      num_values: Number of tokens; None for the vocabulary's, or for 2 without one.
+      end: The token that ends a text, or None.
+
+    Returns:
+      `Texts` or None, and an int.
+
+    Raises:
+      ValueError: If they contradict each other.
+    """
+    if vocabulary is None:
+        return None, 2 if num_values is None else num_values
+    codec = Texts(Vocabulary(tuple(vocabulary), unit), end)
+    if num_values not in (None, len(codec.vocabulary)):
+        raise ValueError(f"num_values={num_values}, but the vocabulary has {len(codec.vocabulary)} symbols.")
+    return codec, len(codec.vocabulary)
 
 
-def sum_steps(entries, lengths=None):
-    """Sums of `[batch, T]` over the steps that count."""
-    if lengths is not None:
-        entries = tf.where(tf.sequence_mask(lengths, tf.shape(entries)[1]), entries, 0.0)
-    return tf.reduce_sum(entries, axis=1)
+def _swapped(tensor):
+    """`[n, T, ...]` as `[T, n, ...]`, and back."""
+    return tf.transpose(tensor, (1, 0, *range(2, tensor.shape.rank)))

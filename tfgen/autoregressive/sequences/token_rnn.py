@@ -1,16 +1,19 @@
-"""The network of a recurrent language model: an embedding, recurrent layers, logits."""
+"""Recurrent network over tokens: an embedding, LSTM or GRU layers, logits."""
 
 import keras
 import tensorflow as tf
 
 from tfgen import checks, random
-from tfgen.autoregressive.levels import outputs_per_entry, shape_logits
+from tfgen.distributions.laws import Levels
+from tfgen.keras_model import Layer
 from tfgen.layers.recurrent import Recurrent
 
 
 @keras.saving.register_keras_serializable("tfgen")
-class TokenRNN(keras.layers.Layer):
-    """From tokens to the logits of the next ones.
+class TokenRNN(Layer):
+    """Recurrent network from tokens to the raw outputs of the next ones, as the law `Levels` reads them.
+
+    h_t = cell(h_{t-1}, E x_{t-1}), raw_t = V h_t + b.
 
     Args:
       num_values: Number of tokens.
@@ -27,13 +30,11 @@ class TokenRNN(keras.layers.Layer):
 
     def __init__(self, num_values, cell, units, layers, embedding, dropout=0.0, **kwargs):
         # Tokens stay float32: bfloat16 knows whole numbers up to 256 only.
-        super().__init__(**{"autocast": False} | kwargs)
+        super().__init__(autocast=False, **kwargs)
         self.num_values, self.embedding = num_values, checks.whole("embedding", embedding)
-        if not 0.0 <= dropout < 1.0:
-            raise ValueError(f"dropout must be at least 0 and below 1, got {dropout!r}.")
-        self.dropout = dropout
+        self.dropout = checks.number("dropout", dropout, at_least=0, below=1)
         self.recurrent = Recurrent(cell, units, layers, dtype=self.dtype_policy)
-        self.head = keras.layers.Dense(outputs_per_entry(num_values), dtype=self.dtype_policy)
+        self.head = keras.layers.Dense(Levels(num_values).size, dtype=self.dtype_policy)
 
     def build(self, input_shape=None):
         """Creates the weights."""
@@ -46,19 +47,23 @@ class TokenRNN(keras.layers.Layer):
         self.built = True
 
     def call(self, x, seed=None):
-        """Logits of all steps.
+        """Raw outputs of all steps.
 
         Args:
           x: Tokens as floats, `[B, T]`.
           seed: int32 [2]: drop features out as in training; None does not.
 
         Returns:
-          float32 `[B, T]` for two tokens, `[B, T, num_values]` for more.
+          float32 `[B, T, size]`, size being 1 for two tokens and `num_values` for more.
         """
-        return shape_logits(self.head(self.hidden(x, seed=seed)), (None,), self.num_values)
+        return self.outputs(self.hidden(x, seed=seed))
+
+    def outputs(self, h):
+        """Raw outputs, float32 `[..., size]`, of the layers' outputs `[..., units]`."""
+        return tf.cast(self.head(h), tf.float32)
 
     def hidden(self, x, state=None, seed=None):
-        """The layers' outputs `[B, T, units]` from which the logits of x `[B, T]` are made.
+        """The layers' outputs `[B, T, units]` from which the raw outputs of x `[B, T]` are made.
 
         Args:
           x: Tokens as floats.
@@ -66,19 +71,18 @@ class TokenRNN(keras.layers.Layer):
           seed: As for a call.
         """
         before = tf.pad(tf.cast(x, tf.int32)[:, :-1] + 1, [[0, 0], [1, 0]])[:, : tf.shape(x)[1]]
-        seeds = (None, None) if seed is None else random.split(seed)
-        h = self.drop(tf.gather(self.table.value, before), seeds[0])
-        return self.drop(self.recurrent.sequence(h, state)[0], seeds[1])
+        first, second = (None, None) if seed is None else random.split(seed)
+        h = self.drop(tf.gather(self.table.value, before), first)
+        return self.drop(self.recurrent.sequence(h, state)[0], second)
 
     def start(self, num):
         """The layers' states before the first step."""
         return self.recurrent.start(num)
 
     def advance(self, state, before):
-        """The states after the token `before` `[n]` (-1 before the first), and the next one's logits."""
+        """The states after the token `before` `[n]` (-1 before the first), and the next one's raw outputs."""
         state, h = self.step(state, before)
-        logits = tf.cast(self.head(h), tf.float32)
-        return state, logits[:, 0] if self.num_values == 2 else logits
+        return state, self.outputs(h)
 
     def step(self, state, before):
         """The states after the token `before` `[n]`, and the layers' outputs `[n, units]`."""
@@ -90,11 +94,3 @@ class TokenRNN(keras.layers.Layer):
             return h
         kept = random.bernoulli(seed, tf.fill(tf.shape(h), 1.0 - self.dropout))
         return h * tf.cast(kept / (1.0 - self.dropout), h.dtype)
-
-    def get_config(self):
-        """The constructor's arguments."""
-        inner = self.recurrent
-        return super().get_config() | {
-            "num_values": self.num_values, "cell": inner.cell, "units": inner.units,
-            "layers": inner.num_layers, "embedding": self.embedding, "dropout": self.dropout,
-        }  # fmt: skip
