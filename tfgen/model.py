@@ -31,8 +31,9 @@ __all__ = [
 ]
 
 _EVALUATED_ROWS, _EVALUATED_STEPS = 250, 1 << 17
-# Sizes of compiled samplers, and how much larger or smaller a number may be that one of them still serves.
-_SMALLEST_PROGRAM, _LARGEST_PROGRAM, _REACH = 16, 1024, 16
+# Most rows of a compiled sampler, and how many times larger or smaller a number may be that it still serves.
+_LARGEST_PROGRAM = 1024
+_REACH = 4
 # Name under which an export serves `log_prob`, and its sign.
 _SERVED = {
     "exact": ("log_prob", 1.0),
@@ -475,7 +476,7 @@ class GenerativeModel(UpdatedModel, abc.ABC):
 
 def _rows_of_program(num, compiled):
     """Rows of the program that draws `num` samples: one of those compiled where its size is near enough."""
-    wanted = min(max(_SMALLEST_PROGRAM, 1 << (num - 1).bit_length()), _LARGEST_PROGRAM)
+    wanted = min(1 << (num - 1).bit_length(), _LARGEST_PROGRAM)
     near = [size for size in compiled if size <= _REACH * num and num <= _REACH * size]
     if wanted in compiled or not near:
         return wanted
