@@ -76,6 +76,11 @@ MUTANTS = (
         f"{PIXELS} -k 'whole_network and PixelCNN-0'",
     ),
     Mutant(
+        "a walk that forgets the condition", "tfgen/layers/masked.py",
+        "ByPixel(above, beside, self.cast_bias(condition))", "ByPixel(above, beside, self.cast_bias())",
+        f"{PIXELS} -k 'any_condition and PixelCNN-1'",
+    ),
+    Mutant(
         "the sign of log q", "tfgen/variational/bounds.py",
         "likelihood.log_prob(x) + prior.log_prob(z) - posterior.log_prob(z)",
         "likelihood.log_prob(x) + prior.log_prob(z) + posterior.log_prob(z)",

@@ -142,10 +142,6 @@ class ConditionedConv2D(keras.layers.Layer):
         bias = tf.cast(self.bias, self.compute_dtype)
         return bias if condition is None else bias + self.condition(condition)
 
-    def compute_output_shape(self, input_shape, condition=None):
-        """`[..., filters]`."""
-        return (*input_shape[:-1], self.filters)
-
 
 @keras.saving.register_keras_serializable("tfgen")
 class MaskedConv2D(ConditionedConv2D):
@@ -211,6 +207,10 @@ class MaskedConv2D(ConditionedConv2D):
         above = tf.reshape(kernel[: height // 2], (-1, self.filters))
         beside = tf.reshape(kernel[height // 2, : width // 2 + 1], (-1, self.filters))
         return ByPixel(above, beside, self.cast_bias(condition))
+
+    def compute_output_shape(self, input_shape):
+        """`[..., filters]`."""
+        return (*input_shape[:-1], self.filters)
 
 
 @keras.saving.register_keras_serializable("tfgen")

@@ -81,11 +81,6 @@ class ShiftedConv2D(ConditionedConv2D):
         above, beside = (tf.reshape(part, (-1, self.filters)) for part in (kernel[:rows], kernel[rows:]))
         return ByPixel(above, beside, self.cast_bias(condition))
 
-    def compute_output_shape(self, input_shape, condition=None):
-        """`[batch, H / strides, W / strides, filters]`."""
-        batch, *sizes, _ = input_shape
-        return (batch, *(None if size is None else -(-size // self.strides) for size in sizes), self.filters)
-
 
 @keras.saving.register_keras_serializable("tfgen")
 class ShiftedUpsampling2D(keras.layers.Layer):

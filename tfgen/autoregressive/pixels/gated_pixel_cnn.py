@@ -80,7 +80,7 @@ class GatedPixelCNN(PixelModel):
                 first=i == 0,
                 last=i == num_layers - 1,
                 channels=channels,
-                condition_size=self.condition_size,
+                condition_size=self.condition_width,
                 dtype=self.dtype_policy,
             )
             for i in range(num_layers)

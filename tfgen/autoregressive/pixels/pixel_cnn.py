@@ -70,7 +70,7 @@ class PixelCNN(PixelModel):
         checks.whole("kernel_size", kernel_size, at_least=3, odd=True)
         checks.whole("head", head, at_least=channels)
         checks.whole("first_kernel_size", first_kernel_size, at_least=3, odd=True)
-        told = {"channels": channels, "condition_size": self.condition_size, "dtype": self.dtype_policy}
+        told = {"channels": channels, "condition_size": self.condition_width, "dtype": self.dtype_policy}
         self.first = MaskedConv2D(filters, first_kernel_size, "A", **told)
         self.blocks = [ResidualBlock(hidden, kernel_size, **told) for _ in range(num_blocks)]
         self.readout = Readout(head, channels, law.size, dtype=self.dtype_policy)

@@ -78,7 +78,7 @@ class PixelCNNPlusPlus(PixelModel):
         for k in range(num_resolutions):
             lowest = k == num_resolutions - 1
             resolution = Resolution(
-                num_blocks, lowest, k, filters, dropout, self.condition_size, dtype=policy
+                num_blocks, lowest, k, filters, dropout, self.condition_width, dtype=policy
             )
             resolution.build((None, None, None, filters))
             self.resolutions.append(resolution)

@@ -73,12 +73,12 @@ class PixelModel(AutoregressiveModel):
         """
 
     @property
-    def condition_size(self):
+    def condition_width(self):
         """Number of features of a condition; None for a model without."""
         return None if self.condition is None else self.condition.width
 
     def condition_features(self, condition):
-        """What the layers read of a condition, float32 `[batch, condition_size]`; None without one."""
+        """What the layers read of a condition, float32 `[batch, condition_width]`; None without one."""
         return None if condition is None else self.condition.features(condition)
 
     def scan(

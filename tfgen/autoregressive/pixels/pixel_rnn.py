@@ -80,7 +80,7 @@ class PixelRNN(PixelModel):
         checks.whole("head", head, at_least=channels)
         checks.whole("first_kernel_size", first_kernel_size, at_least=3, odd=True)
         self.jit_updates = layer == "diagonal"
-        told = {"channels": channels, "condition_size": self.condition_size, "dtype": self.dtype_policy}
+        told = {"channels": channels, "condition_size": self.condition_width, "dtype": self.dtype_policy}
         self.first = MaskedConv2D(2 * hidden, first_kernel_size, "A", **told)
         self.blocks = [
             DiagonalBiLSTM(hidden, **told) if layer == "diagonal" else RowLSTM(hidden, kernel_size, **told)
