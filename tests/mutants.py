@@ -40,9 +40,8 @@ class Mutant(NamedTuple):
 CONTRACT, TRAINING = "tests/conformance/test_contract.py", "tests/conformance/test_training.py"
 LOOP = "tests/training/test_loop.py"
 STAGES, STREAMS = "tests/training/test_stages.py", "tests/training/test_passes_and_streams.py"
-PIXELS, MIXTURE = "tests/autoregressive/test_pixel_cnn.py", "tests/classical/test_gaussian_mixture.py"
+PIXELS, MIXTURE = "tests/autoregressive/test_pixels.py", "tests/classical/test_gaussian_mixture.py"
 AUTO = "tests/autoregressive"
-GATED, MULTISCALE = f"{AUTO}/test_gated_pixel_cnn.py", f"{AUTO}/test_multiscale_pixel_cnn.py"
 VAE_TESTS, RBM_TESTS, GAN_TESTS = (
     "tests/variational/test_vae.py",
     "tests/energy/test_rbm.py",
@@ -104,19 +103,25 @@ MUTANTS = (
     ),
     Mutant(
         "a mask that is applied nowhere", "tfgen/layers/masked.py",
-        "tf.cast(self.kernel, self.compute_dtype) * self.mask", "tf.cast(self.kernel, self.compute_dtype)",
+        "return tf.cast(self.kernel, self.compute_dtype) * self.mask",
+        "return tf.cast(self.kernel, self.compute_dtype)",
         f"{CONTRACT} -k 'sum_to_one and PixelCNN'",
     ),
     Mutant(
-        "a cache off by one row", "tfgen/autoregressive/pixels/incremental.py",
-        "return tf.concat([pixels[:, 1:], row], 1), self.after_row(blocks, hidden)",
-        "return tf.concat([row, pixels[:, :-1]], 1), self.after_row(blocks, hidden)",
-        f"{PIXELS} -k logits_of_the_sampler",
+        "a walk off by one row", "tfgen/autoregressive/pixels/pixel_model.py",
+        'rows = tf.concat([rows[1:], read(drawn["x"])[None]], axis=0)',
+        'rows = tf.concat([read(drawn["x"])[None], rows[:-1]], axis=0)',
+        f"{PIXELS} -k 'whole_network and PixelCNN-0'",
     ),
     Mutant(
-        "a cache that forgets the left neighbor", "tfgen/autoregressive/pixels/incremental.py",
-        "return tf.concat([left[..., self.width :], hidden], axis=-1)", "return left * 1.0",
-        f"{PIXELS} -k logits_of_the_sampler",
+        "a walk that forgets the left neighbor", "tfgen/autoregressive/pixels/pixel_cnn.py",
+        "return tf.concat([left[..., hidden:], kept], axis=-1)", "return left * 1.0",
+        f"{PIXELS} -k 'whole_network and PixelCNN-0'",
+    ),
+    Mutant(
+        "a walk that forgets the condition", "tfgen/layers/masked.py",
+        "ByPixel(above, beside, self.cast_bias(condition))", "ByPixel(above, beside, self.cast_bias())",
+        f"{PIXELS} -k 'any_condition and PixelCNN-1'",
     ),
     Mutant(
         "the sign of log q", "tfgen/variational/vae.py",
@@ -332,46 +337,46 @@ MUTANTS = (
     ),
     Mutant(
         "a sampler that keeps the wrong row's lower resolution",
-        "tfgen/autoregressive/pixels/two_streams_walk.py",
+        "tfgen/autoregressive/pixels/two_streams.py",
         'tf.where(row % 2 == 0, left["low"], context["low"])', 'left["low"]',
-        f"{AUTO}/test_pixel_cnn_pp.py -k whole_network",
+        f"{PIXELS} -k 'whole_network and PlusPlus-0'",
     ),
     Mutant(
         "a first gated layer that shows the pixel itself", "tfgen/autoregressive/pixels/gated_pixel_cnn.py",
         '"A" if self.first else "B"', '"B"',
-        f"{GATED} -k sum_to_one",
+        f"{PIXELS} -k 'sum_to_one and Gated'",
     ),
     Mutant(
         "gates that mix the color channels", "tfgen/autoregressive/pixels/gated_pixel_cnn.py",
-        "mask, runs=2, **common)", "mask, **common)",
-        f"{GATED} -k each_logit",
+        "mask, runs=2, **common, **told)", "mask, **common, **told)",
+        f"{PIXELS} -k 'each_output and Gated'",
     ),
     Mutant(
-        "a vertical stack that keeps its oldest row", "tfgen/autoregressive/pixels/gated_walk.py",
+        "a vertical stack that keeps its oldest row", "tfgen/autoregressive/pixels/gated_pixel_cnn.py",
         "kept.append(read[1:])", "kept.append(read[:-1])",
-        f"{GATED} -k 'whole_network and trained'",
+        f"{PIXELS} -k 'whole_network and Gated'",
     ),
     Mutant(
-        "a horizontal stack without its residual", "tfgen/autoregressive/pixels/gated_walk.py",
-        "kept.append(residual + kept[-1] if kept else residual)", "kept.append(residual)",
-        f"{GATED} -k 'whole_network and trained'",
+        "a horizontal stack without its residual", "tfgen/autoregressive/pixels/gated_pixel_cnn.py",
+        "return residual if self.first else residual + h, skip", "return residual, skip",
+        f"{PIXELS} -k 'whole_network and Gated'",
     ),
     Mutant(
         "pixels outside the image that are read", "tfgen/autoregressive/pixels/multiscale_pixel_cnn.py",
-        "read.append(self._read(levels[-1][..., None]) * present)",
-        "read.append(self._read(levels[-1][..., None]))",
-        f"{MULTISCALE} -k whole_network",
+        "read.append(self.law.read(levels[-1][..., None]) * present)",
+        "read.append(self.law.read(levels[-1][..., None]))",
+        f"{PIXELS} -k 'whole_network and MultiScale'",
     ),
     Mutant(
         "groups drawn with the noise of a known pixel", "tfgen/autoregressive/pixels/multiscale_pixel_cnn.py",
         "k: v[position][..., channel]", "k: v[0][..., channel]",
-        f"{MULTISCALE} -k samples_follow_the_density",
+        f"{PIXELS} -k 'samples_follow_the_density and MultiScale'",
     ),
     Mutant(
         "a group's green that is blind to red", "tfgen/autoregressive/pixels/multiscale_pixel_cnn.py",
         "h += self.earlier[channel - 1](tf.concat(read, -1))",
         "h += 0.0 * self.earlier[channel - 1](tf.concat(read, -1))",
-        f"{MULTISCALE} -k each_logit",
+        f"{PIXELS} -k 'each_output and MultiScale'",
     ),
     Mutant(
         "NADE's hidden layer told of the entry itself", "tfgen/autoregressive/vectors/nade.py",
@@ -482,15 +487,15 @@ MUTANTS = (
         f"{AUTO}/test_dialogue.py -k beams",
     ),
     Mutant(
-        "right states that are not shifted down", "tfgen/autoregressive/pixels/pixel_lstm.py",
+        "right states that are not shifted down", "tfgen/autoregressive/pixels/pixel_rnn.py",
         "tf.pad(right[:, :-1, ::-1], [[0, 0], [1, 0], [0, 0], [0, 0]])", "right[:, :, ::-1]",
-        f"{AUTO}/test_pixel_rnn.py -k 'sum_to_one'",
+        f"{PIXELS} -k 'sum_to_one and diagonal'",
     ),
     Mutant(
-        "a Row LSTM sampler that forgets the cells above", "tfgen/autoregressive/pixels/lstm_walk.py",
+        "a Row LSTM sampler that forgets the cells above", "tfgen/autoregressive/pixels/pixel_rnn.py",
         "return gates, tf.transpose(cells[:, 0], (1, 0, 2, 3))",
         "return gates, 0.0 * tf.transpose(cells[:, 0], (1, 0, 2, 3))",
-        f"{AUTO}/test_pixel_rnn.py -k 'whole_network'",
+        f"{PIXELS} -k 'whole_network and row'",
     ),
     Mutant(
         "a law whose known value is drawn again", "tfgen/distributions/laws.py",

@@ -1,5 +1,6 @@
-"""What the tests of all models that draw an image entry by entry share: enumeration, causality, samples."""
+"""What the tests of all models that draw entry by entry share: enumeration, causality, samples."""
 
+import functools
 import itertools
 
 import keras
@@ -73,13 +74,58 @@ def log_probs_of_all(model, condition=None):
 
 
 def log_conditionals(model, images, temperature=1.0, condition=None):
-    """log p(x_i | x_<i) of each entry, `[images, entries]`, from `logits` and nothing else of the model."""
-    logits = model.logits(images, **repeated(condition, len(images))).numpy().astype("float64") / temperature
-    if model.num_values == 2:
-        logits = np.stack([np.zeros_like(logits), logits], -1)
+    """log p(x_i | x_<i) of each entry, `[images, entries]`, from `raw` and nothing else of the model."""
+    raw = model.raw(images, **repeated(condition, len(images))).numpy().astype("float64")
+    entries = level_log_probs if model.law.entry == () else mixture_log_probs
+    return entries(model.law, raw, images, temperature).reshape(len(images), -1)
+
+
+def level_log_probs(law, raw, x, temperature=1.0):
+    """log p of levels x `[...]` under `Levels`, by the softmax's formula."""
+    logits = raw / temperature
+    if law.num_values == 2:
+        logits = np.concatenate([np.zeros_like(logits), logits], axis=-1)
     log_probs = scipy.special.log_softmax(logits, axis=-1)
-    taken = np.take_along_axis(log_probs, images.astype(int)[..., None], -1)
-    return taken.reshape(len(images), -1)
+    return np.take_along_axis(log_probs, x.astype(int)[..., None], -1)[..., 0]
+
+
+def mixture_parameters(law, raw, temperature=1.0):
+    """The paper's logits, locations, scales and coefficients of `LogisticMixture`, levels in [-1, 1]."""
+    channels = law.entry[0]
+    groups = raw.reshape(*raw.shape[:-1], -1, law.num_components).astype("float64")
+    loc, log_scale = groups[..., 1 : channels + 1, :], groups[..., channels + 1 : 2 * channels + 1, :]
+    scale = temperature * np.exp(np.clip(log_scale, -7, 7))
+    return groups[..., 0, :] / temperature, loc, scale, np.tanh(groups[..., 2 * channels + 1 :, :])
+
+
+def mixture_log_probs(law, raw, x, temperature=1.0):
+    """log p of each channel of levels x `[..., channels]` given those before it, by the paper's formula."""
+    logits, loc, scale, coefficients = mixture_parameters(law, raw, temperature)
+    half, joint, conditionals = (law.num_values - 1) / 2, scipy.special.log_softmax(logits, -1), []
+    x = x.astype("float64") / half - 1.0
+    for c in range(x.shape[-1]):
+        mean = loc[..., c, :].copy()
+        for b in range(c):
+            mean += coefficients[..., c * (c - 1) // 2 + b, :] * x[..., b, None]
+        own, standard = x[..., c, None], scipy.stats.logistic(mean, scale[..., c, :])
+        upper = np.where(own > 1 - 0.5 / half, 1.0, standard.cdf(own + 0.5 / half))
+        lower = np.where(own < -1 + 0.5 / half, 0.0, standard.cdf(own - 0.5 / half))
+        before = scipy.special.logsumexp(joint, -1)
+        joint = joint + np.log(np.maximum(upper - lower, 1e-300))
+        conditionals.append(scipy.special.logsumexp(joint, -1) - before)
+    return np.stack(conditionals, -1)
+
+
+def mode(law, raw):
+    """What temperature 0 draws of an entry: the level of the highest logit, or location after location."""
+    if law.entry == ():
+        return float(raw[0] > 0.0) if law.num_values == 2 else np.argmax(raw)
+    logits, loc, _, coefficients = mixture_parameters(law, raw)
+    best, half, x = logits.argmax(), (law.num_values - 1) / 2, []
+    for c in range(len(loc)):
+        mean = loc[c, best] + sum(coefficients[c * (c - 1) // 2 + b, best] * x[b] for b in range(c))
+        x.append(np.clip(np.round(half * (mean + 1.0)), 0, 2 * half) / half - 1.0)
+    return half * (np.array(x) + 1.0)
 
 
 def index(model, images):
@@ -89,23 +135,29 @@ def index(model, images):
 
 
 def earlier(model):
-    """bool `[entries, entries]`: row i says which entries are drawn before entry i, by `drawing_order`."""
+    """Which entries of x are drawn before a position's, by `drawing_order`: bool `[positions, entries]`.
+
+    An entry of the law is a number, whose pixel's earlier channels come before it, or a whole pixel.
+    """
     channels = model.event_shape[2]
     when = np.add.outer(np.asarray(model.drawing_order) * channels, np.arange(channels)).ravel()
-    return when[None, :] < when[:, None]
+    starts = when if model.law.entry == () else when[::channels]
+    return when[None, :] < starts[:, None]
 
 
 def dependence(model, x, **kwargs):
-    """bool `[entries, entries]`: whether logit i of the image `x` has a gradient with respect to entry j."""
+    """Whether raw outputs of the image `x` have a gradient by an entry of it: bool `[positions, entries]`."""
     entries = x.size
     points = tf.repeat(x[None], entries, axis=0)
     kwargs = {k: np.repeat(np.asarray(v)[None], entries, axis=0) for k, v in kwargs.items()}
     with tf.GradientTape() as tape:
         tape.watch(points)
-        logits = tf.reshape(model.logits(points, **kwargs), (entries, entries, -1))
-        own = tf.einsum("iik,k->", logits, np.arange(1.0, logits.shape[-1] + 1, dtype="float32"))
-    # Row i is the gradient of logit i: each copy of x carries one.
-    return tape.gradient(own, points).numpy().reshape(entries, entries) != 0.0
+        raw = model.raw(points, **kwargs)
+        raw = tf.reshape(raw, (entries, -1, model.law.size))
+        positions = raw.shape[1]
+        own = tf.einsum("iik,k->", raw[:positions], np.arange(1.0, raw.shape[-1] + 1, dtype="float32"))
+    # Row i is the gradient of position i's outputs: each copy of x carries one.
+    return tape.gradient(own, points).numpy().reshape(entries, entries)[:positions] != 0.0
 
 
 def assert_depends_on_all_earlier_entries_and_no_other(model):
@@ -117,26 +169,26 @@ def assert_depends_on_all_earlier_entries_and_no_other(model):
         np.testing.assert_array_equal(dependence(model, x), earlier(model))
 
 
-def assert_changing_an_entry_moves_later_logits_only(model):
+def assert_changing_an_entry_moves_later_outputs_only(model):
     """By finite change of each entry of an image."""
     entries = int(np.prod(model.event_shape))
     x = np.random.default_rng(4).integers(0, model.num_values, entries)
     changed = np.tile(x, (entries + 1, 1))
     changed[np.arange(entries), np.arange(entries)] += 1
     images = (changed % model.num_values).reshape(-1, *model.event_shape).astype("float32")
-    logits = model.logits(images).numpy().reshape(entries + 1, entries, -1)
-    moved = np.any(np.abs(logits[:-1] - logits[-1]) > 1e-5, axis=-1)
+    raw = model.raw(images).numpy().reshape(entries + 1, -1, model.law.size)
+    moved = np.any(np.abs(raw[:-1] - raw[-1]) > 1e-5, axis=-1)
     later = earlier(model).T
     assert not np.any(moved & ~later)
-    # A dead ReLU may hide a few of the others.
-    assert moved[later].mean() > 0.6
+    # A dead ReLU may hide a few of the others; of a single pixel drawn at once there are none.
+    assert not later.any() or moved[later].mean() > 0.6
 
 
-def assert_sums_to_one(model, condition=None, conditionals=log_conditionals):
-    """The density over all images, and that it is the product of the conditionals of `logits`."""
+def assert_sums_to_one(model, condition=None):
+    """The density over all images, and that it is the product of the conditionals of `raw`."""
     log_prob = log_probs_of_all(model, condition)
     np.testing.assert_allclose(np.exp(log_prob).sum(), 1.0, atol=1e-5)
-    want = conditionals(model, every_image(model), condition=condition).sum(1)
+    want = log_conditionals(model, every_image(model), condition=condition).sum(1)
     np.testing.assert_allclose(log_prob, want, rtol=1e-5, atol=1e-5)
 
 
@@ -156,12 +208,6 @@ def assert_follows(model, samples, probs):
     assert scipy.stats.chisquare(counts, expected).pvalue > FALSE_FAILURE
 
 
-def assert_samples_follow_the_density(model, seed=0, condition=None):
-    """Chi-square of `sample_rows` against `log_prob`."""
-    samples = draw(model, SAMPLES, seed, **repeated(condition, SAMPLES))
-    assert_follows(model, samples, np.exp(log_probs_of_all(model, condition)))
-
-
 def assert_compiled_samples_follow_the_density(model, seed=5):
     """`sample` against `log_prob`; its rows depend neither on their number nor on XLA."""
     samples = model.sample(SAMPLES, seed=seed).numpy()
@@ -170,86 +216,156 @@ def assert_compiled_samples_follow_the_density(model, seed=5):
     np.testing.assert_array_equal(draw(model, 500, seed=seed), samples[:500])
 
 
-def cached_logits(model, images, **kwargs):
-    """The sampler's logits while it is forced to draw `images`."""
+class Oracle:
+    """A tiny model, all of its images with what they should have by enumeration, and its sampler traced once.
+
+    Args:
+      model: The model.
+      condition: One condition, for a conditional model.
+    """
+
+    def __init__(self, model, condition=None):
+        self.model, self.condition = model, condition
+
+    @functools.cached_property
+    def images(self):
+        """`every_image`."""
+        return every_image(self.model)
+
+    @functools.cached_property
+    def log_conditionals(self):
+        """Of every image, by the law's formula, `[images, entries]`."""
+        return log_conditionals(self.model, self.images, condition=self.condition)
+
+    @functools.cached_property
+    def log_probs(self):
+        """`log_prob` of every image."""
+        return log_probs_of_all(self.model, self.condition)
+
+    @functools.cached_property
+    def _scan(self):
+        shape = [None, *self.model.event_shape]
+        specs = [tf.TensorSpec([None, 2], tf.int32), tf.TensorSpec([], tf.float32)]
+        specs += [tf.TensorSpec(shape, tf.float32), tf.TensorSpec(shape, tf.bool)]
+        specs += [] if self.condition is None else [self.model.condition.spec]
+
+        def scan(seeds, temperature, given, mask, condition=None):
+            return self.model.scan(seeds, temperature, given, mask, condition, with_raw=True)
+
+        return tf.function(scan, input_signature=specs, autograph=False)
+
+    def scan(self, num, seed=0, temperature=1.0, given=None, mask=None, condition=None):
+        """`model.scan` with raw outputs, as arrays.
+
+        Args:
+          num: Number of images.
+          seed: Python int.
+          temperature: A float.
+          given: Known levels `[*event_shape]` or `[num, *event_shape]`; None for none.
+          mask: 1 where they are known.
+          condition: `[num, ...]`; None for the oracle's.
+        """
+        shape = (num, *self.model.event_shape)
+        given = np.zeros(shape) if given is None else np.broadcast_to(given, shape)
+        mask = np.zeros(shape) if mask is None else np.broadcast_to(mask, shape)
+        more = repeated(self.condition, num) if condition is None else {"condition": condition}
+        known = tf.constant(given, tf.float32), tf.constant(mask, tf.bool)
+        drawn = self._scan(rows(num, seed), tf.constant(temperature), *known, *more.values())
+        return {k: v.numpy() for k, v in drawn.items()}
+
+    def samples(self, num=SAMPLES, **kwargs):
+        """The images of `scan`."""
+        return self.scan(num, **kwargs)["x"]
+
+    def assert_sums_to_one(self):
+        """The density over all images, and that it is the product of the law's conditionals."""
+        np.testing.assert_allclose(np.exp(self.log_probs).sum(), 1.0, atol=1e-5)
+        np.testing.assert_allclose(self.log_probs, self.log_conditionals.sum(1), rtol=1e-5, atol=1e-5)
+
+    def assert_samples_follow_the_density(self, seed=0):
+        """By chi-square."""
+        assert_follows(self.model, self.samples(seed=seed), np.exp(self.log_probs))
+
+    def assert_completes(self, seed=10):
+        """Known entries are kept, the others drawn from their conditionals; by chi-square."""
+        model, rng = self.model, np.random.default_rng(seed)
+        mask = rng.permutation(np.arange(self.images[0].size) % 2).reshape(model.event_shape)
+        given = rng.integers(0, model.num_values, model.event_shape).astype("float32")
+        # What is given where nothing is known must not matter.
+        samples = self.samples(seed=11, given=np.where(mask, given, model.num_values - 1), mask=mask)
+        np.testing.assert_array_equal(samples[:, mask == 1], np.tile(given[mask == 1], (len(samples), 1)))
+        log_probs = self.log_conditionals[:, mask.ravel() == 0].sum(1)
+        possible = np.all(self.images[:, mask == 1] == given[mask == 1], axis=1)
+        assert_follows(model, samples, np.exp(log_probs) * possible)
+
+    def assert_temperature_scales_the_law(self, temperature, seed=13):
+        """By chi-square: the raw outputs are those of temperature 1, the law divides them."""
+        log_probs = log_conditionals(self.model, self.images, temperature, self.condition).sum(1)
+        assert_follows(self.model, self.samples(seed=seed, temperature=temperature), np.exp(log_probs))
+
+    def assert_temperature_zero_is_the_chain_of_modes(self):
+        """Each entry in the order of drawing takes the law's mode."""
+        model = self.model
+        image, before = np.zeros((1, *model.event_shape), "float32"), earlier(model).sum(1)
+        positions = model.law.positions(model.event_shape)
+        given = repeated(self.condition, 1)
+        for place in sorted(np.ndindex(positions), key=lambda p: before[np.ravel_multi_index(p, positions)]):
+            image[(0, *place)] = mode(model.law, model.raw(image, **given).numpy()[(0, *place)])
+        assert image.any()
+        np.testing.assert_array_equal(self.samples(7, temperature=0.0), np.tile(image, (7, 1, 1, 1)))
+
+
+def cached_raw(model, images, **kwargs):
+    """The sampler's raw outputs while it is forced to draw `images`."""
     mask = tf.ones(images.shape, tf.bool)
 
     def scan(seeds):
-        return model.scan(seeds, given=images, mask=mask, with_logits=True, **kwargs)
+        return model.scan(seeds, given=images, mask=mask, with_raw=True, **kwargs)
 
     drawn = tf.function(scan, autograph=False)(rows(len(images)))
     np.testing.assert_array_equal(drawn["x"], images)
-    return drawn["logits"].numpy()
+    return drawn["raw"].numpy()
 
 
-def assert_sampler_computes_the_logits(model, **kwargs):
-    """The incremental logits are those of the whole network, to float32's relative error."""
+def assert_sampler_computes_the_network(model, **kwargs):
+    """The incremental raw outputs are those of the whole network, to float32's relative error."""
     images = random_images(model, 3, seed=7)
-    full = model.logits(images, **kwargs).numpy()
+    full = model.raw(images, **kwargs).numpy()
     tolerance = max(1e-4, 1e-5 * np.abs(full).max())
-    np.testing.assert_allclose(cached_logits(model, images, **kwargs), full, rtol=0.0, atol=tolerance)
+    np.testing.assert_allclose(cached_raw(model, images, **kwargs), full, rtol=0.0, atol=tolerance)
 
 
 def assert_planted_errors_are_noticed(model, places):
-    """Setting one place of a weight to zero separates the sampler's logits from the network's.
+    """Setting one place of a weight to zero separates the sampler's raw outputs from the network's.
 
     Args:
       model: The model.
       places: (variable, index) pairs.
     """
     images = random_images(model, 3, seed=8)
-    cached = cached_logits(model, images)
+    cached = cached_raw(model, images)
     for variable, place in places:
         right = variable.numpy()
         wrong = right.copy()
         wrong[place] = 0.0
         variable.assign(wrong)
-        error = np.abs(model.logits(images).numpy() - cached).max()
+        error = np.abs(model.raw(images).numpy() - cached).max()
         variable.assign(right)
         assert error > 1e-2, (variable.path, place)
-    np.testing.assert_allclose(model.logits(images), cached, atol=1e-3)
+    np.testing.assert_allclose(model.raw(images), cached, atol=1e-3)
 
 
-def assert_completes(model, seed=10, conditionals=log_conditionals):
-    """Known entries are kept, the others drawn from their conditionals; by chi-square."""
-    images = every_image(model)
-    rng = np.random.default_rng(seed)
-    mask = rng.permutation(np.arange(images[0].size) % 2).reshape(model.event_shape)
-    given = rng.integers(0, model.num_values, model.event_shape).astype("float32")
-    samples = model.sample(SAMPLES, seed=11, given=np.where(mask, given, np.nan), mask=mask).numpy()
-    np.testing.assert_array_equal(samples[:, mask == 1], np.tile(given[mask == 1], (SAMPLES, 1)))
-    log_probs = conditionals(model, images)[:, mask.ravel() == 0].sum(1)
-    possible = np.all(images[:, mask == 1] == given[mask == 1], axis=1)
-    assert_follows(model, samples, np.exp(log_probs) * possible)
-
-
-def assert_served_completion_is_the_sampler(model):
+def assert_served_completion_is_the_sampler(oracle):
     """The signature `complete` of a binary model."""
+    model = oracle.model
     served = model.signatures()["complete"]
     assert set(served.inputs) == {"x", "mask", "seeds"}
     rng = np.random.default_rng(15)
     x, mask = rng.integers(0, 2, (2, 5, *model.event_shape)).astype("float32")
-    got = tf.function(served.function, autograph=False)(x=x, mask=mask, seeds=rows(5, 16))["x"].numpy()
-    np.testing.assert_array_equal(got, model.sample(5, seed=16, given=x, mask=mask))
+    function = tf.function(served.function, autograph=False)
+    got = function(x=x, mask=mask, seeds=rows(5, 16))["x"].numpy()
+    np.testing.assert_array_equal(got, oracle.samples(5, seed=16, given=x, mask=mask))
     np.testing.assert_array_equal(got[mask == 1.0], x[mask == 1.0])
-
-
-def assert_temperature_zero_is_the_chain_of_modes(model):
-    """Each entry in the order of drawing takes the level of the highest logit."""
-    image = np.zeros((1, *model.event_shape), "float32")
-    before = earlier(model).sum(1).reshape(model.event_shape)
-    for place in sorted(np.ndindex(model.event_shape), key=lambda place: before[place]):
-        logits = model.logits(image).numpy()[(0, *place)]
-        image[(0, *place)] = logits > 0.0 if model.num_values == 2 else np.argmax(logits)
-    assert image.any()
-    samples = draw(model, 7, temperature=0.0)
-    np.testing.assert_array_equal(samples, np.tile(image, (7, 1, 1, 1)))
-
-
-def assert_temperature_divides_the_logits(model, temperature, seed=0, conditionals=log_conditionals):
-    """By chi-square."""
-    probs = np.exp(conditionals(model, every_image(model), temperature).sum(1))
-    assert_follows(model, draw(model, SAMPLES, seed, temperature=temperature), probs)
 
 
 def assert_objective_reaches_every_weight(model):

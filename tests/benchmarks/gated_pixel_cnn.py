@@ -23,7 +23,7 @@ def tensorflow_side():
 
     model = GatedPixelCNN((28, 28, 1))
     images = tf.constant(np.random.default_rng(0).integers(0, 2, (BATCH, 28, 28, 1)), tf.float32)
-    forward = tf.function(model.logits, autograph=False)
+    forward = tf.function(model.raw, autograph=False)
     updates = model.updates()
     step = Step(updates, {updates[0].name: keras.optimizers.Adam(1e-3)}, jit=model.jit_updates)
 

@@ -22,7 +22,7 @@ def tensorflow_side():
         PixelCNN((28, 28, 1)),
     )
     images = tf.constant(np.random.default_rng(0).integers(0, 2, (16, 28, 28, 1)), tf.float32)
-    forward = tf.function(model.logits, autograph=False)
+    forward = tf.function(model.raw, autograph=False)
     return {
         "multiscale forward 16": lambda: forward(images).numpy(),
         "multiscale sample 16": lambda: model.sample(16, seed=1).numpy(),

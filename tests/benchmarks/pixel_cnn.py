@@ -25,7 +25,7 @@ def tensorflow_side():
 
     model, large = PixelCNN((28, 28, 1)), PixelCNN((56, 56, 1))
     images = tf.constant(np.random.default_rng(0).integers(0, 2, (64, 28, 28, 1)), tf.float32)
-    forward = tf.function(model.logits)
+    forward = tf.function(model.raw)
     plain = tf.function(
         model.sample_rows, input_signature=[tf.TensorSpec([None, 2], tf.int32)], autograph=False
     )

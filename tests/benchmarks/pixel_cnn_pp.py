@@ -27,7 +27,7 @@ def tensorflow_side():
     rng = np.random.default_rng(0)
     images = tf.constant(rng.integers(0, LEVELS, (BATCH, *SHAPE)), tf.float32)
     colored = tf.constant(rng.integers(0, LEVELS, (16, 32, 32, 3)), tf.float32)
-    forward = [tf.function(m.logits, autograph=False) for m in (model, color)]
+    forward = [tf.function(m.raw, autograph=False) for m in (model, color)]
     updates = model.updates()
     step = Step(updates, {updates[0].name: keras.optimizers.Adam(1e-3)}, jit=model.jit_updates)
 

@@ -25,7 +25,7 @@ def variants(layer):
     shape = model.event_shape
     images = np.random.default_rng(0).integers(0, 2, (32, *shape)).astype("float32")
     batch = tf.constant(images[:16])
-    forward = tf.function(model.logits, autograph=False, jit_compile=True)
+    forward = tf.function(model.raw, autograph=False, jit_compile=True)
     return {
         f"{layer} forward 16": lambda: forward(batch).numpy(),
         f"{layer} sample 16": lambda: model.sample(16, seed=1).numpy(),

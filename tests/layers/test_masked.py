@@ -85,24 +85,26 @@ def test_hidden_weights_have_no_gradient_and_open_ones_do():
 
 
 def test_config_brings_the_layer_back():
-    layer = MaskedConv2D(6, 5, "A", channels=3, kernel_initializer="he_normal", name="masked")
+    layer = MaskedConv2D(6, 5, "A", channels=3, condition_size=2, name="masked")
     layer.build((None, None, None, 3))
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     assert again.get_config() == layer.get_config()
     again.set_weights(layer.get_weights())
     x = np.random.default_rng(2).normal(size=(1, 3, 4, 3)).astype("float32")
-    np.testing.assert_array_equal(again(x), layer(x))
+    told = np.array([[0.5, -2.0]], "float32")
+    np.testing.assert_array_equal(again(x, told), layer(x, told))
+    np.testing.assert_allclose(layer(x, told), layer(x) + told @ layer.condition.kernel.numpy(), atol=1e-6)
     assert layer.compute_output_shape((2, 3, 4, 3)) == layer(x[[0, 0]]).shape
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"kernel_size": 4}, "kernel_size must be odd and positive, got 4"),
-        ({"kernel_size": -1}, "kernel_size must be odd and positive, got -1"),
-        ({"mask_type": "C"}, "mask_type must be 'A' or 'B', got 'C'"),
-        ({"channels": 0}, "channels must be positive, got 0"),
-        ({"filters": 2, "channels": 3}, "filters must be at least channels=3, got 2"),
+        ({"kernel_size": 4}, "kernel_size must be an odd whole number of at least 1, got 4"),
+        ({"kernel_size": (3, -1)}, "kernel_size must be an odd whole number of at least 1, got -1"),
+        ({"mask_type": "C"}, "mask_type must be one of 'A', 'B', got 'C'"),
+        ({"channels": 0}, "channels must be a whole number of at least 1, got 0"),
+        ({"filters": 2, "channels": 3}, "filters must be a whole number of at least 3, got 2"),
     ],
 )
 def test_bad_arguments_name_themselves(arguments, message):

@@ -1,8 +1,12 @@
-"""Convolution that sees only what comes before a pixel in raster order."""
+"""Convolutions that see only what comes before a pixel in raster order: of images, and by pixel."""
+
+from typing import NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
+
+from tfgen import checks
 
 
 def raster_mask(kernel_size, in_features, out_features, mask_type, channels=1, runs=1):
@@ -45,8 +49,102 @@ def _pair(size):
     return (size, size) if isinstance(size, int) else tuple(size)
 
 
+class ByPixel(NamedTuple):
+    """A convolution as a sampler computes it, row by row and one pixel at a time.
+
+    The rows above a pixel are finished when its row begins: `convolve_above` computes their part for the
+    whole row in one product. What stands to the left, and the pixel itself, is a product for each pixel.
+
+    Args:
+      above: Kernel of the rows above, a matrix `[rows * width * in, filters]`.
+      beside: Kernel of the pixels to the left and of the pixel itself, `[pixels * in, filters]`.
+      bias: `[filters]`; with what a condition adds `[n, filters]`.
+    """
+
+    above: tf.Tensor
+    beside: tf.Tensor
+    bias: tf.Tensor
+
+
+def convolve_above(rows, kernels):
+    """What the rows above contribute to each pixel of a row, for several maps at once.
+
+    Args:
+      rows: `[maps, height, columns, n, in]`, the last `height` rows.
+      kernels: `[maps, height * width * in, out]`, `ByPixel.above` of each.
+
+    Returns:
+      `[columns, maps, n, out]`.
+    """
+    maps, height, columns = rows.shape[:3]
+    width = kernels.shape[1] // (height * rows.shape[-1])
+    padded = tf.pad(rows, [[0, 0], [0, 0], [width // 2, width // 2], [0, 0], [0, 0]])
+    taps = [padded[:, :, x : x + columns] for x in range(width)]
+    taps = tf.transpose(tf.stack(taps, axis=4), (0, 2, 3, 1, 4, 5))  # [maps, columns, n, height, width, in]
+    # One matrix a map: oneDNN's product that broadcasts a batch of one returns garbage (TensorFlow 2.21).
+    sums = tf.matmul(tf.reshape(taps, (maps, -1, kernels.shape[1])), kernels)
+    return tf.transpose(tf.reshape(sums, (maps, columns, -1, kernels.shape[2])), (1, 0, 2, 3))
+
+
+def affine(x, layer):
+    """`x` `[n, in]` through a 1x1 convolution given as `ByPixel`: `[n, filters]`."""
+    return tf.nn.bias_add(x @ layer.beside, layer.bias)
+
+
+def condition_matrix(units, condition_size, dtype):
+    """V, which adds V c to a layer's features: from conditions `[n, condition_size]` to `[n, units]`."""
+    layer = keras.layers.Dense(units, use_bias=False, dtype=dtype, name="condition")
+    layer.build((None, condition_size))
+    return layer
+
+
+class ConditionedConv2D(keras.layers.Layer):
+    """Convolution W * x + b, to which a condition c adds V c at every pixel.
+
+    A subclass says in `build` and `call` which pixels its kernel covers, and in `by_pixel` how they lie.
+
+    Args:
+      filters: Number of features that go out.
+      condition_size: Length of c; None for a layer without V.
+      **kwargs: Passed on to `keras.layers.Layer`.
+
+    Raises:
+      ValueError: If `filters` does not fit.
+    """
+
+    def __init__(self, filters, condition_size=None, **kwargs):
+        super().__init__(**kwargs)
+        self.filters = checks.whole("filters", filters)
+        self.condition_size, self.condition = condition_size, None
+
+    def add_kernel(self, shape, initializer="glorot_uniform"):
+        """Creates W of shape (height, width, in, filters), b and, of a conditional layer, V."""
+        self.kernel = self.add_weight(shape, initializer=initializer, name="kernel")
+        self.bias = self.add_weight((self.filters,), initializer="zeros", name="bias")
+        if self.condition_size is not None:
+            self.condition = condition_matrix(self.filters, self.condition_size, self.dtype_policy)
+
+    def convolve(self, x, kernel, condition=None, strides=1):
+        """W * x + b + V c.
+
+        Args:
+          x: `[B, H, W, in]`, padded as the kernel needs it.
+          kernel: W `[height, width, in, filters]`.
+          condition: c, float32 `[B, condition_size]`; or None.
+          strides: Of rows and columns.
+        """
+        features = tf.nn.conv2d(x, kernel, strides=strides, padding="VALID")
+        features = tf.nn.bias_add(features, self.cast_bias())
+        return features if condition is None else features + self.condition(condition)[:, None, None]
+
+    def cast_bias(self, condition=None):
+        """b in the compute dtype, `[filters]`; with a condition b + V c, `[n, filters]`."""
+        bias = tf.cast(self.bias, self.compute_dtype)
+        return bias if condition is None else bias + self.condition(condition)
+
+
 @keras.saving.register_keras_serializable("tfgen")
-class MaskedConv2D(keras.layers.Layer):
+class MaskedConv2D(ConditionedConv2D):
     """Convolution `[B, H, W, in] -> [B, H, W, filters]` whose kernel is masked in every call.
 
     The mask is part of the computation, not a constraint on the weights: the layer is causal at
@@ -57,8 +155,8 @@ class MaskedConv2D(keras.layers.Layer):
       kernel_size: Odd height and width of the kernel, one int or a pair.
       mask_type: "A" hides the pixel itself (first layer), "B" shows it (later layers).
       channels: Number of color channels that the features are split into.
-      kernel_initializer: Keras initializer of the kernel.
       runs: How many equal runs the features that go out consist of, each split into all color channels.
+      condition_size: Length of a condition, which adds to the features; None without.
       **kwargs: Passed on to `keras.layers.Layer`.
 
     Raises:
@@ -69,37 +167,22 @@ class MaskedConv2D(keras.layers.Layer):
     """
 
     def __init__(
-        self,
-        filters,
-        kernel_size,
-        mask_type="B",
-        channels=1,
-        kernel_initializer="glorot_uniform",
-        runs=1,
-        **kwargs,
+        self, filters, kernel_size, mask_type="B", channels=1, runs=1, condition_size=None, **kwargs
     ):
-        super().__init__(**kwargs)
-        if any(size < 1 or size % 2 == 0 for size in _pair(kernel_size)):
-            raise ValueError(f"kernel_size must be odd and positive, got {kernel_size!r}.")
-        if mask_type not in ("A", "B"):
-            raise ValueError(f"mask_type must be 'A' or 'B', got {mask_type!r}.")
-        if channels < 1:
-            raise ValueError(f"channels must be positive, got {channels!r}.")
-        if filters < channels:
-            raise ValueError(f"filters must be at least channels={channels}, got {filters!r}.")
-        if runs < 1 or filters % runs:
-            raise ValueError(f"runs must divide filters={filters}, got {runs!r}.")
-        self.filters = int(filters)
-        self.kernel_size = kernel_size if isinstance(kernel_size, int) else tuple(kernel_size)
-        self.mask_type, self.channels, self.runs = mask_type, int(channels), int(runs)
-        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        super().__init__(filters, condition_size, **kwargs)
+        self.kernel_size = tuple(checks.whole("kernel_size", size, odd=True) for size in _pair(kernel_size))
+        self.mask_type = checks.one_of("mask_type", mask_type, ("A", "B"))
+        self.channels = checks.whole("channels", channels)
+        checks.whole("filters", filters, at_least=self.channels)
+        self.runs = checks.whole("runs", runs)
+        if self.filters % self.runs:
+            raise ValueError(f"runs must divide filters={filters}, got {runs}.")
 
     def build(self, input_shape):
         """Creates the kernel and the bias."""
-        shape = (*_pair(self.kernel_size), input_shape[-1], self.filters)
+        shape = (*self.kernel_size, input_shape[-1], self.filters)
         self.mask = raster_mask(shape[:2], *shape[2:], self.mask_type, self.channels, self.runs)
-        self.kernel = self.add_weight(shape, initializer=self.kernel_initializer, name="kernel")
-        self.bias = self.add_weight((self.filters,), initializer="zeros", name="bias")
+        self.add_kernel(shape)
         self.built = True
 
     @property
@@ -107,36 +190,31 @@ class MaskedConv2D(keras.layers.Layer):
         """The kernel as it is used, `[height, width, in, filters]` in the compute dtype."""
         return tf.cast(self.kernel, self.compute_dtype) * self.mask
 
-    def call(self, x):
+    def call(self, x, condition=None):
         """The convolution of `x` `[B, H, W, in]`, zeros outside the image."""
         # The rows below the pixel are masked whole, in a single row what is right of it: leaving them out
         # saves a third of the work of a kernel of three.
-        above, beside = (size // 2 for size in _pair(self.kernel_size))
+        above, beside = (size // 2 for size in self.kernel_size)
         right = beside if above else 0
         if above or beside:
             x = tf.pad(x, [[0, 0], [above, 0], [beside, right], [0, 0]])
-        kernel = self.masked_kernel[: above + 1, : beside + 1 + right]
-        features = tf.nn.conv2d(x, kernel, strides=1, padding="VALID")
-        return tf.nn.bias_add(features, tf.cast(self.bias, self.compute_dtype))
+        return self.convolve(x, self.masked_kernel[: above + 1, : beside + 1 + right], condition)
+
+    def by_pixel(self, condition=None):
+        """The layer as `ByPixel`."""
+        height, width = self.kernel_size
+        kernel = self.masked_kernel
+        above = tf.reshape(kernel[: height // 2], (-1, self.filters))
+        beside = tf.reshape(kernel[height // 2, : width // 2 + 1], (-1, self.filters))
+        return ByPixel(above, beside, self.cast_bias(condition))
 
     def compute_output_shape(self, input_shape):
         """`[..., filters]`."""
         return (*input_shape[:-1], self.filters)
 
-    def get_config(self):
-        """The constructor's arguments."""
-        return super().get_config() | {
-            "filters": self.filters,
-            "kernel_size": self.kernel_size,
-            "mask_type": self.mask_type,
-            "channels": self.channels,
-            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-            "runs": self.runs,
-        }
-
 
 @keras.saving.register_keras_serializable("tfgen")
-class RowsAboveConv2D(keras.layers.Layer):
+class RowsAboveConv2D(ConditionedConv2D):
     """Convolution `[B, H, W, in] -> [B, H, W, filters]` that reads no row below the pixel's own.
 
     Type "A" reads the `kernel_size // 2` rows above, type "B" the pixel's whole row too; columns on both
@@ -146,34 +224,75 @@ class RowsAboveConv2D(keras.layers.Layer):
       filters: Number of features that go out.
       kernel_size: Odd width of the kernel, and the height that it would have with the rows below.
       mask_type: "A" hides the pixel's row (first layer), "B" shows it (later layers).
+      condition_size: Length of a condition, which adds to the features; None without.
       **kwargs: Passed on to `keras.layers.Layer`.
+
+    Raises:
+      ValueError: If an argument does not fit.
 
     References:
       van den Oord et al., "Conditional image generation with PixelCNN decoders", 2016, arXiv:1606.05328.
     """
 
-    def __init__(self, filters, kernel_size, mask_type="B", **kwargs):
-        super().__init__(**kwargs)
-        self.filters, self.kernel_size, self.mask_type = int(filters), int(kernel_size), mask_type
+    def __init__(self, filters, kernel_size, mask_type="B", condition_size=None, **kwargs):
+        super().__init__(filters, condition_size, **kwargs)
+        self.kernel_size = checks.whole("kernel_size", kernel_size, odd=True)
+        self.mask_type = checks.one_of("mask_type", mask_type, ("A", "B"))
 
     def build(self, input_shape):
         """Creates the kernel and the bias."""
         rows = self.kernel_size // 2 + (self.mask_type == "B")
-        shape = (rows, self.kernel_size, input_shape[-1], self.filters)
-        self.kernel = self.add_weight(shape, initializer="glorot_uniform", name="kernel")
-        self.bias = self.add_weight((self.filters,), initializer="zeros", name="bias")
+        self.add_kernel((rows, self.kernel_size, input_shape[-1], self.filters))
         self.built = True
 
-    def call(self, x):
+    def call(self, x, condition=None):
         """The convolution of `x` `[B, H, W, in]`, zeros outside the image."""
         radius = self.kernel_size // 2
         if self.mask_type == "A":
             x = x[:, :-1]
         x = tf.pad(x, [[0, 0], [radius, 0], [radius, radius], [0, 0]])
-        features = tf.nn.conv2d(x, tf.cast(self.kernel, self.compute_dtype), strides=1, padding="VALID")
-        return tf.nn.bias_add(features, tf.cast(self.bias, self.compute_dtype))
+        return self.convolve(x, tf.cast(self.kernel, self.compute_dtype), condition)
 
-    def get_config(self):
-        """The constructor's arguments."""
-        mine = {"filters": self.filters, "kernel_size": self.kernel_size, "mask_type": self.mask_type}
-        return super().get_config() | mine
+    def by_pixel(self, condition=None):
+        """The layer as `ByPixel`: all of its rows are above, or are the row that is computed."""
+        above = tf.reshape(tf.cast(self.kernel, self.compute_dtype), (-1, self.filters))
+        return ByPixel(above, above[:0], self.cast_bias(condition))
+
+
+class Readout(keras.layers.Layer):
+    """conv1x1(relu(conv1x1(relu(h)))), masked: from features to the raw outputs of a pixel's entries.
+
+    Args:
+      hidden: Features between the two convolutions.
+      channels: Number of color channels that the features are split into.
+      size: Raw outputs of each of them.
+      **kwargs: Passed on to `keras.layers.Layer`.
+    """
+
+    def __init__(self, hidden, channels, size, **kwargs):
+        super().__init__(**kwargs)
+        self.channels = channels
+        self.hidden = MaskedConv2D(hidden, 1, channels=channels, dtype=self.dtype_policy)
+        self.last = MaskedConv2D(channels * size, 1, channels=channels, dtype=self.dtype_policy)
+
+    def build(self, input_shape):
+        """Creates both convolutions' weights."""
+        self.hidden.build(input_shape)
+        self.last.build((*input_shape[:-1], self.hidden.filters))
+        self.built = True
+
+    def call(self, h):
+        """`[B, H, W, channels * size]` of `h` `[B, H, W, features]`."""
+        return self.last(tf.nn.relu(self.hidden(tf.nn.relu(h))))
+
+    def by_pixel(self):
+        """`f(h, channel)`: raw outputs, float32 `[n, size]`, of an entry from `h` `[n, features]`."""
+        hidden, last = self.hidden.by_pixel(), self.last.by_pixel()
+        kernels = tf.split(last.beside, self.channels, axis=1)
+        biases = tf.split(last.bias, self.channels)
+
+        def raw(h, channel):
+            h = tf.nn.relu(affine(tf.nn.relu(h), hidden))
+            return tf.cast(tf.nn.bias_add(h @ kernels[channel], biases[channel]), tf.float32)
+
+        return raw

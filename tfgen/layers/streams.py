@@ -4,12 +4,13 @@ import keras
 import tensorflow as tf
 
 from tfgen import checks
+from tfgen.layers.masked import ByPixel, ConditionedConv2D
 
 STREAMS = ("down", "right")
 
 
 @keras.saving.register_keras_serializable("tfgen")
-class ShiftedConv2D(keras.layers.Layer):
+class ShiftedConv2D(ConditionedConv2D):
     """Convolution `[B, H, W, in] -> [B, H / strides, W / strides, filters]`, sizes rounded up.
 
     In the stream "down" a pixel reads its own row and those above, columns on both sides; in "right" its own
@@ -22,7 +23,8 @@ class ShiftedConv2D(keras.layers.Layer):
       stream: "down" or "right".
       strides: Of rows and columns.
       strict: Whether to leave out the pixel's own row or column.
-      kernel_initializer: Keras initializer of the kernel.
+      gain: Variance of the starting kernel, as a multiple of Glorot's.
+      condition_size: Length of a condition, which adds to the features; None without.
       **kwargs: Passed on to `keras.layers.Layer`.
 
     Raises:
@@ -39,46 +41,45 @@ class ShiftedConv2D(keras.layers.Layer):
         stream,
         strides=1,
         strict=False,
-        kernel_initializer="glorot_uniform",
+        gain=1.0,
+        condition_size=None,
         **kwargs,
     ):
-        super().__init__(**kwargs)
-        self.filters, self.strides = checks.whole("filters", filters), checks.whole("strides", strides)
+        super().__init__(filters, condition_size, **kwargs)
         self.stream, self.strict = checks.one_of("stream", stream, STREAMS), bool(strict)
-        self.kernel_size = tuple(kernel_size)
-        checks.whole("kernel_size", self.kernel_size[1], odd=stream == "down")
-        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.strides = checks.whole("strides", strides)
+        height, width = kernel_size
+        checks.whole("kernel_size", height)
+        checks.whole("kernel_size", width, odd=stream == "down")
+        self.kernel_size = (height, width)
+        self.kernel_initializer = keras.initializers.VarianceScaling(gain, "fan_avg", "uniform")
 
     def build(self, input_shape):
         """Creates the kernel and the bias."""
-        shape = (*self.kernel_size, input_shape[-1], self.filters)
-        self.kernel = self.add_weight(shape, initializer=self.kernel_initializer, name="kernel")
-        self.bias = self.add_weight((self.filters,), initializer="zeros", name="bias")
+        self.add_kernel((*self.kernel_size, input_shape[-1], self.filters), self.kernel_initializer)
         self.built = True
 
-    def call(self, x):
+    def call(self, x, condition=None):
         """The convolution of `x` `[B, H, W, in]`, zeros outside the image."""
-        down, (height, width) = self.stream == "down", self.kernel_size
-        top, left, right = height - 1, *((width // 2,) * 2 if down else (width - 1, 0))
-        if self.strict and down:
-            x, top = x[:, :-1], height
-        elif self.strict:
-            x, left = x[:, :, :-1], width
+        height, width = self.kernel_size
+        top = height - 1
+        if self.stream == "down":
+            left, right = width // 2, width // 2
+            if self.strict:
+                x, top = x[:, :-1], height
+        else:
+            left, right = width - 1, 0
+            if self.strict:
+                x, left = x[:, :, :-1], width
         x = tf.pad(x, [[0, 0], [top, 0], [left, right], [0, 0]])
-        kernel = tf.cast(self.kernel, self.compute_dtype)
-        features = tf.nn.conv2d(x, kernel, strides=self.strides, padding="VALID")
-        return tf.nn.bias_add(features, tf.cast(self.bias, self.compute_dtype))
+        return self.convolve(x, tf.cast(self.kernel, self.compute_dtype), condition, self.strides)
 
-    def get_config(self):
-        """The constructor's arguments."""
-        return super().get_config() | {
-            "filters": self.filters,
-            "kernel_size": self.kernel_size,
-            "stream": self.stream,
-            "strides": self.strides,
-            "strict": self.strict,
-            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-        }
+    def by_pixel(self, condition=None):
+        """The layer as `ByPixel`; in the stream "down" the own row counts among those above."""
+        rows = self.kernel_size[0] - (self.stream == "right")
+        kernel = tf.cast(self.kernel, self.compute_dtype)
+        above, beside = (tf.reshape(part, (-1, self.filters)) for part in (kernel[:rows], kernel[rows:]))
+        return ByPixel(above, beside, self.cast_bias(condition))
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -117,6 +118,29 @@ class ShiftedUpsampling2D(keras.layers.Layer):
         features = features[:, : size[0], extra : extra + size[1]]
         return tf.nn.bias_add(features, tf.cast(self.bias, self.compute_dtype))
 
-    def get_config(self):
-        """The constructor's arguments."""
-        return super().get_config() | {"filters": self.filters, "stream": self.stream}
+    def by_row(self):
+        """The stream "down" one row at a time.
+
+        Returns:
+          `f(low, row) -> h`: from the pixels `[w, n, in]` of the lower resolution's row `row // 2` to
+          `[2 w, n, filters]`.
+        """
+        kernel, bias = (tf.cast(w, self.compute_dtype) for w in (self.kernel, self.bias))
+
+        def upsample(low, row):
+            left, middle, right = (low @ tap for tap in tf.unstack(tf.gather(kernel, row % 2)))
+            odd = right + tf.pad(left[1:], [[0, 1], [0, 0], [0, 0]])
+            columns = tf.stack([middle, odd], axis=1)  # [w, 2, n, filters]
+            return tf.reshape(columns, (2 * low.shape[0], -1, self.filters)) + bias
+
+        return upsample
+
+    def by_pixel(self):
+        """The stream "right" one pixel at a time.
+
+        Returns:
+          `f(low, row, column) -> h`: from the pixel `[n, in]` at (`row // 2`, `column // 2`) of the lower
+          resolution to `[n, filters]`.
+        """
+        kernel, bias = (tf.cast(w, self.compute_dtype) for w in (self.kernel, self.bias))
+        return lambda low, row, column: low @ kernel[row % 2, column % 2] + bias

@@ -4,12 +4,11 @@ import keras
 import tensorflow as tf
 
 from tfgen import checks
-from tfgen.autoregressive.levels import features_read, outputs_per_entry, read_levels, shape_logits
-from tfgen.autoregressive.pixels.gated_walk import GatedPixelByPixel
-from tfgen.autoregressive.pixels.pixel_model import PixelModel
-from tfgen.layers.conditioning import condition_bias
+from tfgen.autoregressive.pixels.pixel_model import PixelModel, Walk
+from tfgen.distributions.laws import Levels
 from tfgen.layers.gated import gated
-from tfgen.layers.masked import MaskedConv2D, RowsAboveConv2D
+from tfgen.layers.masked import ByPixel, MaskedConv2D, Readout, RowsAboveConv2D, affine, convolve_above
+from tfgen.space import label_or_vector
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -23,9 +22,10 @@ class GatedPixelCNN(PixelModel):
       a = W_v * v + V_v c,            v <- gate(a)
       b = W_h * h + L a + V_h c,      h <- h + R gate(b),      skip <- skip + S gate(b)
 
-    Two 1x1 convolutions make the logits of relu(skip). Within a pixel R comes first, then G given R, then B
-    given both: the horizontal convolutions are masked by color channel. The network reads levels scaled to
-    [-1, 1], or as one-hot vectors where levels have no order.
+    Two 1x1 convolutions make the logits of relu(skip): a Bernoulli's for two levels, a softmax's for more.
+    Within a pixel R comes first, then G given R, then B given both: the horizontal convolutions are masked by
+    color channel. The network reads levels scaled to [-1, 1], or as one-hot vectors where levels have no
+    order.
 
     Args:
       event_shape: (rows, columns, channels), channels in the order of their generation.
@@ -36,7 +36,10 @@ class GatedPixelCNN(PixelModel):
       first_kernel_size: Odd kernel size n of the first layer.
       num_values: Number of levels of an entry; 2 for binary images.
       one_hot: Read each level as a one-hot vector instead of a number.
-      **kwargs: Passed on to `PixelModel`: `condition` and others.
+      condition: What c is: "none", "label" or "vector".
+      num_classes: Number of labels; a tuple for labels of several kinds at once.
+      condition_size: Length of the vector.
+      **kwargs: Passed on to `GenerativeModel`.
 
     Raises:
       ValueError: If an argument does not fit.
@@ -56,67 +59,108 @@ class GatedPixelCNN(PixelModel):
         first_kernel_size=7,
         num_values=2,
         one_hot=False,
+        condition="none",
+        num_classes: int | None = None,
+        condition_size: int | None = None,
         **kwargs,
     ):
-        super().__init__(event_shape, num_values, **kwargs)
+        law = Levels(num_values, one_hot)
+        super().__init__(event_shape, law, label_or_vector(condition, num_classes, condition_size), **kwargs)
         channels = self.event_shape[-1]
-        for name, value in {"filters": filters, "head": head}.items():
-            checks.whole(name, value, at_least=channels)
+        checks.whole("filters", filters, at_least=channels)
         checks.whole("num_layers", num_layers, at_least=2)
+        checks.whole("head", head, at_least=channels)
         checks.whole("kernel_size", kernel_size, at_least=3, odd=True)
         checks.whole("first_kernel_size", first_kernel_size, at_least=3, odd=True)
-        self.one_hot = bool(one_hot)
-        features = features_read(channels, self.num_values, one_hot)
-        common = {"channels": channels, "dtype": self.dtype_policy}
         self.stack = [
-            GatedLayer(
-                filters, head, kernel_size if i else first_kernel_size, first=i == 0,
-                last=i == num_layers - 1, **common,
+            TwoStackLayer(
+                filters,
+                head,
+                kernel_size if i else first_kernel_size,
+                first=i == 0,
+                last=i == num_layers - 1,
+                channels=channels,
+                condition_size=self.condition_width,
+                dtype=self.dtype_policy,
             )
             for i in range(num_layers)
-        ]  # fmt: skip
-        self.head = MaskedConv2D(head, 1, **common)
-        self.last = MaskedConv2D(channels * outputs_per_entry(self.num_values), 1, **common)
+        ]
+        self.readout = Readout(head, channels, law.size, dtype=self.dtype_policy)
+        self.readout.build((None, None, None, head))
         for i, layer in enumerate(self.stack):
-            layer.build((None, None, None, filters if i else features))
-        self.head.build((None, None, None, head))
-        self.last.build((None, None, None, head))
-        self.biases = []
-        if self.condition is not None:
-            sizes = [2 * filters] * (2 * num_layers)
-            self.biases = [condition_bias(size, self.condition, dtype=self.dtype_policy) for size in sizes]
+            layer.build((None, None, None, filters if i else law.features(channels)))
 
-    def encode(self, x):
-        """What the network reads of levels `[..., channels]`: `[..., features]`."""
-        return read_levels(x, self.num_values, self.one_hot)
-
-    def logits(self, x, condition=None):
+    def raw(self, x, condition=None, seed=None):
         """Logits of all entries of `x` `[batch, *event_shape]`, each given those before it.
 
         Returns:
-          float32 `[batch, *event_shape]`, with more than two levels `[batch, *event_shape, num_values]`.
+          float32 `[batch, *event_shape, law.size]`: one logit for two levels, `num_values` for more.
         """
-        shifts = self.shifts(condition) or [None] * len(self.stack)
-        v = h = self.encode(x)  # [batch, H, W, features]
+        del seed
+        condition = self.condition_features(condition)
+        v = h = self.law.read(x)  # [batch, rows, columns, features]
         skip = 0.0
-        for layer, shift in zip(self.stack, shifts, strict=True):
-            v, h, more = layer((v, h), shift)  # [batch, H, W, filters] twice, [batch, H, W, head]
+        for layer in self.stack:
+            v, h, more = layer((v, h), condition)  # [..., filters] twice, [..., head]
             skip += more
-        out = self.last(tf.nn.relu(self.head(tf.nn.relu(skip))))
-        return shape_logits(out, self.event_shape, self.num_values)
+        return tf.reshape(tf.cast(self.readout(skip), tf.float32), (-1, *self.event_shape, self.law.size))
 
-    def condition_shifts(self, condition):
-        """What is added to the two stacks in each layer: pairs of `[n, 2 filters]`."""
-        biases = [bias(condition) for bias in self.biases]
-        return list(zip(biases[::2], biases[1::2], strict=True))
+    def walk(self, num, condition=None):
+        """The network one pixel at a time.
 
-    def walk(self, draw, num, shifts, with_logits):
-        """The network, one row of the vertical and one pixel of the horizontal stack at a time."""
-        return GatedPixelByPixel(self, draw, num, shifts, with_logits)
+        The vertical stack knows the rows above only: all its layers are computed for a whole row when the row
+        begins. A pixel costs the horizontal stack alone, which is not read from other rows.
+        """
+        condition = self.condition_features(condition)
+        rows_of, pixels_of = zip(*(layer.by_pixel(condition) for layer in self.stack), strict=True)
+        raw, dtype = self.readout.by_pixel(), self.compute_dtype
+        first, later = (self.stack[i].kernel_size // 2 for i in (0, 1))
+        filters, depth = self.stack[0].filters, len(self.stack) - 1
+
+        def begin_row(rows, above):
+            """The vertical stack of a row, and what it adds to each layer of the horizontal one."""
+            read, kept, links = rows, [], []
+            for row_of, before in zip(rows_of, [*tf.unstack(above), None], strict=True):
+                v, link = row_of(read)
+                links.append(link)
+                if before is not None:
+                    read = tf.concat([before, v[None]], axis=0)
+                    kept.append(read[1:])
+            return tf.stack(kept), tf.stack(links, axis=1)
+
+        def conditional(context, taps, left, channel):
+            """The sum of the pixel's skip connections, and what its later layers' convolutions read."""
+            kept, skip, h = [], 0.0, None
+            for pixel_of, above, before in zip(
+                pixels_of, tf.unstack(context), [*tf.unstack(left), None], strict=True
+            ):
+                h, more = pixel_of(taps, above, h)
+                skip += more
+                if before is not None:
+                    kept.append(h)
+                    taps = tf.concat([before, h], axis=1)
+            return raw(skip, channel), tf.stack(kept)
+
+        def include(left, kept):
+            return tf.concat([left[..., filters:], kept], axis=-1)
+
+        def end_row(above, kept):
+            del kept
+            return above
+
+        return Walk(
+            reach=(first, first),
+            above=tf.zeros((depth, later, self.event_shape[1], num, filters), dtype),
+            left=tf.zeros((depth, num, later * filters), dtype),
+            kept=tf.TensorSpec((depth, num if isinstance(num, int) else None, filters), dtype),
+            begin_row=begin_row,
+            conditional=conditional,
+            include=include,
+            end_row=end_row,
+        )
 
 
-@keras.saving.register_keras_serializable("tfgen")
-class GatedLayer(keras.layers.Layer):
+class TwoStackLayer(keras.layers.Layer):
     """One layer of both stacks (figure 2 of the paper, with a skip connection).
 
     Args:
@@ -126,58 +170,79 @@ class GatedLayer(keras.layers.Layer):
       first: Reads the image: hides the pixel itself, and has no residual connection.
       last: Nothing follows but the skip connection: the stacks end.
       channels: Number of color channels that the features are split into.
+      condition_size: Length of a condition, which adds to both convolutions; None without.
       **kwargs: Passed on to `keras.layers.Layer`.
 
     References:
       van den Oord et al., 2016, arXiv:1606.05328.
     """
 
-    def __init__(self, filters, head, kernel_size, first=False, last=False, channels=1, **kwargs):
+    def __init__(
+        self, filters, head, kernel_size, first=False, last=False, channels=1, condition_size=None, **kwargs
+    ):
         super().__init__(**kwargs)
         self.filters, self.head_size, self.kernel_size = filters, head, kernel_size
-        self.first, self.last, self.channels = first, last, channels
+        self.first, self.last = first, last
+        self.channels, self.condition_size = channels, condition_size
 
     def build(self, input_shape):
         """Creates the convolutions of a layer that reads `[..., features]` in both stacks."""
         policy, mask, gates = self.dtype_policy, "A" if self.first else "B", 2 * self.filters
         common = {"channels": self.channels, "dtype": policy}
-        self.vertical = RowsAboveConv2D(gates, self.kernel_size, mask, dtype=policy)
+        told = {"condition_size": self.condition_size}
+        self.vertical = RowsAboveConv2D(gates, self.kernel_size, mask, dtype=policy, **told)
         self.link = keras.layers.Dense(gates, use_bias=False, dtype=policy)
-        self.horizontal = MaskedConv2D(gates, (1, self.kernel_size), mask, runs=2, **common)
+        self.horizontal = MaskedConv2D(gates, (1, self.kernel_size), mask, runs=2, **common, **told)
         self.skip = MaskedConv2D(self.head_size, 1, **common)
-        self.vertical.build(input_shape)
         self.link.build((*input_shape[:-1], gates))
         self.horizontal.build(input_shape)
         self.skip.build((*input_shape[:-1], self.filters))
+        self.vertical.build(input_shape)
         if not self.last:
             self.residual = MaskedConv2D(self.filters, 1, **common)
             self.residual.build((*input_shape[:-1], self.filters))
         self.built = True
 
-    def call(self, stacks, shift=None):
+    def call(self, stacks, condition=None):
         """The vertical stack, the horizontal stack and the skip connection after the layer.
 
         Args:
           stacks: Vertical and horizontal stack, each `[B, H, W, features]`.
-          shift: What a condition adds to each, `[B, 2 filters]` twice; or None.
+          condition: float32 `[B, condition_size]`; or None.
         """
         v, h = stacks
-        vertical, horizontal = (None, None) if shift is None else (s[:, None, None] for s in shift)
-        above = self.vertical(v)
-        above = above if vertical is None else above + vertical
-        both = self.horizontal(h) + self.link(above)
-        out = gated(both if horizontal is None else both + horizontal)
+        above = self.vertical(v, condition)
+        out = gated(self.horizontal(h, condition) + self.link(above))
         if self.last:
             return None, None, self.skip(out)
         return gated(above), self.residual(out) + (0.0 if self.first else h), self.skip(out)
 
-    def get_config(self):
-        """The constructor's arguments."""
-        return super().get_config() | {
-            "filters": self.filters,
-            "head": self.head_size,
-            "kernel_size": self.kernel_size,
-            "first": self.first,
-            "last": self.last,
-            "channels": self.channels,
-        }
+    def by_pixel(self, condition=None):
+        """The layer by rows and pixels.
+
+        Returns:
+          `f(rows) -> (v, link)`: from the rows that the vertical convolution reads, `[height, columns, n,
+          features]`, the vertical stack's row `[columns, n, filters]` and what it adds to the horizontal one,
+          `[columns, n, 2 filters]`;
+          `f(taps, link, h) -> (h, skip)`: from what the horizontal convolution reads, `[n, pixels *
+          features]`, where channels not yet drawn may be absent, the pixel's link and horizontal stack.
+        """
+        vertical, horizontal = self.vertical.by_pixel(condition), self.horizontal.by_pixel(condition)
+        link = tf.cast(self.link.kernel, self.compute_dtype)
+        # Both 1x1 convolutions as one.
+        heads = [layer.by_pixel() for layer in ([self.skip] if self.last else [self.skip, self.residual])]
+        kernel = tf.concat([head.beside for head in heads], axis=1)
+        both = ByPixel(kernel[:0], kernel, tf.concat([head.bias for head in heads], axis=0))
+
+        def row(rows):
+            features = convolve_above(rows[None], vertical.above[None])[:, 0] + vertical.bias
+            return gated(features), tf.tensordot(features, link, 1) + horizontal.bias
+
+        def pixel(taps, link, h):
+            out = affine(gated(taps @ horizontal.beside[: taps.shape[-1]] + link), both)
+            skip, residual = out[:, : self.head_size], out[:, self.head_size :]
+            if self.last:
+                return None, skip
+            return residual if self.first else residual + h, skip
+
+        return row, pixel

@@ -1,23 +1,23 @@
 """Multiscale PixelCNN: a small image pixel by pixel, then ever larger ones, many pixels at a time."""
 
-import functools
-
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tfgen import checks
-from tfgen.autoregressive.levels import features_read, outputs_per_entry, read_levels, shape_logits
+from tfgen.autoregressive.autoregressive_model import AutoregressiveModel
 from tfgen.autoregressive.pixels.pixel_cnn import PixelCNN
-from tfgen.autoregressive.pixels.pixel_model import PixelModel
-from tfgen.layers.conditioning import condition_bias, shifted
+from tfgen.autoregressive.pixels.pixel_model import image_shape
+from tfgen.distributions.laws import Draws, Levels
+from tfgen.layers.masked import condition_matrix
+from tfgen.space import label_or_vector
 
 # Where the groups of a 2x2 block lie: what is known first, then to its right, below, across.
 POSITIONS = ((0, 0), (0, 1), (1, 0), (1, 1))
 
 
 @keras.saving.register_keras_serializable("tfgen")
-class MultiScalePixelCNN(PixelModel):
+class MultiScalePixelCNN(AutoregressiveModel):
     """Parallel multiscale autoregressive density (Reed et al. 2017).
 
     x_S is every 2^S-th pixel of the image x_0, and p(x_0 | c) = p(x_S | c) prod_s prod_g p(g_s | earlier
@@ -39,7 +39,10 @@ class MultiScalePixelCNN(PixelModel):
       base_blocks: Number of residual blocks of the PixelCNN.
       num_values: Number of levels of an entry; 2 for binary images.
       one_hot: Read each level as a one-hot vector instead of a number.
-      **kwargs: Passed on to `PixelModel`: `condition` and others.
+      condition: What c is: "none", "label" or "vector".
+      num_classes: Number of labels; a tuple for labels of several kinds at once.
+      condition_size: Length of the vector.
+      **kwargs: Passed on to `GenerativeModel`.
 
     Raises:
       ValueError: If an argument does not fit.
@@ -48,6 +51,8 @@ class MultiScalePixelCNN(PixelModel):
       Reed, van den Oord, Kalchbrenner, Gomez Colmenarejo, Wang, Belov & de Freitas, "Parallel multiscale
       autoregressive density estimation", ICML 2017, arXiv:1703.03664.
     """
+
+    jit_updates = False
 
     def __init__(
         self,
@@ -59,42 +64,50 @@ class MultiScalePixelCNN(PixelModel):
         base_blocks=4,
         num_values=2,
         one_hot=False,
+        condition="none",
+        num_classes: int | None = None,
+        condition_size: int | None = None,
         **kwargs,
     ):
-        super().__init__(event_shape, num_values, **kwargs)
+        law, told = Levels(num_values, one_hot), label_or_vector(condition, num_classes, condition_size)
+        super().__init__(image_shape(event_shape), law, told, **kwargs)
         channels = self.event_shape[-1]
         checks.whole("base_size", base_size)
         checks.whole("filters", filters)
         checks.whole("num_blocks", num_blocks)
         checks.whole("base_filters", base_filters, at_least=channels)
         checks.whole("base_blocks", base_blocks)
-        self.one_hot = bool(one_hot)
         sizes = [self.event_shape[:2]]
         while max(sizes[-1]) > base_size:
             sizes.append(tuple(-(-size // 2) for size in sizes[-1]))
         self.sizes = sizes  # of x_0 to x_S
-        shared = {k: v for k, v in kwargs.items() if k in ("condition", "num_classes", "condition_size")}
         self.base = PixelCNN(
-            (*sizes[-1], channels), filters=base_filters, num_blocks=base_blocks, hidden=base_filters,
-            head=base_filters, num_values=num_values, one_hot=one_hot, dtype=self.dtype_policy, **shared,
-        )  # fmt: skip
+            (*sizes[-1], channels),
+            filters=base_filters,
+            num_blocks=base_blocks,
+            hidden=base_filters,
+            head=base_filters,
+            num_values=num_values,
+            one_hot=one_hot,
+            condition=condition,
+            num_classes=num_classes,
+            condition_size=condition_size,
+            dtype=self.dtype_policy,
+        )
         self.groups = []
         for scale in range(len(sizes) - 1):
             present = [p for p in range(1, 4) if self._present(scale, p).any()]
             networks = [self._group(before, filters, num_blocks) for before in range(1, len(present) + 1)]
             self.groups.append(dict(zip(present, networks, strict=True)))
-        self.biases = []
-        if self.condition is not None:
-            bias = functools.partial(condition_bias, filters, self.condition, dtype=self.dtype_policy)
-            self.biases = [{position: bias() for position in groups} for groups in self.groups]
 
     def _group(self, before, filters, num_blocks):
         """The network of a group that reads so many earlier ones."""
-        channels, one = self.event_shape[-1], features_read(1, self.num_values, self.one_hot)
+        channels, read = self.event_shape[-1], self.law.features()
+        width = None if self.condition is None else self.condition.width
         group = Group(
-            filters, num_blocks, channels, one, outputs_per_entry(self.num_values), dtype=self.dtype_policy
+            filters, num_blocks, channels, read, self.law.size, condition_size=width, dtype=self.dtype_policy
         )
-        group.build((None, None, None, before * channels * one))
+        group.build((None, None, None, before * channels * read))
         return group
 
     def _present(self, scale, position):
@@ -124,81 +137,71 @@ class MultiScalePixelCNN(PixelModel):
             order = fine
         return order
 
-    def logits(self, x, condition=None):
+    def raw(self, x, condition=None, seed=None):
         """Logits of all entries of `x` `[batch, *event_shape]`, each given those drawn before it.
 
         Returns:
-          float32 `[batch, *event_shape]`, with more than two levels `[batch, *event_shape, num_values]`.
+          float32 `[batch, *event_shape, law.size]`: one logit for two levels, `num_values` for more.
         """
+        del seed
         images = [x[:, :: 2**s, :: 2**s] for s in range(len(self.sizes))]
-        logits = self.base.logits(images[-1], condition)
-        shifts = (None, None) if condition is None else self.shifts(condition)
         blocks = [split(tf.convert_to_tensor(image)) for image in images[:-1]]
 
-        def known(scale, position, channel, logits):
+        def known(scale, position, channel, raw):
+            del raw
             return blocks[scale][position][..., channel]
 
-        return self._upscale(images[-1], logits, shifts[1], known)[1]
+        return self._upscale(images[-1], self.base.raw(images[-1], condition), condition, known)[1]
 
-    def condition_shifts(self, condition):
-        """What is added inside the PixelCNN, and to the first layer of each group's network."""
-        groups = [{p: bias(condition) for p, bias in biases.items()} for biases in self.biases]
-        return self.base.condition_shifts(condition), groups
-
-    def scan(self, seeds, temperature=1.0, given=None, mask=None, condition=None, with_logits=False):
-        """`sample_rows` as {"x": images}, and where asked {"logits": `logits(images)`}."""
-        draw = self.entry_draw(seeds, temperature, given, mask)
-        base, groups = (None, None) if condition is None else self.shifts(condition)
+    def scan(
+        self, seeds, temperature=1.0, given=None, mask=None, condition=None, length=None, with_raw=False
+    ):
+        """As in `AutoregressiveModel`: the smallest image pixel by pixel, then group by group."""
+        del length
+        draws = self.law.draws(seeds, self.event_shape, temperature, given, mask)
         stride = 2 ** len(self.groups)
-        inputs = {k: v[::stride, ::stride] for k, v in draw.inputs.items()}
-        num = seeds.shape[0] or tf.shape(seeds)[0]
-        drawn = self.base.draw_by_pixel(draw, inputs, num, base, True)
-        noise = {k: tf.transpose(v, (3, 0, 1, 2)) for k, v in draw.inputs.items()}  # [n, *event_shape]
+        smallest = Draws({k: v[::stride, ::stride] for k, v in draws.noise.items()}, draws.entry)
+        drawn = self.base.draw(smallest, seeds.shape[0] or tf.shape(seeds)[0], condition, with_raw=True)
+        noise = {k: tf.transpose(v, (3, 0, 1, 2)) for k, v in draws.noise.items()}  # [n, *event_shape]
         scales = range(len(self.groups))
         noise = [{k: split(v[:, :: 2**s, :: 2**s]) for k, v in noise.items()} for s in scales]
 
-        def choose(scale, position, channel, logits):
-            entries = {k: v[position][..., channel] for k, v in noise[scale].items()}
-            flat = {k: tf.reshape(v, [-1]) for k, v in entries.items()}
-            levels = draw.draw(tf.reshape(logits, (-1, *logits.shape[3:])), flat)
-            return tf.reshape(levels, tf.shape(logits)[:3])
+        def choose(scale, position, channel, raw):
+            return draws.entry(raw, {k: v[position][..., channel] for k, v in noise[scale].items()})
 
-        x, logits = self._upscale(drawn["x"], drawn["logits"], groups, choose)
-        return {"x": x} | ({"logits": logits} if with_logits else {})
+        x, raw = self._upscale(drawn["x"], drawn["raw"], condition, choose)
+        return {"x": x, "raw": raw} if with_raw else {"x": x}
 
-    def _upscale(self, x, logits, shifts, choose):
+    def _upscale(self, x, raw, condition, choose):
         """From the smallest image to the largest.
 
         Args:
           x: The smallest image, `[n, rows, columns, channels]`.
-          logits: Its logits.
-          shifts: What a condition adds to each group's network; None without.
-          choose: `f(scale, position, channel, logits) -> levels`, `[n, rows, columns]` of blocks, of one
-            color channel of a group.
+          raw: Its raw outputs, `[n, rows, columns, channels, size]`.
+          condition: `[n, *condition.shape]`, or None.
+          choose: `f(scale, position, channel, raw) -> levels`, `[n, rows, columns]` of blocks, of one color
+            channel of a group with raw outputs `[n, rows, columns, size]`.
 
         Returns:
-          The largest image and its logits.
+          The largest image and its raw outputs.
         """
+        features = None if condition is None else self.condition.features(condition)
         for scale in reversed(range(len(self.groups))):
-            parts, all_logits, context = {0: x}, {0: logits}, [self._read(x)]
+            parts, all_raw, context = {0: x}, {0: raw}, [self.law.read(x)]
             for position, group in self.groups[scale].items():
                 present = self._present(scale, position)[..., None].astype("float32")
-                h = group.trunk(tf.concat(context, -1), None if shifts is None else shifts[scale][position])
-                levels, read, raw = [], [], []
+                h = group.trunk(tf.concat(context, axis=-1), features)
+                levels, read, outputs = [], [], []
                 for channel in range(self.event_shape[-1]):
-                    one = group.channel(h, channel, read)
-                    shape = (*self.sizes[scale + 1], 1)
-                    raw.append(shape_logits(one, shape, self.num_values))
-                    levels.append(choose(scale, position, channel, raw[-1][:, :, :, 0]))
+                    one = tf.cast(group.channel(h, channel, read), tf.float32)
+                    outputs.append(tf.reshape(one, (-1, *self.sizes[scale + 1], self.law.size)))
+                    levels.append(choose(scale, position, channel, outputs[-1]))
                     # Pixels outside the image read as zeros, as what is around it.
-                    read.append(self._read(levels[-1][..., None]) * present)
-                parts[position], all_logits[position] = tf.stack(levels, -1), tf.concat(raw, 3)
+                    read.append(self.law.read(levels[-1][..., None]) * present)
+                parts[position], all_raw[position] = tf.stack(levels, axis=-1), tf.stack(outputs, axis=3)
                 context += read
-            x, logits = (merge(found, self.sizes[scale]) for found in (parts, all_logits))
-        return x, logits
-
-    def _read(self, x):
-        return read_levels(x, self.num_values, self.one_hot)
+            x, raw = (merge(found, self.sizes[scale]) for found in (parts, all_raw))
+        return x, raw
 
 
 def split(x):
@@ -217,23 +220,23 @@ def merge(parts, size):
     return image[:, : size[0], : size[1]]
 
 
-@keras.saving.register_keras_serializable("tfgen")
 class Group(keras.layers.Layer):
-    """Network of one group of pixels: h of all earlier groups, then logits of one channel after the other.
+    """Network of one group of pixels: h of all earlier groups, then raw outputs channel by channel.
 
     Args:
       filters: Features of the residual stream.
       num_blocks: Number of residual blocks, h <- h + conv3x3(relu(conv3x3(relu(h)))).
       channels: Number of color channels.
       read: Number of features that are read of a channel's levels.
-      outputs: Number of logits of an entry.
+      outputs: Number of raw outputs of an entry.
+      condition_size: Length of a condition, which adds to the first convolution; None without.
       **kwargs: Passed on to `keras.layers.Layer`.
     """
 
-    def __init__(self, filters, num_blocks, channels, read, outputs, **kwargs):
+    def __init__(self, filters, num_blocks, channels, read, outputs, condition_size=None, **kwargs):
         super().__init__(**kwargs)
         self.filters, self.num_blocks, self.channels = filters, num_blocks, channels
-        self.read, self.outputs = read, outputs
+        self.read, self.outputs, self.condition_size = read, outputs, condition_size
 
     def build(self, input_shape):
         """Creates all convolutions."""
@@ -248,31 +251,31 @@ class Group(keras.layers.Layer):
         self.blocks = [(conv(n, 3, n), conv(n, 3, n)) for _ in range(self.num_blocks)]
         self.earlier = [conv(n, 3, c * self.read, bias=False) for c in range(1, self.channels)]
         self.heads = [(conv(n, 1, n), conv(self.outputs, 1, n)) for _ in range(self.channels)]
+        self.condition = None
+        if self.condition_size is not None:
+            self.condition = condition_matrix(n, self.condition_size, self.dtype_policy)
         self.built = True
 
-    def trunk(self, context, shift=None):
+    def trunk(self, context, condition=None):
         """What earlier groups say of each block.
 
         Args:
           context: `[n, rows, columns, features]`.
-          shift: What a condition adds, `[n, filters]`; or None.
+          condition: float32 `[n, condition_size]`, or None.
 
         Returns:
           `[n, rows, columns, filters]`.
         """
-        h = shifted(self.first(context), shift)
+        h = self.first(context)
+        if condition is not None:
+            h += self.condition(condition)[:, None, None]
         for one, two in self.blocks:
             h += two(tf.nn.relu(one(tf.nn.relu(h))))
         return h
 
     def channel(self, h, channel, read):
-        """Logits of a channel, `[n, rows, columns, outputs]`, given what is read of the earlier ones."""
+        """Raw outputs of a channel, `[n, rows, columns, outputs]`, given what is read of the earlier ones."""
         if channel:
             h += self.earlier[channel - 1](tf.concat(read, -1))
         hidden, out = self.heads[channel]
         return out(tf.nn.relu(hidden(tf.nn.relu(h))))
-
-    def get_config(self):
-        """The constructor's arguments."""
-        names = ("filters", "num_blocks", "channels", "read", "outputs")
-        return super().get_config() | {name: getattr(self, name) for name in names}

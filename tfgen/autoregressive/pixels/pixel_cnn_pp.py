@@ -4,13 +4,12 @@ import keras
 import tensorflow as tf
 
 from tfgen import checks
-from tfgen.autoregressive.levels import read_levels
-from tfgen.autoregressive.pixels.mixture_draw import MixtureDraw
-from tfgen.autoregressive.pixels.pixel_model import PixelModel
-from tfgen.autoregressive.pixels.two_streams import Resolution
-from tfgen.autoregressive.pixels.two_streams_walk import StreamsByPixel
-from tfgen.distributions.heads import discretized_logistic_mixture, mixture_outputs
+from tfgen.autoregressive.pixels.pixel_model import PixelModel, Walk, image_shape
+from tfgen.autoregressive.pixels.two_streams import Resolution, ResolutionsByPixel
+from tfgen.distributions.laws import LogisticMixture
+from tfgen.layers.masked import convolve_above
 from tfgen.layers.streams import ShiftedConv2D
+from tfgen.space import label_or_vector
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -35,7 +34,10 @@ class PixelCNNPlusPlus(PixelModel):
       num_resolutions: Number of resolutions, each half the one before; 1 has no strided convolution.
       dropout: Share of a block's hidden features that training leaves out; 0.5 in the paper.
       num_values: Number of levels of an entry; 2 for binary images.
-      **kwargs: Passed on to `PixelModel`: `condition` and others.
+      condition: What p is conditioned on: "none", "label" or "vector"; it adds to every gated block.
+      num_classes: Number of labels; a tuple for labels of several kinds at once.
+      condition_size: Length of the vector.
+      **kwargs: Passed on to `GenerativeModel`.
 
     Raises:
       ValueError: If an argument does not fit.
@@ -54,46 +56,50 @@ class PixelCNNPlusPlus(PixelModel):
         num_resolutions=3,
         dropout=0.0,
         num_values=2,
+        condition="none",
+        num_classes: int | None = None,
+        condition_size: int | None = None,
         **kwargs,
     ):
-        super().__init__(event_shape, num_values, **kwargs)
+        law = LogisticMixture(image_shape(event_shape)[-1], num_components, num_values)
+        super().__init__(event_shape, law, label_or_vector(condition, num_classes, condition_size), **kwargs)
         self.filters = checks.whole("filters", filters)
         checks.whole("num_blocks", num_blocks)
-        checks.whole("num_components", num_components)
         checks.whole("num_resolutions", num_resolutions)
         if not 0.0 <= dropout < 1.0:
             raise ValueError(f"dropout must be at least 0 and below 1, got {dropout!r}.")
-        channels, policy = self.event_shape[-1], self.dtype_policy
-        first = {"strict": True, "dtype": policy}
-        self.enter_down = ShiftedConv2D(filters, (2, 3), "down", **first)
-        self.enter_above = ShiftedConv2D(filters, (1, 3), "down", **first)
-        self.enter_left = ShiftedConv2D(filters, (2, 1), "right", **first)
+        policy = self.dtype_policy
+        self.enter_down = ShiftedConv2D(filters, (2, 3), "down", strict=True, dtype=policy)
+        self.enter_above = ShiftedConv2D(filters, (1, 3), "down", strict=True, dtype=policy)
+        self.enter_left = ShiftedConv2D(filters, (2, 1), "right", strict=True, dtype=policy)
         for layer in (self.enter_down, self.enter_above, self.enter_left):
-            layer.build((None, None, None, channels + 1))
+            layer.build((None, None, None, law.features(self.event_shape[-1])))
         self.resolutions = []
         for k in range(num_resolutions):
             lowest = k == num_resolutions - 1
-            block = {"filters": filters, "dropout": dropout, "condition": self.condition, "dtype": policy}
-            self.resolutions.append(Resolution(num_blocks, lowest, k, block, dtype=policy))
-            self.resolutions[-1].build((None, None, None, filters))
-        self.last = keras.layers.Dense(num_components * mixture_outputs(channels), dtype=policy)
+            resolution = Resolution(
+                num_blocks, lowest, k, filters, dropout, self.condition_width, dtype=policy
+            )
+            resolution.build((None, None, None, filters))
+            self.resolutions.append(resolution)
+        self.last = keras.layers.Dense(law.size, dtype=policy)
         self.last.build((None, None, None, filters))
 
-    def encode(self, x):
-        """Levels `[..., channels]` in [-1, 1], and a one that tells them from what is outside the image."""
-        return tf.concat([read_levels(x, self.num_values), tf.ones_like(x[..., :1])], axis=-1)
-
-    def logits(self, x, condition=None, seed=None):
-        """What `conditionals` are made of, `[batch, rows, columns, outputs]`, for each pixel of levels `x`.
+    def raw(self, x, condition=None, seed=None):
+        """Parameters of each pixel's mixture given the pixels before it.
 
         Args:
-          x: `[batch, *event_shape]`.
+          x: Levels `[batch, *event_shape]`.
           condition: As `condition` describes.
           seed: int32 [2] for dropout; None has none.
+
+        Returns:
+          float32 `[batch, rows, columns, law.size]`.
         """
-        x = self.encode(x)
+        x = self.law.read(x)
         streams = (self.enter_down(x), self.enter_above(x) + self.enter_left(x))
-        _, right = self._through(0, streams, {"condition": self.shifts(condition), "seed": seed})
+        given = {"condition": self.condition_features(condition), "seed": seed}
+        _, right = self._through(0, streams, given)
         return tf.cast(self.last(tf.nn.elu(right)), tf.float32)
 
     def _through(self, k, streams, given):
@@ -111,31 +117,50 @@ class PixelCNNPlusPlus(PixelModel):
             streams = blocks(streams, kept.pop(), **given)
         return streams
 
-    def pixels(self, logits):
-        """The distribution of a pixel, `DiscretizedLogisticMixture`, from `logits` `[..., outputs]`."""
-        return discretized_logistic_mixture(logits, self.event_shape[-1], self.num_values)
+    def walk(self, num, condition=None):
+        """The network one pixel at a time: a row of the down stream, then the pixels of the right one."""
+        _, columns, channels = self.event_shape
+        features, dtype = self.law.features(channels), self.compute_dtype
+        condition = self.condition_features(condition)
+        top = ResolutionsByPixel(self.resolutions, columns, self.filters, num, condition)
+        enter_down, enter_above = self.enter_down.by_pixel(), self.enter_above.by_pixel()
+        enter_left = self.enter_left.by_pixel()
+        # The pixel up and to the left is read with the three straight above.
+        above_kernel = enter_above.above + tf.pad(enter_left.above, [[0, 2 * features], [0, 0]])
+        above_bias = enter_above.bias + enter_left.bias
+        kernel, bias = (tf.cast(w, dtype) for w in self.last.weights)
 
-    def conditionals(self, x, condition=None):
-        """p(pixel | pixels before it) for each pixel of `x`: batch shape `[batch, rows, columns]`."""
-        return self.pixels(self.logits(x, condition))
+        def begin_row(rows, above):
+            """The down stream of the row, and what the right one reads of it and of the row above."""
+            number, above = above
+            h = convolve_above(rows[None], enter_down.above[None])[:, 0] + enter_down.bias
+            _, above, context = top.row(h, number, above)
+            enter = convolve_above(rows[None, 1:], above_kernel[None])[:, 0] + above_bias
+            place = tf.fill([columns], number), tf.range(columns)
+            return (number, above), (enter, context, place)
 
-    def score(self, x, condition=None):
-        """log p(x) of unchecked levels `x` `[batch, *event_shape]`: float32 `[batch]`, in nats."""
-        return tf.reduce_sum(self.conditionals(x, condition).log_prob(x), axis=(1, 2))
+        def conditional(context, taps, left, channel):
+            del channel
+            enter, context, place = context
+            h, kept = top.pixel(taps @ enter_left.beside + enter, context, left, *place)
+            return tf.cast(tf.nn.bias_add(tf.nn.elu(h) @ kernel, bias), tf.float32), kept
 
-    def _negative_log_likelihood(self, batch, seed, step):
-        del step
-        logits = self.logits(**batch, seed=seed)
-        return -tf.reduce_mean(tf.reduce_sum(self.pixels(logits).log_prob(batch["x"]), axis=(1, 2))), {}
+        def include(left, kept):
+            del left
+            return kept
 
-    def condition_shifts(self, condition):
-        """The condition `[batch, width]` itself: each block has its own matrix for it."""
-        return condition
+        def end_row(above, kept):
+            number, above = above
+            return number + 1, top.end_row(number, above, kept)
 
-    def entry_draw(self, seeds, temperature, given, mask):
-        """What draws one pixel after the other."""
-        return MixtureDraw(self, seeds, temperature, given, mask)
-
-    def walk(self, draw, num, shifts, with_logits):
-        """The network, one pixel at a time."""
-        return StreamsByPixel(self, draw, num, shifts, with_logits)
+        left = top.left()
+        return Walk(
+            reach=(2, 1),
+            above=(tf.constant(0), top.above()),
+            left=left,
+            kept=tf.nest.map_structure(lambda zeros: tf.TensorSpec(zeros.shape, zeros.dtype), left),
+            begin_row=begin_row,
+            conditional=conditional,
+            include=include,
+            end_row=end_row,
+        )
