@@ -47,8 +47,8 @@ def test_compiled_samples_follow_the_density(model):
     checks.assert_compiled_samples_follow_the_density(model)
 
 
-def test_the_sampler_computes_the_logits_and_planted_errors_are_noticed(model):
-    vectors.assert_sampler_computes_the_logits(model, [model.kernel])
+def test_the_sampler_computes_the_raw_outputs_and_planted_errors_are_noticed(model):
+    vectors.assert_sampler_computes_the_raw_outputs(model, [model.kernel])
 
 
 @pytest.mark.slow
@@ -59,7 +59,7 @@ def test_completion(model):
 def test_temperature_zero_takes_the_mode_of_each_conditional():
     model = checks.randomize(FVBN((3, 2, 1)))
     drawn = model.sample(4, seed=1, temperature=0.0).numpy()
-    np.testing.assert_array_equal(drawn, model.logits(drawn).numpy() > 0.0)
+    np.testing.assert_array_equal(drawn, model.raw(drawn).numpy()[..., 0] > 0.0)
 
 
 def test_biases_start_at_the_data():
@@ -96,6 +96,7 @@ def test_bad_constructor_arguments_name_themselves(kwargs, message):
         FVBN(**{"event_shape": (4,)} | kwargs)
 
 
+@pytest.mark.learn
 @pytest.mark.slow
 def test_learns_digits_better_than_independent_pixels():
     keras.utils.set_random_seed(17)

@@ -14,7 +14,7 @@ from tests.real_data import REAL, needs
 from tfgen import data, random
 from tfgen.autoregressive import HandwritingRNN
 from tfgen.cli.gallery import save_samples
-from tfgen.distributions.heads import stroke_mixture
+from tfgen.distributions.laws import Strokes
 from tfgen.training import train
 
 OMNIGLOT = REAL / "strokes" / "omniglot_strokes_small.npz"
@@ -135,7 +135,7 @@ def test_samples_follow_the_density(writer, prompt):
     before = np.zeros((1, known + 1, 3), np.float32)
     before[0, :known] = prompt or np.zeros((0, 3))
     np.testing.assert_array_equal(drawn[:, :known], np.repeat(before[:, :known], 20_000, 0))
-    step = stroke_mixture(writer.raw(before, tf.constant([[1, 2]]))[0, known])
+    step = writer.law(writer.raw(before, tf.constant([[1, 2]]))[0, known])
     weights = tf.nn.softmax(step.logits).numpy()
     for a, b in ((1.0, 0.0), (0.6, 0.8)):
         center = a * step.loc[0] + b * step.loc[1]
@@ -200,11 +200,11 @@ def test_bias_and_temperature_are_those_of_the_head(free):
     assert np.all(cold == cold[:1])
     raw = free.raw(cold[:1])
     np.testing.assert_allclose(
-        cold[0], stroke_mixture(raw[0]).tempered(0.0).from_uniform(tf.fill((3, 4), 0.5)), atol=1e-5
+        cold[0], free.law(raw[0]).tempered(0.0).from_uniform(tf.fill((3, 4), 0.5)), atol=1e-5
     )
     uniform = random.uniform(random.rows(random.as_seed(3), 2), (3, 4))
     biased = free.sample(2, bias=2.0, seed=3, length=3)
-    expected = stroke_mixture(free.raw(biased), 2.0).from_uniform(uniform)
+    expected = Strokes(free.law.num_components, bias=2.0)(free.raw(biased)).from_uniform(uniform)
     np.testing.assert_allclose(biased, expected, atol=1e-4)
     # Neater: the first steps lie closer together.
     plain = free.sample(500, seed=3, length=1).numpy()[..., :2].std()

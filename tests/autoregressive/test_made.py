@@ -33,7 +33,7 @@ def test_masks_are_those_of_the_paper(model):
             np.testing.assert_array_equal(mask, above[None] >= below[:, None])
             assert above.min() >= below.min()
         for i, j in np.ndindex(last.shape):
-            assert last[i, j] == (rank[j // model.outputs] + 1 > degrees[-1][i])
+            assert last[i, j] == (rank[j // model.law.size] + 1 > degrees[-1][i])
         assert all(d.min() >= 1 and d.max() <= model.entries - 1 for d in degrees)
 
 
@@ -68,7 +68,7 @@ def test_log_prob_is_a_loop_over_the_entries(model):
         for position, i in enumerate(order):
             hidden = x.copy()
             hidden[:, order[position:]] = 0.0
-            logits = model.logits(hidden, k).numpy()[:, i].reshape(6, -1).astype("float64")
+            logits = model.raw(hidden, component=k).numpy()[:, i].reshape(6, -1).astype("float64")
             total += vectors.taken(logits, x[:, i])
         np.testing.assert_allclose(model.component_score(x, k), total, rtol=1e-5, atol=1e-5)
 
@@ -82,9 +82,9 @@ def test_compiled_samples_follow_the_density(model):
     checks.assert_compiled_samples_follow_the_density(model)
 
 
-def test_the_sampler_computes_the_logits_and_planted_errors_are_noticed(model):
+def test_the_sampler_computes_the_raw_outputs_and_planted_errors_are_noticed(model):
     layers = [*model.hidden, model.last, *([model.direct] if model.direct else [])]
-    vectors.assert_sampler_computes_the_logits(model, [layer.kernel for layer in layers])
+    vectors.assert_sampler_computes_the_raw_outputs(model, [layer.kernel for layer in layers])
 
 
 def test_the_sampler_computes_each_unit_once_at_the_step_of_its_degree():
@@ -115,6 +115,7 @@ def test_bad_constructor_arguments_name_themselves(kwargs, message):
         MADE(**{"event_shape": (4,)} | kwargs)
 
 
+@pytest.mark.learn
 @pytest.mark.slow
 def test_learns_digits_better_than_fvbn():
     keras.utils.set_random_seed(17)

@@ -30,7 +30,7 @@ def loop(model, x, order):
     """log p of each conditional of x `[batch, entries]`, by the formula in NumPy: float64 `[batch]`."""
     f = {"sigmoid": lambda a: 1 / (1 + np.exp(-a)), "relu": lambda a: np.maximum(a, 0)}[model.activation]
     value = {v.name: v.numpy().astype("float64") for v in model.trainable_variables}
-    readout = value["readout"].reshape(model.entries, model.outputs, -1)
+    readout = value["readout"].reshape(model.entries, model.law.size, -1)
     total = 0.0
     for position, i in enumerate(order):
         known = list(order[:position])
@@ -75,24 +75,24 @@ def test_compiled_samples_follow_the_density(model):
 
 
 @pytest.mark.slow
-def test_the_sampler_computes_the_logits_and_planted_errors_are_noticed():
+def test_the_sampler_computes_the_raw_outputs_and_planted_errors_are_noticed():
     for kwargs in (PLAIN, ORDERS):
         model = checks.randomize(NADE(**kwargs))
-        vectors.assert_sampler_computes_the_logits(model, [model.kernel, model.readout])
+        vectors.assert_sampler_computes_the_raw_outputs(model, [model.kernel, model.readout])
 
 
-def test_the_agnostic_sampler_computes_the_logits_of_the_order_it_takes():
+def test_the_agnostic_sampler_computes_the_raw_outputs_of_the_order_it_takes():
     """A third of the entries is known and comes first, in the component's order."""
     model = checks.randomize(NADE(**DEEP | {"num_orders": 1}))
     x = checks.random_images(model, 5)
     mask = np.zeros((5, model.entries), bool)
     mask[:, [4, 1]] = True
     mask = mask.reshape(x.shape)
-    drawn = model.scan(checks.rows(5), given=tf.constant(x), mask=tf.constant(mask), with_logits=True)
+    drawn = model.scan(checks.rows(5), given=tf.constant(x), mask=tf.constant(mask), with_raw=True)
     order = [i for i in model.orders[0] if i in (1, 4)] + [i for i in model.orders[0] if i not in (1, 4)]
     model.orders = np.array([order], np.int32)
     np.testing.assert_array_equal(drawn["x"].numpy()[mask], x[mask])
-    np.testing.assert_allclose(drawn["logits"], model.logits(drawn["x"]), atol=1e-4)
+    np.testing.assert_allclose(drawn["raw"], model.raw(drawn["x"]), atol=1e-4)
 
 
 @pytest.mark.slow
@@ -195,7 +195,7 @@ def test_the_agnostic_objective_is_the_mean_over_all_orders():
     x = np.array([[1.0, 0.0, 1.0]], np.float32)
     exact = -np.mean([model.component_score(x, k) for k in range(6)])
     batch = {"x": tf.constant(np.repeat(x, 4000, axis=0))}
-    objective = tf.function(model._negative_log_likelihood, autograph=False)
+    objective = tf.function(model.objective, autograph=False)
     means = [objective(batch, random.as_seed(s), tf.constant(0, tf.int64))[0] for s in range(25)]
     assert abs(np.mean(means) - exact) < 5 * np.std(means, ddof=1) / 5 + 1e-5
     assert np.std(means) < 0.05
@@ -215,6 +215,7 @@ def test_bad_constructor_arguments_name_themselves(kwargs, message):
         NADE(**{"event_shape": (4,)} | kwargs)
 
 
+@pytest.mark.learn
 @pytest.mark.slow
 def test_learns_digits_better_than_fvbn():
     keras.utils.set_random_seed(17)

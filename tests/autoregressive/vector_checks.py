@@ -19,14 +19,17 @@ class Component:
 
     def __init__(self, model, number):
         self.model, self.number = model, number
-        self.num_values, self.event_shape = model.num_values, (1, model.entries, 1)
+        self.law, self.num_values, self.event_shape = model.law, model.num_values, (1, model.entries, 1)
         self.drawing_order = np.argsort(model.orders[number])[None]
 
-    def logits(self, x):
-        """`[batch, 1, entries, 1, ...]`."""
-        logits = self.model.logits(tf.reshape(x, (-1, *self.model.event_shape)), self.number)
-        more = [] if self.num_values == 2 else [self.num_values]
-        return tf.reshape(logits, (-1, *self.event_shape, *more))
+    def raw(self, x):
+        """`[batch, 1, entries, 1, size]`."""
+        raw = self.model.raw(tf.reshape(x, (-1, *self.model.event_shape)), component=self.number)
+        return tf.reshape(raw, (-1, *self.event_shape, self.law.size))
+
+    def conditionals(self, x):
+        """The law of each entry."""
+        return self.law(self.raw(x))
 
     def log_prob(self, x):
         """`[batch]`."""
@@ -61,7 +64,7 @@ def assert_causal(model, every=True):
 
     Args:
       model: As its constructor made it.
-      every: Each logit depends on all earlier entries; otherwise on some of them and no other.
+      every: Each entry depends on all earlier entries; otherwise on some of them and no other.
     """
     for trained in (False, True):
         if trained:
@@ -92,25 +95,25 @@ def drawn_components(model, num, seed=0):
 
 
 def sampler_error(model, cached=None, num=12):
-    """Largest difference between the sampler's logits and the whole network's of the row's component.
+    """Largest difference between the sampler's raw outputs and the whole network's of the row's component.
 
     Args:
       model: The model.
-      cached: The sampler's logits, if they are known.
+      cached: The sampler's raw outputs, if they are known.
       num: Number of rows.
 
     Returns:
-      The difference, and the sampler's logits.
+      The difference, and the sampler's raw outputs.
     """
     x = checks.random_images(model, num, seed=7)
-    cached = checks.cached_logits(model, x) if cached is None else cached
+    cached = checks.cached_raw(model, x) if cached is None else cached
     drawn = drawn_components(model, num)
-    full = np.stack([model.logits(x[i : i + 1], k)[0] for i, k in enumerate(drawn)])
+    full = np.stack([model.raw(x[i : i + 1], component=k)[0] for i, k in enumerate(drawn)])
     return np.abs(full - cached).max() / max(1.0, np.abs(full).max()), cached
 
 
-def assert_sampler_computes_the_logits(model, weights):
-    """The sampler's logits are the network's, and a change of one of each of `weights` separates them."""
+def assert_sampler_computes_the_raw_outputs(model, weights):
+    """The sampler's raw outputs are the network's; a change of one of each of `weights` separates them."""
     error, cached = sampler_error(model)
     assert error < 1e-5
     for variable in weights:

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen import checks
+from tfgen.keras_model import Layer
 
 
 def raster_mask(kernel_size, in_features, out_features, mask_type, channels=1, runs=1):
@@ -98,7 +99,7 @@ def condition_matrix(units, condition_size, dtype):
     return layer
 
 
-class ConditionedConv2D(keras.layers.Layer):
+class ConditionedConv2D(Layer):
     """Convolution W * x + b, to which a condition c adds V c at every pixel.
 
     A subclass says in `build` and `call` which pixels its kernel covers, and in `by_pixel` how they lie.
@@ -259,7 +260,7 @@ class RowsAboveConv2D(ConditionedConv2D):
         return ByPixel(above, above[:0], self.cast_bias(condition))
 
 
-class Readout(keras.layers.Layer):
+class Readout(Layer):
     """conv1x1(relu(conv1x1(relu(h)))), masked: from features to the raw outputs of a pixel's entries.
 
     Args:

@@ -3,9 +3,11 @@
 import keras
 import tensorflow as tf
 
+from tfgen.keras_model import Layer
+
 
 @keras.saving.register_keras_serializable("tfgen")
-class MaskedDense(keras.layers.Layer):
+class MaskedDense(Layer):
     """x (W * mask) + b, `[batch, in] -> [batch, units]`, with a mask that is given to every call.
 
     The mask is part of the computation, not a constraint on the weights: hidden weights have no gradient, and
@@ -35,7 +37,3 @@ class MaskedDense(keras.layers.Layer):
         """The product of `x` `[batch, in]` with the kernel where `mask` `[in, units]` is 1."""
         y = tf.matmul(x, tf.cast(self.kernel, self.compute_dtype) * tf.cast(mask, self.compute_dtype))
         return y if self.bias is None else y + tf.cast(self.bias, self.compute_dtype)
-
-    def get_config(self):
-        """The constructor's arguments."""
-        return super().get_config() | {"units": self.units, "use_bias": self.use_bias}

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from tfgen import checks
+from tfgen.keras_model import Layer
 from tfgen.layers.masked import ByPixel, ConditionedConv2D
 
 STREAMS = ("down", "right")
@@ -83,7 +84,7 @@ class ShiftedConv2D(ConditionedConv2D):
 
 
 @keras.saving.register_keras_serializable("tfgen")
-class ShiftedUpsampling2D(keras.layers.Layer):
+class ShiftedUpsampling2D(Layer):
     """Transposed convolution of stride 2, `[B, h, w, in] -> [B, H, W, filters]` with h = ceil(H / 2).
 
     Row and column (y, x) read the pixel (y // 2, x // 2); in the stream "down" odd columns read its right

@@ -6,7 +6,7 @@ import tensorflow as tf
 from tfgen import checks
 from tfgen.autoregressive.pixels.pixel_model import PixelModel, Walk
 from tfgen.distributions.laws import Levels
-from tfgen.layers.gated import gated
+from tfgen.keras_model import Layer
 from tfgen.layers.masked import ByPixel, MaskedConv2D, Readout, RowsAboveConv2D, affine, convolve_above
 from tfgen.space import label_or_vector
 
@@ -160,7 +160,7 @@ class GatedPixelCNN(PixelModel):
         )
 
 
-class TwoStackLayer(keras.layers.Layer):
+class TwoStackLayer(Layer):
     """One layer of both stacks (figure 2 of the paper, with a skip connection).
 
     Args:
@@ -246,3 +246,9 @@ class TwoStackLayer(keras.layers.Layer):
             return residual if self.first else residual + h, skip
 
         return row, pixel
+
+
+def gated(features):
+    """Gated activation tanh(a) * sigmoid(b), `[..., n]`, of features `[..., 2 n]`, a their first half."""
+    a, b = tf.split(features, 2, axis=-1)
+    return tf.tanh(a) * tf.sigmoid(b)

@@ -9,6 +9,7 @@ from tfgen.autoregressive.autoregressive_model import AutoregressiveModel
 from tfgen.autoregressive.pixels.pixel_cnn import PixelCNN
 from tfgen.autoregressive.pixels.pixel_model import image_shape
 from tfgen.distributions.laws import Draws, Levels
+from tfgen.keras_model import Layer
 from tfgen.layers.masked import condition_matrix
 from tfgen.space import label_or_vector
 
@@ -220,7 +221,7 @@ def merge(parts, size):
     return image[:, : size[0], : size[1]]
 
 
-class Group(keras.layers.Layer):
+class Group(Layer):
     """Network of one group of pixels: h of all earlier groups, then raw outputs channel by channel.
 
     Args:

@@ -6,6 +6,7 @@ import tensorflow as tf
 from tfgen import checks
 from tfgen.autoregressive.pixels.pixel_model import PixelModel, Walk
 from tfgen.distributions.laws import Levels
+from tfgen.keras_model import Layer
 from tfgen.layers.masked import MaskedConv2D, Readout, affine, convolve_above
 from tfgen.space import label_or_vector
 
@@ -134,7 +135,7 @@ class PixelCNN(PixelModel):
         )
 
 
-class ResidualBlock(keras.layers.Layer):
+class ResidualBlock(Layer):
     """h + conv1x1(relu(conv3x3(relu(conv1x1(relu(h)))))), masked, `[B, H, W, filters]` in and out.
 
     Args:

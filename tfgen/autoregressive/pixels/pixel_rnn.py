@@ -10,6 +10,7 @@ import tensorflow as tf
 from tfgen import checks
 from tfgen.autoregressive.pixels.pixel_model import PixelModel, Walk
 from tfgen.distributions.laws import Levels
+from tfgen.keras_model import Layer
 from tfgen.layers.masked import MaskedConv2D, Readout, convolve_above
 from tfgen.layers.scan import scan
 from tfgen.space import label_or_vector
@@ -158,7 +159,7 @@ class StackWalk(NamedTuple):
     end_row: Callable
 
 
-class LSTMBlock(keras.layers.Layer, abc.ABC):
+class LSTMBlock(Layer, abc.ABC):
     """h + conv1x1(LSTM(h)), `[B, H, W, features]` in and out; a subclass has the recurrence.
 
     Args:

@@ -6,10 +6,10 @@ the right stream reads of the pixel to the left and of the pixel itself. Resolut
 row and column are multiples of 2^k: a condition, so that nothing is computed elsewhere.
 """
 
-import keras
 import tensorflow as tf
 
 from tfgen import random
+from tfgen.keras_model import Layer
 from tfgen.layers.masked import convolve_above
 from tfgen.layers.streams import ShiftedConv2D, ShiftedUpsampling2D
 
@@ -39,7 +39,7 @@ def gated_residual(h, first, second):
     return h + a * tf.sigmoid(b), (read, again)
 
 
-class GatedBlock(keras.layers.Layer):
+class GatedBlock(Layer):
     """h + a * sigmoid(b) with (a, b) = conv(drop(f(conv(f(h)) + sum_s W_s f(side_s)))) + V condition.
 
     f(h) = elu(h, -h) is the paper's concat_elu.
@@ -148,7 +148,7 @@ class GatedBlock(keras.layers.Layer):
         return tf.unstack(tf.cast(self.side, self.compute_dtype))
 
 
-class TwoStreams(keras.layers.Layer):
+class TwoStreams(Layer):
     """A gated block of each stream; the right one reads the down one's output.
 
     Args:
@@ -180,7 +180,7 @@ class TwoStreams(keras.layers.Layer):
         return down, self.right(streams[1], (down, *shortcuts[1:]), condition, seeds[1])
 
 
-class Resolution(keras.layers.Layer):
+class Resolution(Layer):
     """What both streams pass at one resolution.
 
     Args:
