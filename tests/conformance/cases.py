@@ -1,5 +1,6 @@
 """One row for each model: its smallest honest instance. A model without a row fails `test_coverage`."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from tfgen.adversarial import DCGAN, GAN
@@ -28,17 +29,21 @@ class Case(NamedTuple):
 
     Args:
       cls: The model.
-      arguments: Constructor arguments of a tiny instance.
+      arguments: Constructor arguments of a tiny instance, or a function that makes them (of layers, models).
       shapes: Other event shapes that it must take: odd, non-square, one and three channels.
       bad: Constructor arguments that must be refused, each changing one of `arguments`.
       enumerable: Whether all x of the tiny instance can be listed.
+      still: Why a gradient update does not move one of its trainable variables, by the end of its path.
+      jit: Train it with XLA: two rows of a family do.
     """
 
     cls: type
-    arguments: dict
+    arguments: dict | Callable[[], dict]
     shapes: tuple = ()
     bad: tuple = ()
     enumerable: bool = False
+    still: dict = {}  # noqa: RUF012
+    jit: bool = False
 
 
 CASES = {
@@ -260,6 +265,11 @@ CASES = {
 }
 
 
+def arguments_of(case):
+    """The constructor arguments of a row, made anew where a function makes them."""
+    return case.arguments() if callable(case.arguments) else dict(case.arguments)
+
+
 def make(case, **changes):
     """A model of that case."""
-    return case.cls(**(case.arguments | changes))
+    return case.cls(**(arguments_of(case) | changes))

@@ -1,0 +1,3 @@
+"""Rows of toys: what the contract allows and no model of the catalogue uses yet."""
+
+TOYS = {}
