@@ -1,5 +1,7 @@
 """Data that fit a model, drawn without it."""
 
+import dataclasses
+
 import numpy as np
 import tensorflow as tf
 
@@ -56,6 +58,12 @@ def batch(model, num, seed=0):
     return {name: tf.constant(field) for name, field in fields.items()}
 
 
+def training_batch(model, num, seed=0):
+    """A batch as a training gives it: with a dict of the same kind for each of the model's streams."""
+    streams = {name: batch(model, num, seed + 10 + i) for i, name in enumerate(model.streams)}
+    return batch(model, num, seed) | streams
+
+
 def perturb(model, size=0.1):
     """Moves every trainable weight a little, so that none is zero by initialization; returns the model."""
     rng = np.random.default_rng(1)
@@ -68,6 +76,10 @@ def dataset(model, num=40):
     """A data set that fits a model: `num` training examples, as many for validation and test."""
     levels = {"levels": model.num_values, "unit": 256, "symmetric": 256}.get(model.values)
     parts = [_split(model, num, seed, levels) for seed in range(3)]
+    # Few, and no number that divides a batch: a stream goes round on its own.
+    streams = {name: _split(model, 5, 10 + i, levels) for i, name in enumerate(model.streams)}
+    if streams:
+        parts[0] = dataclasses.replace(parts[0], streams=streams)
     kind = {3: "image", 4: "video"}.get(len(model.event_shape), "vector")
     if model.values == "counts":
         kind = "counts"

@@ -35,6 +35,7 @@ class Case(NamedTuple):
       enumerable: Whether all x of the tiny instance can be listed.
       still: Why a gradient update does not move one of its trainable variables, by the end of its path.
       jit: Train it with XLA: two rows of a family do.
+      optimizer: What trains it, by stage or update; None for one for all.
     """
 
     cls: type
@@ -44,6 +45,7 @@ class Case(NamedTuple):
     enumerable: bool = False
     still: dict = {}  # noqa: RUF012
     jit: bool = False
+    optimizer: dict | None = None
 
 
 CASES = {

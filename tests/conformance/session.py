@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tests.conformance.cases import make
-from tests.planted import batch, conditions, dataset, perturb
+from tests.planted import conditions, dataset, perturb, training_batch
 from tests.serving.answers import graphs_and_export, keeping
 from tfgen import random
 from tfgen import update as engine
@@ -97,7 +97,7 @@ class Session:
     def learner(self):
         keras.utils.set_random_seed(2)
         model = perturb(make(self.case))
-        model.begin(batch(model, 20), SEED)
+        model.begin(training_batch(model, 20), SEED)
         return model
 
     @functools.cached_property
@@ -108,7 +108,7 @@ class Session:
     @functools.cached_property
     def fields(self):
         """The batch that derivatives are taken of."""
-        return batch(self.learner, ROWS)
+        return training_batch(self.learner, ROWS)
 
     @contextlib.contextmanager
     def stages(self):
@@ -120,8 +120,8 @@ class Session:
             self.learner.set_weights(weights)
 
     def _entered(self):
-        for stage in self.learner.stages():
-            enter(stage, self.learner)
+        for number, stage in enumerate(self.learner.stages()):
+            enter(stage, number, self.learner)
             yield stage
 
     def derivative(self, update, fields=None, seed=SEED, step=STEP, replica=0, replicas=1):
@@ -157,7 +157,7 @@ class Session:
             STEPS,
             directory,
             batch_size=8,
-            optimizer=keras.optimizers.Adam(0.01),
+            optimizer=self.case.optimizer or keras.optimizers.Adam(0.01),
             seed=9,
             jit="on" if self.case.jit else "off",
             checkpoint_every=EVERY,
@@ -210,10 +210,11 @@ class Watch(keras.callbacks.Callback):
         self.evaluated[epoch] = [v.numpy() for v in self.trained.variables]
 
 
-def enter(stage, model):
-    """Begins a stage as a training does."""
+def enter(stage, number, model):
+    """Begins a stage as a training does, so that `STEP` lies within it."""
+    model.stage.assign([number, 0, STEPS])
     if stage.on_enter:
-        stage.on_enter(batch(model, 20), SEED)
+        stage.on_enter(training_batch(model, 20), SEED)
 
 
 def derivative(update, fields, seed, step, replicas, replica):

@@ -17,7 +17,7 @@ import tfgen
 from tests.conformance.cases import CASES, arguments_of, make
 from tests.conformance.conftest import ROWS
 from tests.conformance.session import SEED, enter, seeds
-from tests.planted import STEPS, batch, conditions, dataset, examples, extras, perturb
+from tests.planted import STEPS, batch, conditions, dataset, examples, extras, perturb, training_batch
 from tfgen import data
 from tfgen.cli.constructor import read_arguments
 from tfgen.keras_model import constructor_parameters
@@ -333,10 +333,11 @@ def test_bfloat16_layers_give_nearly_the_same_loss(case):
     twin = make(case, dtype="mixed_bfloat16")
     twin.set_weights(model.get_weights())
     assert {v.dtype for v in twin.trainable_variables} <= {"float32"}
-    fields = batch(model, 8)
-    for exact_stage, rough_stage in zip(model.stages(), twin.stages(), strict=True):
+    fields = training_batch(model, 8)
+    both = zip(model.stages(), twin.stages(), strict=True)
+    for number, (exact_stage, rough_stage) in enumerate(both):
         for stage, owner in ((exact_stage, model), (rough_stage, twin)):
-            enter(stage, owner)
+            enter(stage, number, owner)
         for one, two in zip(exact_stage.updates, rough_stage.updates, strict=True):
             if one.objective:
                 with keras.StatelessScope():
@@ -392,25 +393,36 @@ def test_fit_is_the_same_step(session, case):
     if session.name not in first_of_each_base():
         return
     model = make(case)
-    x = examples(model, 8)
-    model.begin(batch(model, 8), SEED)
-    if len(model.stages()) > 1:
-        with pytest.raises(ValueError, match="stage"):
-            model.compile()
-        return
-    names = {u.name: "sgd" for u in model.updates() if u.objective}
-    model.compile(optimizer=names, seed=3)
+    fields = training_batch(model, 8)
+    model.begin(fields, SEED)
+    stage = model.stages()[-1]
+    enter(stage, len(model.stages()) - 1, model)
+    model.compile(optimizer={u.name: "sgd" for u in stage.updates if u.objective}, seed=3)
     before = [v.numpy().copy() for v in model.variables]
     # Plain arrays where there is nothing but x.
-    fields = batch(model, 8)
-    bare = list(fields) == ["x"]
-    every = tf.data.Dataset.from_tensor_slices(x if bare else fields)
-    held_out = x if bare else every.batch(8)
+    given = fields["x"].numpy() if list(fields) == ["x"] else fields
+    every = tf.data.Dataset.from_tensor_slices(given)
+    held_out = given if given is not fields else every.batch(8)
     history = model.fit(every.batch(4), epochs=2, verbose=0, validation_data=held_out)
     assert all(np.all(np.isfinite(values)) for values in history.history.values())
     assert "val_loss" in history.history and int(model.step) == 4
-    moved = [not np.array_equal(b, v.numpy()) for b, v in zip(before, model.variables, strict=True)]
-    assert sum(moved) > 1
+    moved = {v.path for b, v in zip(before, model.variables, strict=True) if not np.array_equal(b, v.numpy())}
+    assert moved & {v.path for u in stage.updates for v in u.variables}
+
+
+@pytest.mark.slow
+def test_views_fit_their_layout(session, model):
+    """What a model shows is x of its space, arranged as it says, with and without data at hand."""
+    low, high = model.space.value_range
+    for given in (None, dataset(model)):
+        for view in model.views(given, 3, SEED).values():
+            array = np.asarray(view.array)
+            arranged = {"grid": 1, "rows": 2, "frames": 2}[view.layout]
+            shape = model.space.shape_of(array.shape[arranged] if model.space.sequence else None)
+            assert array.shape[arranged:] == shape and array.shape[arranged - 1] > 0
+            assert array.dtype == np.uint8 or np.all((array >= low) & (array <= high))
+            counted = array.shape[0] if view.layout != "frames" else array.shape[1]
+            assert view.captions is None or len(view.captions) == counted
 
 
 def test_bad_arguments_are_refused_by_name_and_value(case):

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tests.conformance.cases import make
 from tests.conformance.session import EVERY, ROWS, SEED, STEP, STEPS, enter
-from tests.planted import batch
+from tests.planted import training_batch
 from tests.replicas import two_replicas
 from tfgen import random
 from tfgen.training.checkpoints import Checkpoints, weights_of
@@ -109,14 +109,14 @@ def part(field, replica, replicas):
 @pytest.mark.slow
 def test_two_replicas_average_their_gradients(session):
     strategy, model = two_replicas(), session.learner
-    fields = batch(model, 2 * ROWS)
+    fields = training_batch(model, 2 * ROWS)
     with strategy.scope():
         twin = make(session.case)
         twin.set_weights(model.get_weights())
     with session.stages() as stages:
-        for stage, other in zip(stages, twin.stages(), strict=True):
+        for number, (stage, other) in enumerate(zip(stages, twin.stages(), strict=True)):
             with strategy.scope():
-                enter(other, twin)
+                enter(other, number, twin)
                 step = Step(other.updates, optimizers(other.updates))
                 step.prepare(fields)
             run_on_replicas(strategy, step, fields)
