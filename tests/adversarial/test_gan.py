@@ -338,6 +338,7 @@ def train_on_points(name, model, steps, batch_size=256):
     return model.sample(2500, seed=5)
 
 
+@pytest.mark.learn(always=True)
 @pytest.mark.slow
 def test_learns_the_ring_of_eight():
     # Three other seeds gave 8 modes and shares of 0.84 to 0.86; untrained it is below 0.01.
@@ -347,6 +348,7 @@ def test_learns_the_ring_of_eight():
     assert found["modes_hit"] == 8 and found["good_share"] > 0.6, found
 
 
+@pytest.mark.learn
 @pytest.mark.slow
 def test_learns_the_grid_of_25():
     keras.utils.set_random_seed(1)
@@ -355,6 +357,7 @@ def test_learns_the_grid_of_25():
     assert found["modes_hit"] >= 18 and found["good_share"] > 0.2, found
 
 
+@pytest.mark.learn
 @pytest.mark.slow
 def test_dcgan_learns_digits():
     # The distance was 151 untrained and 6 to 7 after this training, and is 0.8 for real digits.

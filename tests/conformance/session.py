@@ -6,7 +6,6 @@ import shutil
 from typing import NamedTuple
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tests.conformance.cases import make
@@ -15,6 +14,7 @@ from tests.serving.answers import graphs_and_export, keeping
 from tfgen import random
 from tfgen import update as engine
 from tfgen.training import train
+from tfgen.update import plan_stages
 
 SEED = tf.constant([3, 4])
 STEP = tf.constant(5, tf.int64)
@@ -43,7 +43,7 @@ class Trained(NamedTuple):
     Args:
       directory: Its run.
       weights: Its final weights.
-      losses: Validation loss by step.
+      losses: Validation loss by step, in the last stage, which alone has a best checkpoint.
       evaluated: Weights at each evaluation, by step.
       copies: Copies of the run's directory, as a kill within each stage would have left it.
     """
@@ -179,7 +179,8 @@ class Session:
         model = self.train(directory, callbacks=[watch])
         (watcher,) = watching
         weights = [v.numpy() for v in model.variables]
-        return Trained(directory, weights, watcher.losses, watcher.evaluated, watcher.copies)
+        losses = {step: loss for step, loss in watcher.losses.items() if step > watcher.last_stage}
+        return Trained(directory, weights, losses, watcher.evaluated, watcher.copies)
 
 
 class Watch(keras.callbacks.Callback):
@@ -194,9 +195,9 @@ class Watch(keras.callbacks.Callback):
     def __init__(self, model, directory, place):
         super().__init__()
         self.trained, self.directory, self.place = model, directory, place
-        shares = np.cumsum([s.share for s in model.stages()])
-        ends = np.round(STEPS * shares / shares[-1]).astype(int)
-        self.cuts = [first + EVERY + 1 for first in (0, *ends[:-1])]
+        firsts = plan_stages(model.stages(), STEPS)[:-1]
+        self.cuts = [first + EVERY + 1 for first in firsts]
+        self.last_stage = firsts[-1]
         self.copies, self.losses, self.evaluated = [], {}, {}
 
     def on_train_batch_end(self, batch, logs=None):

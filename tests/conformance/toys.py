@@ -29,7 +29,7 @@ def drawn_from(seeds, values, log_weights):
     """One of `values` for each row of seeds, with probabilities proportional to exp(log_weights)."""
     below = tf.cumsum(tf.nn.softmax(log_weights))
     index = tf.searchsorted(below, random.uniform(seeds, []))
-    return tf.gather(values, tf.minimum(index, len(values) - 1))
+    return tf.gather(values, tf.minimum(index, values.shape[0] - 1))
 
 
 @registered
@@ -229,17 +229,18 @@ class Chain(GenerativeModel):
     def updates(self):
         return [Update("fit", self.pseudo_likelihood, [self.bias, self.pairs])]
 
-    def _swept(self, x, seeds):
+    def _swept(self, x, uniform):
         for i in range(self.size):
-            on = random.bernoulli(random.fold_in(seeds, i), tf.sigmoid(self._fields(x)[:, i]))
+            on = tf.cast(uniform[:, i] < tf.sigmoid(self._fields(x)[:, i]), tf.float32)
             x = tf.concat([x[:, :i], on[:, None], x[:, i + 1 :]], axis=1)
         return x
 
     def frames(self, seeds):
-        """The chain of each row: float32 `[sweeps, num, *event_shape]`."""
-        x, shown = tf.zeros([tf.shape(seeds)[0], self.size]), []
+        """Chain of each row: float32 `[sweeps, num, *event_shape]`."""
+        uniform = random.uniform(seeds, [self.sweeps, self.size])
+        x, shown = tf.zeros_like(uniform[:, 0]), []
         for sweep in range(self.sweeps):
-            x = self._swept(x, random.fold_in(seeds, 1000 * (sweep + 1)))
+            x = self._swept(x, uniform[:, sweep])
             shown.append(tf.reshape(x, [-1, *self.event_shape]))
         return tf.stack(shown)
 

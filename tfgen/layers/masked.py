@@ -117,7 +117,9 @@ class MaskedConv2D(keras.layers.Layer):
             x = tf.pad(x, [[0, 0], [above, 0], [beside, right], [0, 0]])
         kernel = self.masked_kernel[: above + 1, : beside + 1 + right]
         features = tf.nn.conv2d(x, kernel, strides=1, padding="VALID")
-        return tf.nn.bias_add(features, tf.cast(self.bias, self.compute_dtype))
+        # Not tf.nn.bias_add: of a bias used several times TensorFlow 2.21's graph rewriter ("remapping", with
+        # oneDNN) loses a part of that operation's gradient.
+        return features + tf.cast(self.bias, self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
         """`[..., filters]`."""
