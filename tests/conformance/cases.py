@@ -89,6 +89,7 @@ CASES = {
         shapes=((5,), (3, 2, 3), (1,)),
         bad=({"num_values": 1}, {"order": "sorted"}, {"num_orders": 2}, {"order_seed": -1}),
         enumerable=True,
+        jit=True,
     ),
     "NADE": Case(
         NADE,
@@ -96,6 +97,7 @@ CASES = {
         shapes=((1,), (2, 3, 3)),
         bad=({"hidden": (0,)}, {"hidden": (3, 4)}, {"activation": "step"}),
         enumerable=True,
+        jit=True,
     ),
     "EoNADE": Case(
         NADE,
@@ -244,6 +246,7 @@ CASES = {
         shapes=((3,), (5, 3, 3)),
         bad=({"latent_size": 0}, {"hidden": (0,)}, {"likelihood": "poison"}, {"beta": -1.0}),
         enumerable=True,
+        jit=True,
     ),
     "RBM": Case(
         RBM,
@@ -251,12 +254,14 @@ CASES = {
         shapes=((5,), (3, 2, 3)),
         bad=({"num_hidden": 0}, {"estimator": "guess"}),
         enumerable=True,
+        jit=True,
     ),
     "GAN": Case(
         GAN,
         {"event_shape": (2,), "latent_size": 3, "hidden": (6,)},
         shapes=((5,), (3, 5, 1), (4, 3, 3)),
         bad=({"latent_size": 0}, {"hidden": (-1,)}, {"loss": "win"}),
+        jit=True,
     ),
     "DCGAN": Case(
         DCGAN,

@@ -21,6 +21,7 @@ STEP = tf.constant(5, tf.int64)
 # Rows of the batches that derivatives are taken of.
 ROWS = 4
 STEPS, EVERY = 12, 2
+DRAWN = 80
 
 
 class Exported(NamedTuple):
@@ -101,9 +102,24 @@ class Session:
         return model
 
     @functools.cached_property
-    def five(self):
-        """Five samples of seed 7, under the first five planted conditions."""
-        return self.model.sample(5, seed=7, **conditions(self.model, 5)).numpy()
+    def many(self):
+        """20,000 samples of seed 11 under one condition."""
+        given = {name: value[0] for name, value in conditions(self.model, 1).items()}
+        return self.model.sample(20_000, seed=11, **given).numpy()
+
+    @functools.cached_property
+    def drawn(self):
+        """`DRAWN` samples of seed 7, under as many planted conditions."""
+        if self.model.density == "exact" and self.case.enumerable:
+            # The larger compiled program serves both.
+            assert len(self.many)
+        return self.model.sample(DRAWN, seed=7, **conditions(self.model, DRAWN)).numpy()
+
+    @functools.cached_property
+    def plain(self):
+        """The same samples as the export's graph draws them, without XLA."""
+        given = {name: tf.constant(value) for name, value in conditions(self.model, DRAWN).items()}
+        return self.exported.graphs["sample"](seeds=seeds(DRAWN), **given)["x"].numpy()
 
     @functools.cached_property
     def fields(self):

@@ -16,7 +16,7 @@ import tensorflow_probability as tfp
 import tfgen
 from tests.conformance.cases import CASES, arguments_of, make
 from tests.conformance.conftest import ROWS
-from tests.conformance.session import SEED, enter, seeds
+from tests.conformance.session import DRAWN, SEED, enter, seeds
 from tests.planted import STEPS, batch, conditions, dataset, examples, extras, perturb, training_batch
 from tfgen import data
 from tfgen.cli.constructor import read_arguments
@@ -36,9 +36,9 @@ def in_test_only(cls):
 
 
 def concrete(cls):
-    below = [c for s in cls.__subclasses__() for c in concrete(s)]
-    mine = cls.__module__.startswith("tfgen.") and not inspect.isabstract(cls)
-    return {*below, *([cls] if mine else [])}
+    """The classes of ours at the end of the tree: a class is abstract or final."""
+    below = [s for s in cls.__subclasses__() if not in_test_only(s)]
+    return set().union(*map(concrete, below)) if below else {cls}
 
 
 def test_coverage_every_concrete_model_has_a_row_and_an_app():
@@ -79,7 +79,7 @@ def test_weights_exist_when_the_constructor_returns(session, model):
     if has_density(model):
         model.log_prob(**batch(model, 4))
     if model.samples:
-        assert len(session.five) == 5
+        assert len(session.drawn) == DRAWN
     with session.stages() as stages:
         for stage in stages:
             for update in stage.updates:
@@ -117,12 +117,13 @@ def test_samples_are_a_function_of_their_own_seed(session, model):
         with pytest.raises(ValueError, match="does not sample"):
             model.sample(2, **conditions(model, 2))
         return
-    given, five = conditions(model, 5), session.five
-    np.testing.assert_array_equal(five, model.sample(5, seed=7, **given))
-    two = model.sample(2, seed=tf.constant([0, 7]), **{k: v[:2] for k, v in given.items()}).numpy()
-    np.testing.assert_allclose(five[:2], two, atol=1e-6)
-    assert not np.array_equal(five, model.sample(5, seed=8, **given))
-    assert len(np.unique(five.round(6), axis=0)) > 1
+    given, drawn, fewer = conditions(model, DRAWN), session.drawn, DRAWN - 7
+    np.testing.assert_array_equal(drawn, model.sample(DRAWN, seed=7, **given))
+    some = {name: value[:fewer] for name, value in given.items()}
+    part = model.sample(fewer, seed=tf.constant([0, 7]), **some).numpy()
+    np.testing.assert_allclose(drawn[:fewer], part, atol=1e-6)
+    assert not np.array_equal(drawn, model.sample(DRAWN, seed=8, **given))
+    assert len(np.unique(drawn[:5].round(6), axis=0)) > 1
 
 
 @pytest.mark.slow
@@ -130,12 +131,12 @@ def test_samples_are_equal_with_and_without_xla(session, model):
     """`sample` compiles where the model says so, an export never does: the other of the two is made here."""
     if not model.samples:
         return
-    given = {name: tf.constant(value) for name, value in conditions(model, 5).items()}
     if model.jit_sampler:
-        other = session.exported.graphs["sample"](seeds=seeds(5), **given)["x"]
+        other = session.plain
     else:
-        other = tf.function(model.sample_rows, autograph=False, jit_compile=True)(seeds(5), **given)
-    np.testing.assert_allclose(session.five, other, atol=2e-5)
+        given = {name: tf.constant(value) for name, value in conditions(model, DRAWN).items()}
+        other = tf.function(model.sample_rows, autograph=False, jit_compile=True)(seeds(DRAWN), **given)
+    np.testing.assert_allclose(session.drawn, other, atol=2e-5)
 
 
 @pytest.mark.slow
@@ -224,7 +225,7 @@ def test_exact_densities_sum_to_one(session, case, model):
 
 
 @pytest.mark.slow
-def test_samples_follow_the_exact_density(case, model):
+def test_samples_follow_the_exact_density(session, case, model):
     """Chi-square of 20,000 samples; false failures 1 in 10^4, and the seed is fixed."""
     if model.density != "exact" or not case.enumerable or not model.samples:
         return
@@ -232,8 +233,7 @@ def test_samples_follow_the_exact_density(case, model):
 
     events = every_event(model)
     expected = np.exp(model.log_prob(events, **one_condition(model, len(events))).numpy().astype(np.float64))
-    given = {name: value[0] for name, value in conditions(model, 1).items()}
-    sampled = model.sample(20_000, seed=11, **given).numpy().reshape(20_000, -1)
+    sampled = session.many.reshape(20_000, -1)
     each = model.num_values if model.values == "levels" else LARGEST_COUNT + 1
     index = (sampled @ float(each) ** np.arange(sampled.shape[1])[::-1]).astype(int)
     counts = np.bincount(index, minlength=len(events))
@@ -372,7 +372,9 @@ def test_keras_file_round_trip(session, model, tmp_path):
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert plain(loaded.get_config()) == plain(model.get_config())
     if model.samples:
-        np.testing.assert_array_equal(session.five, loaded.sample(5, seed=7, **conditions(model, 5)))
+        given = {name: tf.constant(value) for name, value in conditions(model, DRAWN).items()}
+        drawn = tf.function(loaded.sample_rows, autograph=False)(seeds(DRAWN), **given)
+        np.testing.assert_array_equal(session.plain, drawn)
     if has_density(model):
         fields = batch(model, 3)
         np.testing.assert_array_equal(model.log_prob(**fields), loaded.log_prob(**fields))

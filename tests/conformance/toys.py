@@ -410,7 +410,7 @@ TOYS = {
     "a model that holds another": Case(Tilted, trained_base, enumerable=True),
     "a chain that shows frames": Case(Chain, {"sweeps": 3}, shapes=((1, 3, 1),), enumerable=True, jit=True),
     "no samples and a bound of a free energy": Case(Bounded, {}, shapes=((2, 1),), enumerable=True),
-    "a picture as the condition": Case(Copied, {"event_shape": (1, 3, 1)}, enumerable=True),
+    "a picture as the condition": Case(Copied, {"event_shape": (3, 1, 1)}, enumerable=True),
     "further fields": Case(Rewarded, {"event_shape": (2, 1)}, shapes=((3,),), enumerable=True),
     "counts": Case(Poissons, {}, shapes=((3, 1),), enumerable=True, jit=True),
 }
