@@ -40,7 +40,7 @@ class Mutant(NamedTuple):
 
 
 CONTRACT, TRAINING = "tests/conformance/test_contract.py", "tests/conformance/test_training.py"
-LOOP = "tests/training/test_loop.py"
+LOOP, SERVING = "tests/training/test_loop.py", "tests/conformance/test_serving.py"
 STAGES, STREAMS = "tests/training/test_stages.py", "tests/training/test_passes_and_streams.py"
 PIXELS, MIXTURE = "tests/autoregressive/test_pixel_cnn.py", "tests/classical/test_gaussian_mixture.py"
 AUTO = "tests/autoregressive"
@@ -315,6 +315,28 @@ MUTANTS = (
         "x = random.bernoulli(seed, x / (data.levels - 1))",
         "x = random.bernoulli(seed, 1 - x / (data.levels - 1))",
         "tests/training/test_batches.py",
+    ),
+    Mutant(
+        "a further field that nothing checks", "tfgen/model.py",
+        "checked[key] = field.check(fields[key], name, key)",
+        "checked[key] = tf.convert_to_tensor(fields[key])",
+        f"{CONTRACT} -k 'bad_inputs and further'",
+    ),
+    Mutant(
+        "counts that need not be whole", "tfgen/space.py",
+        "valid &= tf.reduce_all(tf.round(x) == x)",
+        'valid &= (self.values == "counts") | tf.reduce_all(tf.round(x) == x)',
+        f"{CONTRACT} -k 'bad_inputs and counts'",
+    ),
+    Mutant(
+        "a bound of a free energy served with the wrong sign", "tfgen/model.py",
+        '("free_energy_bound", -1.0)', '("free_energy_bound", 1.0)',
+        f"{SERVING} -k 'round_trip and bound'",
+    ),
+    Mutant(
+        "a history that loses a row when it goes on", "tfgen/training/callbacks.py",
+        'row["step"] <= until', 'row["step"] < until',
+        f"{TRAINING} -k 'resumed and counts'",
     ),
     Mutant(
         "channels drawn as if each chose a component anew",
