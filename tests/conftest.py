@@ -44,15 +44,15 @@ def loader(tmp_path_factory):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Tests of a conformance case or of a file go to one worker, a training that proves learning to any.
+    """Tests of a case or of a file go to one worker; trainings that prove learning may go to the other.
 
     Groups with the most that is slow come first, so that no worker begins with one when the others are done.
     """
     slow = collections.Counter()
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
-            alone = item.get_closest_marker("learn") is not None
-            item.add_marker(pytest.mark.xdist_group(item.nodeid if alone else item.nodeid.partition("::")[0]))
+            apart = " learn" if item.get_closest_marker("learn") else ""
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0] + apart))
         group = item.get_closest_marker("xdist_group").args[0]
         slow[group] += bool(item.get_closest_marker("slow")) + 10 * bool(item.get_closest_marker("learn"))
     items.sort(key=lambda item: -slow[item.get_closest_marker("xdist_group").args[0]])
