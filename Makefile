@@ -1,16 +1,18 @@
 # Everything a user needs: `make demo` and `make test` set up what they use by themselves.
 .POSIX:
-.PHONY: help demo test quick bench mutants lint clean
+.PHONY: help demo test quick learn bench mutants lint clean
 
 # TensorFlow's notices about the machine would bury what is being said.
 RUN = TF_CPP_MIN_LOG_LEVEL=3 PYTHONUNBUFFERED=1
 PY = $(RUN) .venv/bin/python
-PYTEST = $(PY) -m pytest -q -n 2 --dist=worksteal
+# What belongs together runs on one worker (tests/conftest.py groups it), the dearest first.
+PYTEST = $(PY) -m pytest -q -n 2 --dist=loadgroup --no-loadscope-reorder
 
 help:
 	@echo 'make demo     train a model on embedded data, draw samples, export it (under 5 minutes)'
-	@echo 'make test     lint, and every test'
+	@echo 'make test     lint, and every test but most of what make learn runs'
 	@echo 'make quick    lint, and the tests that take seconds (under 3 minutes)'
+	@echo 'make learn    the trainings that prove that each model learns'
 	@echo 'make lint     ruff check and ruff format --check'
 	@echo 'make mutants  break the code in small ways, and fail if no test notices'
 	@echo 'make bench    compare the speed with other libraries, in an environment of their own'
@@ -28,10 +30,13 @@ demo: .venv/installed
 
 test: lint
 	@echo 'Testing (make quick leaves out what is slow)'
-	@$(PYTEST)
+	@$(PYTEST) -m 'not learn or learn(always=True)'
 
 quick: lint
-	@$(PYTEST) -m 'not slow'
+	@$(PYTEST) -m 'not slow and not learn'
+
+learn: .venv/installed
+	@$(PYTEST) -m learn
 
 lint: .venv/installed
 	@.venv/bin/python -m ruff check -q --output-format=concise . && \

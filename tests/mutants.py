@@ -8,7 +8,9 @@ run once on the copy as it is, where they must pass.
 """
 
 import argparse
+import concurrent.futures
 import pathlib
+import queue
 import shlex
 import shutil
 import subprocess
@@ -38,7 +40,7 @@ class Mutant(NamedTuple):
 
 
 CONTRACT, TRAINING = "tests/conformance/test_contract.py", "tests/conformance/test_training.py"
-LOOP = "tests/training/test_loop.py"
+LOOP, SERVING = "tests/training/test_loop.py", "tests/conformance/test_serving.py"
 STAGES, STREAMS = "tests/training/test_stages.py", "tests/training/test_passes_and_streams.py"
 PIXELS, MIXTURE = "tests/autoregressive/test_pixels.py", "tests/classical/test_gaussian_mixture.py"
 AUTO = "tests/autoregressive"
@@ -320,6 +322,28 @@ MUTANTS = (
         "tests/training/test_batches.py",
     ),
     Mutant(
+        "a further field that nothing checks", "tfgen/model.py",
+        "checked[key] = field.check(fields[key], name, key)",
+        "checked[key] = tf.convert_to_tensor(fields[key])",
+        f"{CONTRACT} -k 'bad_inputs and further'",
+    ),
+    Mutant(
+        "counts that need not be whole", "tfgen/space.py",
+        "valid &= tf.reduce_all(tf.round(x) == x)",
+        'valid &= (self.values == "counts") | tf.reduce_all(tf.round(x) == x)',
+        f"{CONTRACT} -k 'bad_inputs and counts'",
+    ),
+    Mutant(
+        "a bound of a free energy served with the wrong sign", "tfgen/model.py",
+        '("free_energy_bound", -1.0)', '("free_energy_bound", 1.0)',
+        f"{SERVING} -k 'round_trip and bound'",
+    ),
+    Mutant(
+        "a history that loses a row when it goes on", "tfgen/training/callbacks.py",
+        'row["step"] <= until', 'row["step"] < until',
+        f"{TRAINING} -k 'resumed and counts'",
+    ),
+    Mutant(
         "channels drawn as if each chose a component anew",
         "tfgen/distributions/discretized_logistic_mixture.py",
         "            weights += level_log_mass(", "            weights += 0.0 * level_log_mass(",
@@ -532,10 +556,36 @@ MUTANTS = (
 def run(tree, tests):
     """Whether the tests pass in that tree, and the end of what they said."""
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-x", "-q", *shlex.split(tests)], cwd=tree, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+        [sys.executable, "-m", "pytest", "-x", "-q", *shlex.split(tests)],
+        cwd=tree,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     return done.returncode, done.stdout[-1500:]
+
+
+def unbroken(mutants):
+    """What must pass before anything is broken: each test named once, a run for each file.
+
+    Args:
+      mutants: The chosen ones.
+
+    Returns:
+      pytest arguments, a list of strings.
+    """
+    expressions = {}
+    for mutant in mutants:
+        file, *options = shlex.split(mutant.tests)
+        chosen = dict(zip(options[::2], options[1::2], strict=True))
+        expressions.setdefault((file, chosen.get("-m")), set()).add(chosen.get("-k"))
+    runs = []
+    for (file, marked), named in expressions.items():
+        arguments = [file] if marked is None else [file, "-m", marked]
+        if None not in named:
+            arguments += ["-k", " or ".join(f"({k})" for k in sorted(named))]
+        runs.append(shlex.join(arguments))
+    return runs
 
 
 def survives(tree, mutant):
@@ -552,22 +602,42 @@ def survives(tree, mutant):
     return code == 0
 
 
+def on_trees(function, items, trees):
+    """Yields (item, `function(tree, item)`) as they are done, one at a time on each tree."""
+    free = queue.SimpleQueue()
+    for tree in trees:
+        free.put(tree)
+
+    def call(item):
+        tree = free.get()
+        try:
+            return item, function(tree, item)
+        finally:
+            free.put(tree)
+
+    with concurrent.futures.ThreadPoolExecutor(len(trees)) as pool:
+        yield from (
+            f.result() for f in concurrent.futures.as_completed([pool.submit(call, i) for i in items])
+        )
+
+
 def main():
     """Runs the chosen mutants; exits with 1 if one survives."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", default="")
-    chosen = [m for m in MUTANTS if parser.parse_args().only in m.name]
+    parser.add_argument("--trees", type=int, default=2, help="how many are run at the same time")
+    asked = parser.parse_args()
+    chosen = [m for m in MUTANTS if asked.only in m.name]
     with tempfile.TemporaryDirectory() as place:
-        tree = pathlib.Path(place, "tree")
+        trees = [pathlib.Path(place, f"tree-{i}") for i in range(asked.trees)]
         ignored = shutil.ignore_patterns(".git", ".venv*", "runs", "__pycache__")
-        shutil.copytree(ROOT, tree, ignore=ignored)
-        for tests in sorted({m.tests for m in chosen}):
-            code, said = run(tree, tests)
+        for tree in trees:
+            shutil.copytree(ROOT, tree, ignore=ignored)
+        for tests, (code, said) in on_trees(run, unbroken(chosen), trees):
             if code:
                 sys.exit(f"unbroken, {tests} must pass:\n{said}")
         survivors = []
-        for mutant in chosen:
-            alive = survives(tree, mutant)
+        for mutant, alive in on_trees(survives, chosen, trees):
             print(f"{'SURVIVED' if alive else 'noticed '}  {mutant.name}", flush=True)
             survivors += [mutant.name] * alive
     print(f"{len(chosen) - len(survivors)} of {len(chosen)} noticed")

@@ -1,5 +1,7 @@
 """Data that fit a model, drawn without it."""
 
+import dataclasses
+
 import numpy as np
 import tensorflow as tf
 
@@ -15,6 +17,8 @@ def examples(model, num, seed=0):
     shape = (num, *model.space.shape_of(STEPS))
     if model.values == "levels":
         return rng.integers(0, model.num_values, shape).astype(np.float32)
+    if model.values == "counts":
+        return rng.poisson(2.0, shape).astype(np.float32)
     if model.values == "real":
         x = rng.normal(size=shape).astype(np.float32)
         if model.kind == "strokes":
@@ -24,24 +28,40 @@ def examples(model, num, seed=0):
     return rng.uniform(low, high, shape).astype(np.float32)
 
 
+def field_values(field, num, rng):
+    """Valid values of a `Condition`, `[num, *shape]`, drawn without a model."""
+    shape = (num, *(3 if size is None else size for size in field.shape))
+    if field.kind in ("vector", "image"):
+        return rng.normal(size=shape).astype(np.float32)
+    lowest = 1 if field.kind == "text" else 0
+    return rng.integers(lowest, field.num_classes, shape).astype(np.int32)
+
+
 def conditions(model, num, seed=0):
     """{"condition": valid conditions `[num, ...]`} for a conditional model, else {}."""
-    kind, rng = model.condition, np.random.default_rng(100 + seed)
-    if kind is None:
+    if model.condition is None:
         return {}
-    shape = (num, *(3 if size is None else size for size in kind.shape))
-    if kind.kind == "vector":
-        return {"condition": rng.normal(size=shape).astype(np.float32)}
-    lowest = 1 if kind.kind == "text" else 0
-    return {"condition": rng.integers(lowest, kind.num_classes, shape).astype(np.int32)}
+    return {"condition": field_values(model.condition, num, np.random.default_rng(100 + seed))}
+
+
+def extras(model, num, seed=0):
+    """What else the model reads of each example: arrays by name."""
+    rng = np.random.default_rng(200 + seed)
+    return {name: field_values(field, num, rng) for name, field in model.extra_fields.items()}
 
 
 def batch(model, num, seed=0):
     """A batch as objectives take it: a dict of tensors, with lengths for sequences."""
-    fields = {"x": examples(model, num, seed)} | conditions(model, num, seed)
+    fields = {"x": examples(model, num, seed)} | conditions(model, num, seed) | extras(model, num, seed)
     if model.event_shape[0] is None:
         fields["lengths"] = np.arange(num, dtype=np.int32) % STEPS + 1
     return {name: tf.constant(field) for name, field in fields.items()}
+
+
+def training_batch(model, num, seed=0):
+    """A batch as a training gives it: with a dict of the same kind for each of the model's streams."""
+    streams = {name: batch(model, num, seed + 10 + i) for i, name in enumerate(model.streams)}
+    return batch(model, num, seed) | streams
 
 
 def perturb(model, size=0.1):
@@ -54,9 +74,15 @@ def perturb(model, size=0.1):
 
 def dataset(model, num=40):
     """A data set that fits a model: `num` training examples, as many for validation and test."""
-    levels = {"levels": model.num_values, "unit": 256, "symmetric": 256, "real": None}[model.values]
+    levels = {"levels": model.num_values, "unit": 256, "symmetric": 256}.get(model.values)
     parts = [_split(model, num, seed, levels) for seed in range(3)]
-    kind = "image" if len(model.event_shape) == 3 else "vector"
+    # Few, and no number that divides a batch: a stream goes round on its own.
+    streams = {name: _split(model, 5, 10 + i, levels) for i, name in enumerate(model.streams)}
+    if streams:
+        parts[0] = dataclasses.replace(parts[0], streams=streams)
+    kind = {3: "image", 4: "video"}.get(len(model.event_shape), "vector")
+    if model.values == "counts":
+        kind = "counts"
     return data.Data("planted", kind, model.event_shape, levels, levels, None, None, *parts)
 
 
@@ -66,9 +92,7 @@ def _split(model, num, seed, levels):
     if model.values in ("unit", "symmetric"):
         low, high = model.space.value_range
         x = np.round(255 * (x - low) / (high - low))
-    kind = getattr(model.condition, "kind", None)
-    if kind not in (None, "label"):
-        fields[kind] = condition
-    return data.Split(
-        x.astype(np.float32 if levels is None else np.uint8), condition if kind == "label" else None, fields
-    )
+    label = condition if model.condition is not None and model.condition.kind == "label" else None
+    if condition is not None and label is None:
+        fields[model.condition.kind] = condition
+    return data.Split(x.astype(np.float32 if levels is None else np.uint8), label, fields)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.mutants import MUTANTS, ROOT
+from tests.mutants import MUTANTS, ROOT, Mutant, unbroken
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda m: m.name)
@@ -16,3 +16,9 @@ def test_the_text_a_mutant_replaces_stands_there_once(mutant):
 
 def test_names_are_told_apart_and_there_are_enough():
     assert len({m.name for m in MUTANTS}) == len(MUTANTS) >= 15
+
+
+def test_what_is_unbroken_is_run_once_for_each_file():
+    tests = ("a.py -k 'x and y'", "a.py -k z", "a.py -k z", "b.py -k z", "b.py", "c.py -m 'not slow'")
+    runs = unbroken([Mutant("", "", "", "", each) for each in tests])
+    assert sorted(runs) == ["a.py -k '(x and y) or (z)'", "b.py", "c.py -m 'not slow'"]

@@ -338,23 +338,27 @@ def train_on_points(name, model, steps, batch_size=256):
     return model.sample(2500, seed=5)
 
 
+@pytest.mark.learn(always=True)
 @pytest.mark.slow
 def test_learns_the_ring_of_eight():
     # Three other seeds gave 8 modes and shares of 0.84 to 0.86; untrained it is below 0.01.
     keras.utils.set_random_seed(0)
     x = train_on_points("ring8", GAN((2,), latent_size=4), 3000)
     found = samples.mode_metrics(x, *ring_modes())
-    assert found["modes_hit"] == 8 and found["good_share"] > 0.6, found
+    assert found["modes_hit"] == 8 and found["good_share"] > 0.75, found
 
 
+@pytest.mark.learn
 @pytest.mark.slow
 def test_learns_the_grid_of_25():
+    # Seeds 1, 2 and 3 gave 22, 20 and 19 modes and shares of 0.86, 0.82 and 0.89; 5,000 steps 0.52 to 0.74.
     keras.utils.set_random_seed(1)
-    x = train_on_points("gaussians25", GAN((2,), latent_size=4, hidden=(128,) * 3), 5000)
+    x = train_on_points("gaussians25", GAN((2,), latent_size=4, hidden=(128,) * 3), 12_000)
     found = samples.mode_metrics(x, *grid_modes())
-    assert found["modes_hit"] >= 18 and found["good_share"] > 0.2, found
+    assert found["modes_hit"] >= 18 and found["good_share"] > 0.75, found
 
 
+@pytest.mark.learn
 @pytest.mark.slow
 def test_dcgan_learns_digits():
     # The distance was 151 untrained and 6 to 7 after this training, and is 0.8 for real digits.

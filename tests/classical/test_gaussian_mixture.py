@@ -173,6 +173,7 @@ def test_samples_follow_the_density(covariance):
         assert scipy.stats.kstest(drawn @ direction, cdf).pvalue > 1e-5
 
 
+@pytest.mark.learn(always=True)
 def test_begin_and_em_find_the_25_gaussians():
     train = data.load("gaussians25").train.x
     model = GaussianMixture(2, 25)

@@ -1,5 +1,6 @@
 """One row for each model: its smallest honest instance. A model without a row fails `test_coverage`."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from tfgen.adversarial import DCGAN, GAN
@@ -28,17 +29,23 @@ class Case(NamedTuple):
 
     Args:
       cls: The model.
-      arguments: Constructor arguments of a tiny instance.
+      arguments: Constructor arguments of a tiny instance, or a function that makes them (of layers, models).
       shapes: Other event shapes that it must take: odd, non-square, one and three channels.
       bad: Constructor arguments that must be refused, each changing one of `arguments`.
       enumerable: Whether all x of the tiny instance can be listed.
+      still: Why a gradient update does not move one of its trainable variables, by the end of its path.
+      jit: Train it with XLA: two rows of a family do.
+      optimizer: What trains it, by stage or update; None for one for all.
     """
 
     cls: type
-    arguments: dict
+    arguments: dict | Callable[[], dict]
     shapes: tuple = ()
     bad: tuple = ()
     enumerable: bool = False
+    still: dict = {}  # noqa: RUF012
+    jit: bool = False
+    optimizer: dict | None = None
 
 
 CASES = {
@@ -82,6 +89,7 @@ CASES = {
         shapes=((5,), (3, 2, 3), (1,)),
         bad=({"num_values": 1}, {"order": "sorted"}, {"num_orders": 2}, {"order_seed": -1}),
         enumerable=True,
+        jit=True,
     ),
     "NADE": Case(
         NADE,
@@ -89,6 +97,7 @@ CASES = {
         shapes=((1,), (2, 3, 3)),
         bad=({"hidden": (0,)}, {"hidden": (3, 4)}, {"activation": "step"}),
         enumerable=True,
+        jit=True,
     ),
     "EoNADE": Case(
         NADE,
@@ -236,6 +245,7 @@ CASES = {
         shapes=((3,), (5, 3, 3)),
         bad=({"latent_size": 0}, {"hidden": (0,)}, {"likelihood": "poison"}, {"beta": -1.0}),
         enumerable=True,
+        jit=True,
     ),
     "RBM": Case(
         RBM,
@@ -243,12 +253,14 @@ CASES = {
         shapes=((5,), (3, 2, 3)),
         bad=({"num_hidden": 0}, {"estimator": "guess"}),
         enumerable=True,
+        jit=True,
     ),
     "GAN": Case(
         GAN,
         {"event_shape": (2,), "latent_size": 3, "hidden": (6,)},
         shapes=((5,), (3, 5, 1), (4, 3, 3)),
         bad=({"latent_size": 0}, {"hidden": (-1,)}, {"loss": "win"}),
+        jit=True,
     ),
     "DCGAN": Case(
         DCGAN,
@@ -259,6 +271,11 @@ CASES = {
 }
 
 
+def arguments_of(case):
+    """The constructor arguments of a row, made anew where a function makes them."""
+    return case.arguments() if callable(case.arguments) else dict(case.arguments)
+
+
 def make(case, **changes):
     """A model of that case."""
-    return case.cls(**(case.arguments | changes))
+    return case.cls(**(arguments_of(case) | changes))

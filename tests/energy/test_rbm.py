@@ -202,11 +202,15 @@ def test_log_ratio_keeps_small_differences():
         np.testing.assert_allclose(found, log_f(next_beta) - log_f(beta), rtol=2e-6, atol=1e-7)
 
 
+def noisy_prototypes(draw, num=600):
+    """Two rows of 12 bits, one bit in twenty flipped."""
+    prototypes = np.random.RandomState(5).randint(0, 2, (2, 12))
+    return np.abs(prototypes[draw.randint(0, 2, num)] - (draw.rand(num, 12) < 0.05)).astype(np.float32)
+
+
 def train_12x8():
     """A 12x8 machine trained for 300 steps on two noisy prototypes: bimodal, as trained ones are."""
-    draw = np.random.RandomState(5)
-    prototypes = draw.randint(0, 2, (2, 12))
-    x = np.abs(prototypes[draw.randint(0, 2, 600)] - (draw.rand(600, 12) < 0.05)).astype(np.float32)
+    x = noisy_prototypes(draw=np.random.RandomState(4))
     model = with_weights(scale=0.1, visible=12, hidden=8)
     model.begin({"x": x}, 0)
     model.compile(keras.optimizers.SGD(0.3), jit_compile=False)
@@ -214,11 +218,27 @@ def train_12x8():
     return model
 
 
+@pytest.fixture(scope="module")
+def trained_12x8():
+    return train_12x8()
+
+
+@pytest.mark.learn(always=True)
 @pytest.mark.slow
-@pytest.mark.parametrize("make", [lambda: with_weights(visible=12, hidden=8), train_12x8])
-def test_ais_of_12x8(make):
+def test_learns_two_prototypes_better_than_independent_bits(trained_12x8):
+    """By the exact likelihood of other examples."""
+    x = noisy_prototypes(draw=np.random.RandomState(6))
+    rate = noisy_prototypes(draw=np.random.RandomState(7)).mean(0)
+    independent = (x * np.log(rate) + (1 - x) * np.log(1 - rate)).sum(1).mean()
+    reached = float(tf.reduce_mean(trained_12x8.log_likelihood(x)))
+    assert reached > independent + 1.5, (reached, independent)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("trained", [False, True])
+def test_ais_of_12x8(trained, trained_12x8):
     """Within 0.02 nats and within its own three standard errors (false-failure rate 0.3 % a seed, fixed)."""
-    model = make()
+    model = trained_12x8 if trained else with_weights(visible=12, hidden=8)
     exact = float(model.log_partition())
     estimate, low, high = (float(v) for v in model.log_partition("ais"))
     assert low <= exact <= high

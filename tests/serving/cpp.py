@@ -6,11 +6,14 @@ import hashlib
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
 import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2
+
+from tests import costs
 
 SOURCE = Path(__file__).with_name("loader.cc")
 
@@ -44,30 +47,60 @@ def cache_directory(fallback):
     return home if os.access(home, os.W_OK) else fallback
 
 
-def ask(program, version_directory, requests, scratch):
-    """Runs requests in C++.
+class Loader:
+    """The program, kept running from one export to the next: its start costs more than its answers.
 
     Args:
       program: What `build` returns.
-      version_directory: The export.
-      requests: Inputs by name, by signature or "<signature>.<anything>".
-      scratch: Empty directory.
-
-    Returns:
-      Outputs by name (or, where a request failed, the status as a string) by request, and the names
-      of all signatures.
     """
-    for request, inputs in requests.items():
-        folder = scratch / "requests" / request
-        folder.mkdir(parents=True)
-        for key, value in inputs.items():
-            (folder / f"{key}.pb").write_bytes(tf.make_tensor_proto(value).SerializeToString())
-    answers = scratch / "answers"
-    command = [program, version_directory, scratch / "requests", answers]
-    ran = subprocess.run(list(map(str, command)), capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stderr
-    signatures = set((answers / "signatures").read_text().split())
-    return {request: _read(answers / request) for request in requests}, signatures
+
+    def __init__(self, program):
+        self.program, self.process = program, None
+
+    def _start(self):
+        self.said = tempfile.TemporaryFile()  # noqa: SIM115
+        self.process = subprocess.Popen(
+            [self.program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.said, text=True
+        )
+        costs.RUNNING.add(self.process.pid)
+
+    def stop(self):
+        """Ends the program."""
+        if self.process is not None:
+            self.process.stdin.close()
+            self.process.wait()
+            costs.RUNNING.discard(self.process.pid)
+            self.process = None
+
+    def ask(self, version_directory, requests, scratch):
+        """Runs requests in C++.
+
+        Args:
+          version_directory: The export.
+          requests: Inputs by name, by signature or "<signature>.<anything>".
+          scratch: Empty directory.
+
+        Returns:
+          Outputs by name (or, where a request failed, the status as a string) by request, and the names
+          of all signatures.
+        """
+        for request, inputs in requests.items():
+            folder = scratch / "requests" / request
+            folder.mkdir(parents=True)
+            for key, value in inputs.items():
+                (folder / f"{key}.pb").write_bytes(tf.make_tensor_proto(value).SerializeToString())
+        answers = scratch / "answers"
+        if self.process is None:
+            self._start()
+        print(version_directory, scratch / "requests", answers, sep="\t", file=self.process.stdin, flush=True)
+        said = self.process.stdout.readline().strip()
+        if not said:
+            self.stop()
+            self.said.seek(0)
+            raise AssertionError(f"the program ended: {self.said.read().decode()[-1500:]}")
+        assert said == "answered", said
+        signatures = set((answers / "signatures").read_text().split())
+        return {request: _read(answers / request) for request in requests}, signatures
 
 
 def _read(folder):

@@ -3,13 +3,18 @@
 // one session. XLA is off, as it is in a server unless it is started with
 // --xla_cpu_compilation_enabled.
 //
-//   loader EXPORT/VERSION REQUESTS ANSWERS
+// One process serves many exports, since starting TensorFlow costs more than answering: it reads lines
+//
+//   EXPORT/VERSION<tab>REQUESTS<tab>ANSWERS
+//
+// and writes one line for each, "answered" or why the export could not be loaded.
 //
 // A request is a folder REQUESTS/<signature> or REQUESTS/<signature>.<anything> with a serialized
 // TensorProto <input>.pb for each input. Its answer is the folder ANSWERS/<same name> with
 // <output>.pb for each output, or a file `error` with the status. ANSWERS/signatures lists all
 // signatures of the export, one a line.
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -87,21 +92,11 @@ tensorflow::Status Answer(tensorflow::Session* session, const Signatures& signat
   return tensorflow::OkStatus();
 }
 
-int main(int argc, char** argv) {
-  if (argc != 4) {
-    std::cerr << "usage: loader EXPORT/VERSION REQUESTS ANSWERS\n";
-    return 2;
-  }
-  tensorflow::DisableXlaCompilation();
+// Loads an export and answers all requests in a folder; returns the status of loading.
+tensorflow::Status Serve(const std::string& version, const fs::path& requests, const fs::path& answers) {
   tensorflow::SavedModelBundle bundle;
-  const tensorflow::Status loaded =
-      tensorflow::LoadSavedModel(tensorflow::SessionOptions(), tensorflow::RunOptions(), argv[1],
-                                 {"serve"}, &bundle);
-  if (!loaded.ok()) {
-    std::cerr << "cannot load " << argv[1] << ": " << loaded.ToString() << "\n";
-    return 1;
-  }
-  const fs::path answers(argv[3]);
+  TF_RETURN_IF_ERROR(tensorflow::LoadSavedModel(tensorflow::SessionOptions(), tensorflow::RunOptions(),
+                                                version, {"serve"}, &bundle));
   fs::create_directories(answers);
   const Signatures& signatures = bundle.meta_graph_def.signature_def();
   std::ofstream names(answers / "signatures");
@@ -110,15 +105,32 @@ int main(int argc, char** argv) {
     if (signature.first != "__saved_model_init_op") names << signature.first << "\n";
   }
   std::vector<std::thread> threads;
-  for (const auto& request : fs::directory_iterator(argv[2])) {
+  for (const auto& request : fs::directory_iterator(requests)) {
     threads.emplace_back([&bundle, &signatures, &answers, path = request.path()] {
       const fs::path answer = answers / path.filename();
       fs::create_directories(answer);
-      const tensorflow::Status status =
-          Answer(bundle.GetSession(), signatures, path, answer);
+      const tensorflow::Status status = Answer(bundle.GetSession(), signatures, path, answer);
       if (!status.ok()) std::ofstream(answer / "error") << status.ToString();
     });
   }
   for (std::thread& thread : threads) thread.join();
+  return tensorflow::OkStatus();
+}
+
+int main() {
+  tensorflow::DisableXlaCompilation();
+  std::string line, version, requests, answers;
+  while (std::getline(std::cin, line)) {
+    std::istringstream fields(line);
+    if (!std::getline(fields, version, '\t') || !std::getline(fields, requests, '\t') ||
+        !std::getline(fields, answers)) {
+      std::cerr << "expected EXPORT/VERSION<tab>REQUESTS<tab>ANSWERS, got " << line << "\n";
+      return 2;
+    }
+    const tensorflow::Status loaded = Serve(version, requests, answers);
+    std::string said = loaded.ok() ? "answered" : "cannot load " + version + ": " + loaded.ToString();
+    std::replace(said.begin(), said.end(), '\n', ' ');
+    std::cout << said << std::endl;
+  }
   return 0;
 }

@@ -14,33 +14,22 @@ import pytest
 import tensorflow as tf
 from google.protobuf import text_format
 from tensorflow.python.framework import op_def_registry
-from tensorflow_serving.apis import (
-    predict_pb2,
-    prediction_log_pb2,
-    prediction_service_pb2_grpc,
-)
+from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 from tensorflow_serving.config import model_server_config_pb2
 
-from tests.conformance import cases
-from tests.serving import cpp, toys
+from tests.serving import toys
+from tests.serving.answers import (
+    assert_same,
+    check_answers,
+    graphs_and_export,
+    inputs_of,
+    warmup,
+)
 from tfgen import random, serving
 from tfgen.serving import graphs, requests
 
-CASES = {"Toy": (toys.Toy, {})} | cases.CASES
 # `tfgen.serving.export` is the function.
 exporting = sys.modules[serving.export.__module__]
-
-
-@pytest.fixture(scope="session")
-def loader(tmp_path_factory):
-    return cpp.build(cpp.cache_directory(tmp_path_factory.getbasetemp()))
-
-
-@pytest.fixture(scope="module", params=CASES)
-def exported(request, tmp_path_factory):
-    cls, kwargs = CASES[request.param][:2]
-    model = cls(**kwargs)
-    return model, serving.export(model, tmp_path_factory.mktemp(request.param))
 
 
 @pytest.fixture(scope="module")
@@ -49,82 +38,15 @@ def toy(tmp_path_factory):
     return model, serving.export(model, tmp_path_factory.mktemp("toy"), xla=True)
 
 
-def warmup(version):
-    """The warm-up requests as a server reads them."""
-    path = version / "assets.extra" / "tf_serving_warmup_requests"
-    logs = [
-        prediction_log_pb2.PredictionLog.FromString(record.numpy())
-        for record in tf.data.TFRecordDataset(str(path))
-    ]
-    return [log.predict_log.request for log in logs]
+def test_every_signature_answers_in_cpp_as_in_memory(loader, tmp_path):
+    model = toys.Toy()
+    graphs, version = graphs_and_export(model, tmp_path / "export")
+    check_answers(model, graphs, version, loader, tmp_path)
 
 
-def inputs_of(request):
-    return {key: tf.make_ndarray(value) for key, value in request.inputs.items()}
-
-
-def random_inputs(model, specs, num, rng, text="the"):
-    """Valid inputs that differ from row to row."""
-    inputs = requests.example(specs, num, text)
-    for key, spec in specs.items():
-        shape = inputs[key].shape
-        if key == "seeds":
-            inputs[key] = rng.integers(-(2**31), 2**31, shape).astype(np.int32)
-        elif spec.dtype == tf.float32 and key == "x":
-            low, high = np.clip(model.space.value_range, -2, 300)
-            draw = rng.uniform(low, high, shape)
-            inputs[key] = (np.round(draw) if model.values == "levels" else draw).astype(np.float32)
-            if model.kind == "strokes":
-                inputs[key][..., 2] = inputs[key][..., 2] > 0.0
-    return inputs
-
-
-def assert_same(actual, expected, exact, what):
-    """Equal, or, where computed in floating point, within 1e-5 of the output's largest entry."""
-    assert actual.dtype == expected.dtype and actual.shape == expected.shape, what
-    if exact or actual.dtype.kind != "f":
-        np.testing.assert_array_equal(actual, expected, err_msg=what)
-    else:
-        atol = 1e-5 * np.max(np.abs(expected), initial=1e-30)
-        np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=atol, err_msg=what)
-
-
-@pytest.mark.slow
-def test_every_signature_answers_in_cpp_as_in_memory(exported, loader, tmp_path):
-    model, version = exported
-    rng, served = np.random.default_rng(0), model.signatures()
-    # Not eagerly: a sampler may take thousands of steps.
-    in_memory = {
-        name: tf.function(signature.function).get_concrete_function(**signature.inputs)
-        for name, signature in served.items()
-    }
-    asked = {f"{r.model_spec.signature_name}.warmup": inputs_of(r) for r in warmup(version)}
-    for name, signature in served.items():
-        asked[f"{name}.random"] = random_inputs(model, signature.inputs, 3, rng, signature.text)
-        # What a server batches is answered as it would be alone.
-        asked[f"{name}.row"] = {k: v[1:2] for k, v in asked[f"{name}.random"].items()}
-    answers, names = cpp.ask(loader, version, asked, tmp_path)
-    assert names == set(served) == {request.split(".")[0] for request in asked}
-    for request, answer in answers.items():
-        name, kind = request.split(".")
-        assert isinstance(answer, dict), f"{request}: {answer}"
-        if kind == "row":
-            whole = answers[f"{name}.random"]
-            expected = {key: value[1:2] for key, value in whole.items()}
-        else:
-            inputs = {k: tf.convert_to_tensor(v) for k, v in asked[request].items()}
-            expected = {k: v.numpy() for k, v in in_memory[name](**inputs).items()}
-        assert answer.keys() == expected.keys()
-        for key, value in answer.items():
-            exact = key == "x" and model.values == "levels" and "seeds" in served[name].inputs
-            assert_same(value, expected[key], exact, f"{request}: {key}")
-            if value.dtype.kind == "f":
-                assert np.isfinite(value).all(), f"{request}: {key}"
-
-
-@pytest.mark.slow
-def test_no_xla_in_an_export_by_default(exported):
-    assert b"_XlaMustCompile" not in (exported[1] / "saved_model.pb").read_bytes()
+def test_no_xla_in_an_export_by_default(tmp_path):
+    version = serving.export(toys.Plain(), tmp_path)
+    assert b"_XlaMustCompile" not in (version / "saved_model.pb").read_bytes()
 
 
 def test_same_seeds_same_samples_eager_compiled_and_in_cpp(toy, loader, tmp_path):
@@ -133,7 +55,7 @@ def test_same_seeds_same_samples_eager_compiled_and_in_cpp(toy, loader, tmp_path
     compiled = model.sample(50, condition=labels, seed=7).numpy()
     eager = model.sample_rows(seeds, labels).numpy()
     asked = {"sample": {"seeds": seeds.numpy(), "condition": labels.numpy()}}
-    answers, _ = cpp.ask(loader, version, asked, tmp_path)
+    answers, _ = loader.ask(version, asked, tmp_path)
     np.testing.assert_array_equal(compiled, eager)
     np.testing.assert_array_equal(answers["sample"]["x"], eager)
     assert 0 < eager.mean() < 1 and np.ptp(eager, axis=0).all()
@@ -143,7 +65,7 @@ def test_answers_are_the_models_own_numbers(toy, loader, tmp_path):
     x = np.array([[1, 0, 1, 1]], np.float32)
     words = np.array([["the", "of", "sum"]], object)
     asked = {"log_prob": {"x": x, "condition": np.array([2], np.int32)}, "look_up": {"text": words}}
-    answers, _ = cpp.ask(loader, toy[1], asked, tmp_path)
+    answers, _ = loader.ask(toy[1], asked, tmp_path)
     probs = 1 / (1 + np.exp(-(np.array(toys.LOGITS) - 2)))
     expected = np.log(np.where(x[0] == 1, probs, 1 - probs)).sum()
     np.testing.assert_allclose(answers["log_prob"]["log_prob"], [expected], rtol=1e-5)
@@ -169,7 +91,7 @@ def test_invalid_requests_fail_and_say_why(toy, loader, tmp_path):
             "condition must hold 0 to 2",
         ),
     }
-    answers, _ = cpp.ask(loader, toy[1], {k: v[0] for k, v in wrong.items()}, tmp_path)
+    answers, _ = loader.ask(toy[1], {k: v[0] for k, v in wrong.items()}, tmp_path)
     for request, (_, message) in wrong.items():
         assert isinstance(answers[request], str), request
         assert answers[request].startswith("INVALID_ARGUMENT"), answers[request]
@@ -186,7 +108,7 @@ def test_compiled_variants_need_xla_and_agree(toy, loader, tmp_path):
     drawn = loaded.signatures["sample"](**asked)["x"]
     np.testing.assert_array_equal(loaded.signatures["sample_xla"](**asked)["x"], drawn)
     inputs = {key: value.numpy() for key, value in asked.items()}
-    answers, _ = cpp.ask(loader, version, {"sample": inputs, "sample_xla": inputs}, tmp_path)
+    answers, _ = loader.ask(version, {"sample": inputs, "sample_xla": inputs}, tmp_path)
     np.testing.assert_array_equal(answers["sample"]["x"], drawn)
     assert "XLA" in answers["sample_xla"] and "disabled" in answers["sample_xla"]
     with pytest.raises(tf.errors.InvalidArgumentError, match="condition must hold 0 to 2"):

@@ -383,6 +383,7 @@ def fit(vae, x, steps=150):
     vae.fit(batches, steps_per_epoch=steps, epochs=1, verbose=0)
 
 
+@pytest.mark.learn
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "kwargs",
@@ -408,6 +409,7 @@ def test_every_part_trains(kwargs, digits):
     assert min(moved) > 1e-3
 
 
+@pytest.mark.learn
 @pytest.mark.slow
 def test_discretized_logistic_likelihood_trains():
     keras.utils.set_random_seed(0)
@@ -426,6 +428,7 @@ def test_discretized_logistic_likelihood_trains():
     assert samples.max() > 8 and (samples == np.round(samples)).all()
 
 
+@pytest.mark.learn(always=True)
 @pytest.mark.slow
 def test_beats_independent_pixels_on_digits(digits):
     keras.utils.set_random_seed(0)

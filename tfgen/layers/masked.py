@@ -135,7 +135,9 @@ class ConditionedConv2D(Layer):
           strides: Of rows and columns.
         """
         features = tf.nn.conv2d(x, kernel, strides=strides, padding="VALID")
-        features = tf.nn.bias_add(features, self.cast_bias())
+        # Not tf.nn.bias_add: of a bias used several times TensorFlow 2.21's graph rewriter ("remapping", with
+        # oneDNN) loses a part of that operation's gradient.
+        features += self.cast_bias()
         return features if condition is None else features + self.condition(condition)[:, None, None]
 
     def cast_bias(self, condition=None):

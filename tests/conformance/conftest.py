@@ -1,0 +1,37 @@
+"""One session a case: every check of a case runs on one worker and asks the same session."""
+
+import gc
+import shutil
+
+import keras
+import pytest
+
+from tests.conformance.cases import CASES
+from tests.conformance.session import Session
+from tests.conformance.toys import TOYS
+
+ROWS = CASES | TOYS
+
+
+PARAMETERS = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in ROWS]
+
+
+# Of the whole run, so that pytest takes all checks of a case, of all files, one after another.
+@pytest.fixture(scope="session", params=PARAMETERS)
+def session(request, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("case")
+    yield Session(request.param, ROWS[request.param], directory)
+    shutil.rmtree(directory)
+    # What TensorFlow and Keras keep of a case would add up over the cases.
+    keras.backend.clear_session()
+    gc.collect()
+
+
+@pytest.fixture(scope="session")
+def case(session):
+    return session.case
+
+
+@pytest.fixture(scope="session")
+def model(session):
+    return session.model

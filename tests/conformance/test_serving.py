@@ -1,0 +1,40 @@
+"""What an export promises, checked on every model: one export, loaded once in Python and once in C++."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.conformance.session import DRAWN, seeds
+from tests.planted import batch, conditions
+from tests.serving.answers import check_answers
+
+
+@pytest.mark.slow
+def test_export_round_trip(session, model):
+    loaded = session.exported.loaded
+    assert set(loaded.signatures) == set(model.signatures()) >= {"serving_default"}
+    assert b"_XlaMustCompile" not in (session.exported.version / "saved_model.pb").read_bytes()
+    if model.samples:
+        given = {name: tf.constant(value) for name, value in conditions(model, DRAWN).items()}
+        served = loaded.signatures["sample"](seeds=seeds(DRAWN), **given)["x"]
+        np.testing.assert_array_equal(session.plain, served)
+        np.testing.assert_allclose(session.drawn, served, atol=2e-5)
+    if model.density != "none":
+        fields = batch(model, 4)
+        (answer,) = loaded.signatures["serving_default"](**fields).values()
+        sign = -1 if "free_energy" in "".join(loaded.signatures) else 1
+        np.testing.assert_allclose(session.log_prob(**fields), sign * answer, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_every_signature_answers_in_cpp_as_in_memory(session, model, loader, tmp_path):
+    exported, fields = session.exported, batch(model, 4)
+    own = {"serving_default.own": {name: field.numpy() for name, field in fields.items()}}
+    scored = model.density != "none"
+    answers = check_answers(
+        model, exported.graphs, exported.version, loader, tmp_path, own if scored else None
+    )
+    if scored:
+        ((name, answer),) = answers["serving_default.own"].items()
+        sign = -1 if name.startswith("free_energy") else 1
+        np.testing.assert_allclose(session.log_prob(**fields), sign * answer, rtol=1e-5, atol=1e-5)
