@@ -60,7 +60,7 @@ class PixelModel(AutoregressiveModel):
 
     jit_updates = False
 
-    def __init__(self, event_shape, law, condition=None, **kwargs):
+    def __init__(self, event_shape, law, condition=None, /, **kwargs):
         super().__init__(image_shape(event_shape), law, condition, **kwargs)
 
     @abc.abstractmethod

@@ -172,7 +172,7 @@ class LSTMBlock(Layer, abc.ABC):
       **kwargs: Passed on to `keras.layers.Layer`.
     """
 
-    def __init__(self, units, kernel_size, taps, directions, channels=1, condition_size=None, **kwargs):
+    def __init__(self, units, kernel_size, taps, directions, channels=1, condition_size=None, /, **kwargs):
         super().__init__(**kwargs)
         self.units, self.taps, self.directions, self.channels = units, taps, directions, channels
         self.input_kernel_size, self.condition_size = kernel_size, condition_size
