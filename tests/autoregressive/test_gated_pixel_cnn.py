@@ -51,6 +51,7 @@ def test_a_vector_conditions_all_logits():
     assert np.all(np.abs(model.raw(x, vector[None]) - model.raw(x, -vector[None])) > 1e-3)
 
 
+@pytest.mark.learn
 @pytest.mark.slow
 def test_learns_digits_better_than_independent_pixels_and_its_labels():
     digits = data.load("digits", binarize="threshold")

@@ -86,6 +86,7 @@ def test_distribution_has_the_batch_shape_of_its_condition():
     checks.assert_sums_to_one(model, vectors[0, 0])
 
 
+@pytest.mark.learn
 @pytest.mark.slow
 def test_learns_digits_better_than_independent_pixels():
     digits = data.load("digits", binarize="threshold")

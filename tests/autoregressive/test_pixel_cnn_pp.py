@@ -73,6 +73,7 @@ def test_dropout_keeps_the_mean_of_what_it_thins():
     assert np.abs(error / (thinned.std(0) / np.sqrt(20_000))).max() < 4.7
 
 
+@pytest.mark.learn
 @pytest.mark.slow
 def test_learns_photos_better_than_a_histogram_for_each_channel():
     photos = data.load("photos")

@@ -169,6 +169,7 @@ def test_gradients_through_the_compiled_loop_equal_those_of_plain_steps(layer):
             np.testing.assert_allclose(one, two, rtol=1e-3, atol=1e-4, err_msg=v.path)
 
 
+@pytest.mark.learn
 @pytest.mark.slow
 @both
 def test_learns_digits_better_than_independent_pixels(layer):
