@@ -294,12 +294,28 @@ class GenerativeModel(UpdatedModel, abc.ABC):
         """Numbers of rows for which XLA has compiled the sampler, by what else the call was given."""
         return collections.defaultdict(set)
 
+    @functools.cached_property
+    def _compiled_steps(self):
+        """Lengths for which XLA has compiled the sampler."""
+        return set()
+
     def _draw(self, seeds, num, kwargs):
-        """`sample_rows`; under XLA by programs of a few sizes, so that another number is no other program."""
+        """`sample_rows`; under XLA by programs of a few sizes, so that another size is no other program.
+
+        Steps beyond the length asked for are drawn and dropped, texts are filled up with zeros.
+        """
         if not self.jit_sampler or tf.is_tensor(num):
             return self._sampler(seeds, **kwargs)
         by_row = {"seeds": seeds} | {k: v for k, v in kwargs.items() if k in ("condition", "given", "mask")}
         shared = {k: v for k, v in kwargs.items() if k not in by_row}
+        length = shared.get("length")
+        if length is not None:
+            shared["length"] = _steps_of_program(length, self.length, self._compiled_steps)
+            self._compiled_steps.add(shared["length"])
+            for name in by_row.keys() & {"given", "mask"}:
+                by_row[name] = _filled_up(by_row[name], shared["length"])
+        if "condition" in by_row and self.condition.kind == "text":
+            by_row["condition"] = _filled_up(by_row["condition"], _power_of_two(by_row["condition"].shape[1]))
         told = {k: v.shape[1:] for k, v in by_row.items()}
         told |= {k: v.shape if tf.is_tensor(v) else v for k, v in shared.items()}
         sizes = self._compiled_rows[repr(sorted(told.items()))]
@@ -310,7 +326,8 @@ class GenerativeModel(UpdatedModel, abc.ABC):
             # The last rows are drawn again to fill the program up, and dropped.
             rows = tf.minimum(tf.range(start, start + size), num - 1)
             parts.append(self._sampler(**{k: tf.gather(v, rows) for k, v in by_row.items()}, **shared))
-        return tf.concat(parts, axis=0)[:num]
+        x = tf.concat(parts, axis=0)[:num]
+        return x if length is None else x[:, :length]
 
     def validation_metrics(self, batch, seed):
         """Named scalars on held-out data, averages over the batch; "loss" chooses the best checkpoint.
@@ -476,8 +493,26 @@ class GenerativeModel(UpdatedModel, abc.ABC):
 
 def _rows_of_program(num, compiled):
     """Rows of the program that draws `num` samples: one of those compiled where its size is near enough."""
-    wanted = min(1 << (num - 1).bit_length(), _LARGEST_PROGRAM)
+    wanted = min(_power_of_two(num), _LARGEST_PROGRAM)
     near = [size for size in compiled if size <= _REACH * num and num <= _REACH * size]
     if wanted in compiled or not near:
         return wanted
     return min(near, key=lambda size: -(-num // size) * size)
+
+
+def _steps_of_program(length, usual, compiled):
+    """Steps of the program that draws so many: one compiled, at most twice as long, else a power of two."""
+    near = [steps for steps in compiled if length <= steps <= 2 * length]
+    if near:
+        return min(near)
+    return length if length == usual else _power_of_two(length)
+
+
+def _power_of_two(size):
+    """The smallest power of two that is at least `size`."""
+    return 1 << (size - 1).bit_length()
+
+
+def _filled_up(tensor, size):
+    """`[n, m, ...]` with zeros, or False, after its m: `[n, size, ...]`."""
+    return tf.pad(tensor, [[0, 0], [0, size - tensor.shape[1]]] + [[0, 0]] * (tensor.shape.rank - 2))

@@ -35,6 +35,11 @@ def positive_scale(raw):
     return tf.math.softplus(raw + _UNIT) + _SMALLEST
 
 
+def _uniform(seeds, shape):
+    """Uniform floats `[n, *shape]` from seeds `[n, 2]`, or from seeds for the first axes of `shape` too."""
+    return random.uniform(seeds, shape[seeds.shape.rank - 2 :])
+
+
 class Draws(NamedTuple):
     """Random numbers for all entries of some x, and the function that turns an entry's part into its value.
 
@@ -75,7 +80,8 @@ class Law(abc.ABC):
         """Everything random about some x, before their entries are drawn one after the other.
 
         Args:
-          seeds: int32 `[n, 2]`, one for each x.
+          seeds: int32 `[n, 2]`, one for each x; or `[n, T, 2]`, one for each of the first positions, so that
+            what is drawn there does not depend on how many there are.
           event_shape: Shape of one x, without None.
           temperature: Below 1 less varied; 0 for the mode of each entry.
           given: Values to keep, `[n, *event_shape]`, or None.
@@ -207,7 +213,7 @@ class Levels(Law):
         temperature). More: the inverse of the distribution function of softmax(logits / temperature).
         """
         temperature = tf.cast(temperature, tf.float32)
-        uniform = random.uniform(seeds, event_shape)
+        uniform = _uniform(seeds, event_shape)
         if self.size == 1:
             threshold = temperature * (tf.math.log(uniform) - tf.math.log1p(-uniform))
             if given is not None:
@@ -257,7 +263,7 @@ class Logistic(Law):
 
     def draws(self, seeds, event_shape, temperature=1.0, given=None, mask=None):
         """`Draws` of the level at a uniform quantile, the scale multiplied by the temperature."""
-        noise = {"uniform": random.uniform(seeds, event_shape)}
+        noise = {"uniform": _uniform(seeds, event_shape)}
         if given is not None:
             noise["known"] = tf.where(mask, given, -1.0)
 
@@ -280,7 +286,7 @@ class Gaussian(Law):
 
     def draws(self, seeds, event_shape, temperature=1.0, given=None, mask=None):
         """`Draws` by one standard normal number an entry, multiplied by the temperature."""
-        noise = {"normal": temperature * random.normal(seeds, event_shape)}
+        noise = {"normal": temperature * tf.math.ndtri(_uniform(seeds, event_shape))}
         if given is not None:
             noise |= {"given": given, "mask": mask}
 
@@ -343,7 +349,7 @@ class LogisticMixture(Law):
 
     def draws(self, seeds, event_shape, temperature=1.0, given=None, mask=None):
         """`Draws` of each channel from its exact conditional given those before it, drawn or known."""
-        noise = {"uniform": random.uniform(seeds, (*event_shape, 2))}
+        noise = {"uniform": _uniform(seeds, (*event_shape, 2))}
         if given is not None:
             noise["known"] = tf.where(mask, given, -1.0)
 
@@ -395,7 +401,7 @@ class Strokes(Law):
 
     def draws(self, seeds, event_shape, temperature=1.0, given=None, mask=None):
         """`Draws` by four uniform numbers a step."""
-        noise = {"uniform": random.uniform(seeds, (*self.positions(event_shape), 4))}
+        noise = {"uniform": _uniform(seeds, (*self.positions(event_shape), 4))}
         if given is not None:
             noise |= {"given": given, "mask": mask}
 

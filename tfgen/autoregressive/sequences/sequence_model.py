@@ -5,7 +5,7 @@ import abc
 import numpy as np
 import tensorflow as tf
 
-from tfgen import checks
+from tfgen import checks, random
 from tfgen.autoregressive.autoregressive_model import AutoregressiveModel
 from tfgen.layers.scan import scan
 from tfgen.media.text import Texts, Vocabulary
@@ -108,7 +108,9 @@ class SequenceModel(AutoregressiveModel):
         known = seeds.shape[0]
         num = known or tf.shape(seeds)[0]
         shape = self.space.shape_of(length or self.length)
-        draws = (law or self.law).draws(seeds, shape, temperature, given, mask)
+        # Seeds of the steps: a sequence begins alike, however long it gets.
+        seeds_of_steps = random.fold_in(seeds[:, None], tf.range(shape[0]))
+        draws = (law or self.law).draws(seeds_of_steps, shape, temperature, given, mask)
         inputs = {"noise": draws.noise}
         if mask is not None:
             inputs["mask"] = _swapped(mask)
