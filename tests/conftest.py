@@ -73,6 +73,10 @@ def pytest_runtest_teardown(item):
     item.user_properties.append(("cpu_seconds", cpu_seconds() - _state["before"]))
     if item.get_closest_marker("learn"):
         item.user_properties.append(("learning", True))
+    group = item.get_closest_marker("xdist_group").args[0]
+    if group.startswith(f"{item.nodeid.partition('::')[0]} ") and not item.get_closest_marker("learn"):
+        # The oracles of one of several models in a file.
+        item.user_properties.append(("part", group))
     case = getattr(item, "callspec", None) and item.callspec.params.get("session")
     if case:
         item.user_properties.append(("case", case))

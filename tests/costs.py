@@ -20,7 +20,8 @@ REFERENCE = 0.0685
 AIM, LIMIT = 25.0, 40.0
 # Files whose tests are the oracles of models.
 FAMILIES = ("classical", "autoregressive", "variational", "energy", "denoising", "adversarial")
-ORACLES = re.compile(rf"tests/({'|'.join(FAMILIES)})/test_\w+\.py")
+# Oracles of several models in one file are counted by model: "file model".
+ORACLES = re.compile(rf"tests/({'|'.join(FAMILIES)})/test_\w+\.py( \S+)?")
 
 
 def cpu_seconds():
@@ -55,7 +56,8 @@ class Costs:
 
     Attributes:
       cases: CPU-seconds by conformance case.
-      files: CPU-seconds by file, without the trainings that prove learning.
+      files: CPU-seconds by file, or by file and model where it holds oracles of several; without the
+        trainings that prove learning.
       learning: CPU-seconds of those trainings by file.
       speeds: What `measure_speed` found, at different times and in different processes.
     """
@@ -71,7 +73,8 @@ class Costs:
           nodeid: As pytest reports it.
           properties: The report's `user_properties`.
         """
-        file, found = nodeid.partition("::")[0], dict(properties)
+        found = dict(properties)
+        file = found.get("part", nodeid.partition("::")[0])
         seconds = sum(value for key, value in properties if key == "cpu_seconds")
         (self.learning if found.get("learning") else self.files)[file] += seconds
         if found.get("case"):

@@ -284,23 +284,25 @@ MACHINES = {
 }
 
 
+def of(name):
+    """Marks a test as one of a machine's, which run on one worker and are counted together."""
+    return pytest.mark.xdist_group(f"tests/autoregressive/test_pixels.py {name}")
+
+
 def each(kind):
-    """Marks a test that runs for each `kind` of arguments of each machine, all of a model on one worker."""
+    """Marks a test that runs for each `kind` of arguments of each machine."""
     found = [(n, i, found) for n, m in MACHINES.items() for i, found in enumerate(getattr(m, kind))]
     parameters = [
-        pytest.param(name, case, id=f"{name}-{number}", marks=pytest.mark.xdist_group(f"pixels-{name}"))
-        for name, number, case in found
+        pytest.param(name, case, id=f"{name}-{number}", marks=of(name)) for name, number, case in found
     ]
     return pytest.mark.parametrize(("name", "case"), parameters)
 
 
-machines = pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.xdist_group(f"pixels-{n}")) for n in MACHINES]
-)
+machines = pytest.mark.parametrize("name", [pytest.param(n, marks=of(n)) for n in MACHINES])
 enumerated = pytest.mark.parametrize(
     "oracle",
     [
-        pytest.param((n, i), id=f"{n}-{i}", marks=pytest.mark.xdist_group(f"pixels-{n}"))
+        pytest.param((n, i), id=f"{n}-{i}", marks=of(n))
         for n, m in MACHINES.items()
         for i in range(len(m.enumerable))
     ],
