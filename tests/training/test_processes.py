@@ -90,6 +90,23 @@ def test_workers_of_different_speed_decide_alike_also_when_one_is_told_to_stop(t
         assert [line.split(",")[0] for line in file][1:] == [str(step) for step in range(100, 1101, 100)]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("lost", [0, 1], ids=["chief", "other"])
+def test_a_worker_that_is_killed_ends_the_other_with_one_line(lost, tmp_path):
+    """Within 30 s, stated in docs/scaling.md; its checkpoints are there to go on from."""
+    workers = start_workers(tmp_path, 1_000_000, 1_000_000)
+    for line in workers[0].stderr:
+        if line.startswith("under way"):
+            break
+    workers[lost].kill()
+    out, problems = workers[1 - lost].communicate(timeout=30)
+    workers[lost].communicate()
+    assert workers[1 - lost].returncode == 2, problems[-2000:]
+    (said,) = [json.loads(line)["error"] for line in out.splitlines() if line.startswith("{")]
+    assert said.startswith("another worker was lost: start all workers again with --resume")
+    assert list((tmp_path / "checkpoints").glob("ckpt-*.index"))
+
+
 def vae(directory, *flags, **environment):
     command = [sys.executable, "-m", "apps.vae", f"--run_dir={directory}", *FLAGS, *flags]
     return subprocess.Popen(

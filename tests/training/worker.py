@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from tests.training.toys import TwoStages, fitting, sgd
-from tfgen.training import Interrupted, make_strategy, train
+from tfgen.training import Interrupted, TrainingError, make_strategy, train
 
 
 class Sleeps(keras.callbacks.Callback):
@@ -57,6 +57,9 @@ def main(directory, steps, patience, slow):
         )
     except Interrupted as interrupted:
         result["interrupted"] = interrupted.step
+    except TrainingError as error:
+        print(json.dumps({"error": str(error)}), flush=True)
+        sys.exit(2)
     result |= {"stage": model.stage.numpy().tolist(), "step": int(model.step.numpy())}
     result["weights"] = np.concatenate([model.logits.numpy(), [model.scale.numpy()]]).tolist()
     print(json.dumps(result))

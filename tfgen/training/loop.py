@@ -20,7 +20,7 @@ from tfgen.training.checkpoints import (
     optimizers_state,
     weights_of,
 )
-from tfgen.training.stage import MAX_SCALARS, StageRun
+from tfgen.training.stage import MAX_SCALARS, StageRun, TrainingError
 from tfgen.training.strategies import Workers
 from tfgen.update import make_optimizers, plan_stages, start_averages
 
@@ -28,6 +28,15 @@ from tfgen.update import make_optimizers, plan_stages, start_averages
 _BEGIN_EXAMPLES = 10_000
 # What their seeds are folded from; steps fold 0 and up.
 _BEGIN = -1
+
+
+# How TensorFlow says that another worker does not answer any more.
+_LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+)
 
 
 class Interrupted(Exception):  # noqa: N818
@@ -98,7 +107,7 @@ def train(
     Raises:
       ValueError: If the data, the batch size, the steps or the checkpoint do not fit, or `run_dir` holds
         checkpoints of another run.
-      TrainingError: If an objective is no longer finite; names it and the step.
+      TrainingError: If an objective is no longer finite; names it and the step. If another worker was lost.
       Interrupted: After Ctrl-C or SIGTERM, with the checkpoint written.
     """
     checks.whole("steps", steps)
@@ -120,7 +129,15 @@ def train(
     if before_writing and run.workers.chief:
         before_writing()
     run.check_free(resume)
-    return run.go(checkpoint_every, early_stopping, validation_examples, pictures, callbacks)
+    try:
+        return run.go(checkpoint_every, early_stopping, validation_examples, pictures, callbacks)
+    except _LOST as error:
+        if not run.workers.several:
+            raise
+        raise TrainingError(
+            "another worker was lost: start all workers again with --resume, and they go on from the newest "
+            "checkpoint."
+        ) from error
 
 
 class Run:
