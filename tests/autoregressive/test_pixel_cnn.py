@@ -54,6 +54,7 @@ def test_bad_sampling_arguments_name_themselves(binary, kwargs, message):
         binary.sample(2, seed=0, **kwargs)
 
 
+@pytest.mark.learn(always=True)
 @pytest.mark.slow
 def test_learns_digits_better_than_independent_pixels():
     digits = data.load("digits", binarize="threshold")
