@@ -123,7 +123,7 @@ CASES = {
     "PixelCNNPlusPlus": Case(
         PixelCNNPlusPlus,
         {"event_shape": (2, 3, 1), "filters": 3, "num_blocks": 1, "num_components": 2, "num_resolutions": 2},
-        shapes=((3, 2, 1), (2, 3, 3), (1, 5, 1)),
+        shapes=((1, 5, 3),),
         bad=(
             {"filters": 0},
             {"num_blocks": 0},
@@ -132,6 +132,7 @@ CASES = {
             {"dropout": 1.0},
         ),
         enumerable=True,
+        optimizer={"name": "sgd", "learning_rate": 0.01, "momentum": 0.9},
     ),
     "CharRNN": Case(
         CharRNN,

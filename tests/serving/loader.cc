@@ -9,8 +9,8 @@
 //
 // and writes one line for each, "answered" or why the export could not be loaded.
 //
-// A request is a folder REQUESTS/<signature> or REQUESTS/<signature>.<anything> with a serialized
-// TensorProto <input>.pb for each input. Its answer is the folder ANSWERS/<same name> with
+// A request is a folder REQUESTS/<signature> or REQUESTS/<signature>.<anything>, of which
+// <signature>.warmup is answered before all others, with a serialized TensorProto <input>.pb for each input. Its answer is the folder ANSWERS/<same name> with
 // <output>.pb for each output, or a file `error` with the status. ANSWERS/signatures lists all
 // signatures of the export, one a line.
 
@@ -104,15 +104,24 @@ tensorflow::Status Serve(const std::string& version, const fs::path& requests, c
     // A convention of the format, not something to call: what initializes the tables.
     if (signature.first != "__saved_model_init_op") names << signature.first << "\n";
   }
-  std::vector<std::thread> threads;
+  const auto respond = [&bundle, &signatures, &answers](const fs::path& request) {
+    const fs::path answer = answers / request.filename();
+    fs::create_directories(answer);
+    const tensorflow::Status status = Answer(bundle.GetSession(), signatures, request, answer);
+    if (!status.ok()) std::ofstream(answer / "error") << status.ToString();
+  };
+  // As in a server, what warms up comes first, alone: requests that meet an unprepared graph at the same
+  // time would each prepare it.
+  std::vector<fs::path> others;
   for (const auto& request : fs::directory_iterator(requests)) {
-    threads.emplace_back([&bundle, &signatures, &answers, path = request.path()] {
-      const fs::path answer = answers / path.filename();
-      fs::create_directories(answer);
-      const tensorflow::Status status = Answer(bundle.GetSession(), signatures, path, answer);
-      if (!status.ok()) std::ofstream(answer / "error") << status.ToString();
-    });
+    if (request.path().extension() == ".warmup") {
+      respond(request.path());
+    } else {
+      others.push_back(request.path());
+    }
   }
+  std::vector<std::thread> threads;
+  for (const fs::path& request : others) threads.emplace_back(respond, request);
   for (std::thread& thread : threads) thread.join();
   return tensorflow::OkStatus();
 }
