@@ -15,10 +15,10 @@ import importlib
 import pkgutil
 
 from tfgen.data.dataset import Data, DataError, Meaning, Split
-from tfgen.data.loading import load, names, on_disk
+from tfgen.data.loading import OWN, load, names, on_disk
 from tfgen.data.wording import summary
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
 
-__all__ = ["Data", "DataError", "Meaning", "Split", "load", "names", "on_disk", "summary"]
+__all__ = ["OWN", "Data", "DataError", "Meaning", "Split", "load", "names", "on_disk", "summary"]

@@ -255,6 +255,24 @@ class Data:
         """What classes and numbers mean."""
         return Meaning(self.class_names, self.columns, self.mean, self.deviation)
 
+    def rescaled(self, meaning: Meaning) -> "Data":
+        """These vectors standardised by another set's statistics; others, and for none, as they are.
+
+        Raises:
+            DataError: If the columns differ.
+        """
+        if meaning.deviation is None or self.deviation is None or meaning == self.meaning:
+            return self
+        if meaning.columns != self.columns:
+            raise DataError(f"{self.name} has other columns than {', '.join(meaning.columns or ())}")
+        parts = {}
+        for name in PARTS:
+            part = getattr(self, name)
+            x = self.meaning.original(part.x).astype(np.float64)
+            x = ((x - meaning.mean) / meaning.deviation).astype(np.float32)
+            parts[name] = dataclasses.replace(part, x=x)
+        return dataclasses.replace(self, mean=meaning.mean, deviation=meaning.deviation, **parts)
+
     def __post_init__(self):
         """Checks the kind, and that every split and stream holds examples of `event_shape`."""
         if self.kind not in KINDS:

@@ -340,7 +340,7 @@ def _parts(root: pathlib.Path, named: dict[str, str]) -> dict[str, list[str]]:
         )
     if len(parts) == 1:
         raise DataError(
-            f"folder {str(root)!r} holds the split {parts['train'][0]!r} alone: give the path of that folder, "
+            f"folder {str(root)!r} holds the split {parts['train'][0]!r} alone: give that folder's path, "
             "or add one to test on"
         )
     return parts

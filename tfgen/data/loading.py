@@ -11,6 +11,18 @@ from tfgen.data.registry import EMBEDDED, ON_DISK, Request
 from tfgen.data.splits import few_labels
 from tfgen.media.text import UNITS
 
+# What files of one's own may be, by how they are named.
+OWN = {
+    "folder:PHOTOS": "images, in sub-folders that are classes or train, validation and test, or neither",
+    "folder:SOUNDS": "WAV files, the same way",
+    "folder:TEXTS": "text files, one after the other; train, validation and test in sub-folders if you like",
+    "file:TEXT": "one text, whatever its name",
+    "file:TABLE.csv": "numeric columns as vectors; --label_column=NAME for classes",
+    "file:ARRAYS.npz": "x and y, or x_train, y_train, x_test, y_test; file:X.npy for x alone",
+    "file:LINES.jsonl": 'dialogues, {"messages": [...]} or {"turns": [...]}; drawings, {"strokes": [...]}',
+    "file:STROKES.csv": "drawings, with columns x, y, stroke and perhaps drawing",
+}
+
 
 def on_disk() -> dict[str, str]:
     """The data sets of which own files lie in `data_dir`, with a line about each."""

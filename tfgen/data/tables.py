@@ -157,7 +157,8 @@ def _place(label_column: str, columns: list[str], listing: Listing) -> int:
     close = difflib.get_close_matches(label_column, columns, 1)
     hint = f"did you mean {close[0]!r}? " if close else ""
     raise DataError(
-        f"label_column={label_column!r} is no column of {listing.paths[0]}: {hint}take of {', '.join(columns)}"
+        f"label_column={label_column!r} is no column of {listing.paths[0]}: {hint}take of "
+        f"{', '.join(columns[:20])}{' ...' if len(columns) > 20 else ''}"
     )
 
 
