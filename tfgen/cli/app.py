@@ -151,7 +151,7 @@ class App:
         return command
 
     def _for_own_data(self, values):
-        """What of the app's defaults does not hold for another data set than theirs, as settings of `train`."""
+        """Settings of `train` for another data set than the one that the app's defaults are for."""
         preset = self.presets.get(values["preset"].value, {})
         if values["dataset"].value == preset.get("dataset", self.defaults.dataset):
             return {"own_data": None, "given": set()}

@@ -290,7 +290,7 @@ def load_data(flags, settings):
 
 
 def _flags_for(data, flags, settings):
-    """Flags that differ from their defaults because the data are not those that the app's defaults are for."""
+    """Flags that the app's defaults do not suit, since the data are not those that they are for."""
     if settings.get("own_data") is None:
         return {}
     values = "real" if data.num_values is None else "levels" if data.num_values > 2 else "binary"
@@ -360,14 +360,15 @@ def _constructor_arguments(config, data, arguments, sources):
 def describe(data):
     """Facts of a data set that a run keeps, as JSON has them."""
     symbols = None if data.vocabulary is None else repr((data.unit, data.vocabulary)).encode()
-    return {
+    facts = {
         "name": data.name, "fingerprint": data.fingerprint(), "event_shape": list(data.event_shape),
         "num_values": data.num_values, "binarize": data.binarize,
         "examples": {s: len(getattr(data, s).x) for s in ("train", "validation", "test")},
         "streams": {name: len(stream) for name, stream in data.train.streams.items()},
-        "class_names": json.loads(json.dumps(data.class_names)),
+        "class_names": data.class_names,
         "vocabulary": symbols and hashlib.sha256(symbols).hexdigest()[:16],
-    } | {k: v for k, v in json.loads(json.dumps(data.meaning.facts())).items() if k != "class_names"}  # fmt: skip
+    }  # fmt: skip
+    return json.loads(json.dumps(facts | data.meaning.facts()))
 
 
 def _optimizers(config, model):

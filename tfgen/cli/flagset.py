@@ -18,8 +18,8 @@ COMMANDS = {
 FROM_DATA = ("num_values", "num_classes", "vocabulary", "unit", "rate", "num_examples")
 # Flags that are arguments of `tfgen.data.load`, beside the name of the set.
 DATA_OPTIONS = (
-    "binarize", "image_size", "unit", "window", "num_labels", "background", "channels", "skip_bad", "encoding",
-    "mono", "rate", "label_column",
+    "binarize", "image_size", "unit", "window", "num_labels", "background", "channels", "skip_bad",
+    "encoding", "mono", "rate", "label_column",
 )  # fmt: skip
 _NOT_FLAGS = {"event_shape", "name", "dtype", *FROM_DATA}
 

@@ -142,7 +142,7 @@ def _read(path: pathlib.Path, request: registry.Request, done) -> tuple[np.ndarr
     sound, rate = sounds.read(path, mono=request.mono)
     if not sound.any():
         raise ValueError(f"{path} is silent from beginning to end: remove it")
-    peak, beyond = float(np.abs(sound).max()), float(np.mean(np.abs(sound) > 1.0))
+    peak, beyond = float(np.abs(sound).max()), float(np.mean(np.abs(sound) > 1.001))
     if beyond > _MOST_CLIPPED:
         if not _PCM_SCALE / 256 < peak <= _PCM_SCALE:
             raise ValueError(
