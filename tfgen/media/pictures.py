@@ -183,8 +183,9 @@ def scatter(
 ) -> "Image.Image":
     """Points in the plane over those that they should resemble.
 
-    Both axes have one scale, unless one extent is more than 5 times the other. They are set by the reference where there is one, so that pictures of a run can be
-    compared; how many points lie outside is written below.
+    Both axes have one scale, unless one extent is more than 5 times the other. They are set by the
+    reference where there is one, so that pictures of a run can be compared; how many points lie outside is
+    written below.
 
     Args:
         points: `[N, 2]`.
