@@ -16,6 +16,10 @@ app = App(
     steps=2000,
     batch_size=128,
     learning_rate=1e-3,
+    own_data={
+        "levels": {"likelihood": "discretized_logistic"},
+        "real": {"likelihood": "gaussian"},
+    },
     presets={
         "mnist": {"dataset": "mnist", "binarize": "fixed", "steps": 40_000, "importance_samples": 500},
         # Kingma & Welling's MNIST decoder and encoder, with their tanh.

@@ -63,6 +63,47 @@ MUTANTS = (
         "tests/test_data.py -k streams_stay",
     ),
     Mutant(
+        "a test split in capitals that is trained on", "tfgen/data/folder.py",
+        "re.findall(r\"[^\\W\\d_]+|\\d+\", parted.lower())", "re.findall(r\"[^\\W\\d_]+|\\d+\", parted)",
+        "tests/test_folder_data.py",
+    ),
+    Mutant(
+        "classes 0, 10, 2 in the order of their letters", "tfgen/data/folder.py",
+        "sorted(names, key=lambda name: (values[name], name))", "sorted(names)",
+        "tests/test_folder_data.py",
+    ),
+    Mutant(
+        "the table's own statistics instead of the training split's", "tfgen/data/arrays.py",
+        "train = np.asarray(parts[0].x, np.float64)",
+        "train = np.concatenate([np.asarray(p.x, np.float64) for p in parts])",
+        "tests/test_table_data.py",
+    ),
+    Mutant(
+        "transparent pixels that show what lies behind their alpha", "tfgen/data/images.py",
+        "laid.alpha_composite(with_alpha)", "laid.paste(with_alpha)",
+        "tests/test_image_data.py",
+    ),
+    Mutant(
+        "a byte order mark that is a symbol", "tfgen/data/reading.py",
+        "text.removeprefix(\"\\ufeff\").replace", "text.replace",
+        "tests/test_text_data.py",
+    ),
+    Mutant(
+        "floats of 16 bits clipped in silence", "tfgen/data/audio.py",
+        "    if beyond > _MOST_CLIPPED:", "    if beyond > 1.0:",
+        "tests/test_audio_data.py",
+    ),
+    Mutant(
+        "samples of a table in standard deviations", "tfgen/cli/gallery.py",
+        "    if model.kind in (\"points\", \"numbers\"):\n        x = meaning.original(x)\n", "",
+        "tests/test_own_data.py -k units",
+    ),
+    Mutant(
+        "a default binarization that reaches other data", "tfgen/cli/app.py",
+        "            values[\"binarize\"].value = \"none\"", "            pass",
+        "tests/test_own_data.py -k 'default or silence'",
+    ),
+    Mutant(
         "a bound of the free energy called nats", "tfgen/evaluation/report.py",
         'seed, "nats_bound", _bound', 'seed, "nats", _bound',
         "tests/evaluation/test_report.py -k never_called",

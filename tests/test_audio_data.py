@@ -118,7 +118,7 @@ def test_folders_of_splits_are_obeyed(tmp_path):
     [
         (
             lambda d: record(d / "c.wav", 9, rate=44_100),
-            "c.wav has 44100 samples a second and a.wav has",
+            "2 have 8000 (a.wav), 1 have 44100 (c.wav): --rate=8000",
         ),
         (lambda d: record(d / "c.wav", 9, value=0), "c.wav is silent from beginning to end"),
         (lambda d: record(d / "c.wav", 0), "c.wav holds no samples"),
@@ -137,3 +137,83 @@ def test_what_is_wrong_with_a_recording_is_named(tmp_path, spoil, words):
 def test_a_file_too_short_to_cut_is_named(tmp_path):
     record(tmp_path / "a.wav", 9)
     assert "a.wav is too short to be cut in three" in refused(f"file:{tmp_path / 'a.wav'}")
+
+
+def tone(path, rate=8000, channels=1, scale=0.5, dtype=np.float32, seconds=0.1, hertz=400):
+    wave = scale * np.sin(2 * np.pi * hertz * np.arange(int(rate * seconds)) / rate)
+    wave = wave if channels == 1 else np.stack([wave, 0 * wave], 1)
+    path.parent.mkdir(exist_ok=True)
+    wavfile.write(path, rate, wave.astype(dtype))
+
+
+def waves(found):
+    """The waves of all windows, what fills them up left out."""
+    return np.concatenate([
+        sounds.decode(part.x[np.arange(part.x.shape[1]) < part.extra["lengths"][:, None]])
+        for part in (found.train, found.validation, found.test)
+    ])  # fmt: skip
+
+
+def test_floats_on_the_scale_of_16_bits_are_brought_to_1(tmp_path):
+    for i in range(3):
+        tone(tmp_path / f"{i}.wav", scale=16_384.0)
+    found = data.load(f"folder:{tmp_path}", window=100)
+    assert abs(np.abs(waves(found)).max() - 0.5) < 0.01
+    assert "3 on the scale of 16-bit numbers, divided by 32768" in data.summary(found)
+
+
+@pytest.mark.parametrize(
+    ("scale", "words"), [(3.0, "with a peak of 3: scale it to 1"), (1e6, "a peak of 1e+06")]
+)
+def test_what_would_be_clipped_is_refused(tmp_path, scale, words):
+    for i in range(3):
+        tone(tmp_path / f"{i}.wav", scale=scale)
+    message = refused(f"folder:{tmp_path}")
+    assert "would be clipped in" in message and words in message
+
+
+def test_a_little_clipping_is_said(tmp_path):
+    for i in range(3):
+        wave = 0.5 * np.sin(np.arange(1000.0)).astype(np.float32)
+        wave[:5] = 1.2
+        wavfile.write(tmp_path / f"{i}.wav", 8000, wave)
+    assert "3 clipped in less than 1 % of the samples" in data.summary(data.load(f"folder:{tmp_path}"))
+
+
+def test_channels_are_mixed_down_and_rates_made_one(tmp_path):
+    tone(tmp_path / "a.wav", rate=16_000)
+    tone(tmp_path / "b.wav", rate=44_100)
+    tone(tmp_path / "c.wav", rate=8000, channels=2, dtype=np.float32)
+    assert "c.wav has 2 channels" in refused(f"folder:{tmp_path}")
+    assert "--rate=8000 resamples all" in refused(f"folder:{tmp_path}", mono=True)
+    found = data.load(f"folder:{tmp_path}", mono=True, rate=8000, window=800)
+    assert found.rate == 8000 and "1 resampled from 44100 to 8000" in data.summary(found)
+    rows = np.concatenate([getattr(found, part).x for part in PARTS])
+    assert len(rows) == 3
+    power = np.abs(np.fft.rfft(sounds.decode(rows), axis=1))
+    # 400 Hz is bin 40 of 800 samples at 8 kHz, whatever rate it came in; the mixed one is half as loud.
+    np.testing.assert_array_equal(power.argmax(1), 40)
+    np.testing.assert_allclose(sorted(power.max(1) * 2 / 800), [0.25, 0.5, 0.5], atol=0.01)
+
+
+def test_bad_recordings_are_in_one_report(tmp_path):
+    for i in range(4):
+        tone(tmp_path / f"{i}.wav")
+    record(tmp_path / "soft.wav", 90, value=1)
+    record(tmp_path / "zero.wav", 90, value=0)
+    (tmp_path / "text.wav").write_text("no sound")
+    message = refused(f"folder:{tmp_path}")
+    assert "3 of 7 files" in message and "text.wav cannot be read as WAV" in message
+    assert "soft.wav is so soft that all of it is silence in 256 levels" in message
+    assert "zero.wav is silent from beginning to end" in message
+    found = data.load(f"folder:{tmp_path}", skip_bad=True)
+    assert "3 of 7 files left out" in data.summary(found)
+
+
+def test_silent_windows_are_said(tmp_path):
+    wave = np.zeros(4000, np.int16)
+    wave[:1000] = 9000
+    for i in range(3):
+        wavfile.write(tmp_path / f"{i}.wav", 8000, wave)
+    told = data.summary(data.load(f"folder:{tmp_path}", window=1000))
+    assert "75% of the windows are silent" in told

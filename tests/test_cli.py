@@ -199,8 +199,9 @@ def test_samples_have_their_seed(trained, capsys):
 
     def draw(seed):
         said = says(capsys, "sample", f"--run_dir={directory}", "--num=9", f"--seed={seed}")
-        (written,) = re.findall(r"samples: (.*)", said)
-        return pathlib.Path(written).read_bytes()
+        picture, array = re.findall(r"samples: (.*)", said)
+        assert np.load(array).shape == (9, 8, 8, 1)
+        return pathlib.Path(picture).read_bytes()
 
     training = {p: p.stat().st_mtime_ns for p in directory.glob("*.*")}
     first = draw(7)
@@ -258,7 +259,8 @@ def test_a_finished_run_ends_at_once(trained, tmp_path, capsys):
     assert before == {p: p.stat().st_mtime_ns for p in directory.rglob("*")}
     copy = shutil.copytree(directory, tmp_path / "copy")
     more = says(capsys, f"--run_dir={copy}", "--resume", "--steps=30")
-    assert more.splitlines()[0] == "resumed at step 20"
+    assert more.splitlines()[0].startswith("data: digits: 8x8 grey images")
+    assert more.splitlines()[1] == "resumed at step 20"
 
 
 @pytest.mark.slow
@@ -471,8 +473,8 @@ def test_runs_that_hold_no_model_are_refused_before_anything_is_written(tmp_path
 
 def test_counts_and_videos_go_all_the_way(tmp_path, capsys):
     for model, toy, written in (
-        ("Counts", cli_toys.count_data(), {"samples.txt", "samples.png"}),
-        ("Pixels", cli_toys.video_data(), {"samples.gif", "samples.png"}),
+        ("Counts", cli_toys.count_data(), {"samples.txt", "samples.png", "samples.npy"}),
+        ("Pixels", cli_toys.video_data(), {"samples.gif", "samples.png", "samples.npy"}),
     ):
         with cli_toys.data_set(toy):
             run = trains(model, tmp_path / model, dataset="toy", binarize="none")

@@ -430,7 +430,7 @@ def test_image_size_takes_the_square_in_the_middle(tmp_path):
 
 @pytest.mark.parametrize(
     ("mode", "value", "expected"),
-    [("1", 1, [255]), ("P", 0, [0, 0, 0]), ("RGB", "red", [255, 0, 0])],
+    [("1", 1, [255]), ("P", 0, [0]), ("RGB", "red", [255, 0, 0])],
 )
 def test_folder_converts_what_loses_nothing(tmp_path, mode, value, expected):
     for i in range(4):
@@ -443,10 +443,10 @@ def test_folder_converts_what_loses_nothing(tmp_path, mode, value, expected):
     [
         (lambda d: cut_short(d / "x.png"), "x.png cannot be read"),
         (lambda d: (d / "x.jpg").write_bytes(b""), "x.jpg cannot be read"),
-        (lambda d: write(d / "x.png", size=(7, 5)), "x.png is 7x5 grey and 0.png is 6x5 grey"),
-        (lambda d: write(d / "x.png", mode="RGB"), "x.png is 6x5 RGB"),
+        (lambda d: write(d / "x.png", size=(7, 5)), "4 6x5 grey (0.png), 1 7x5 grey (x.png): --image_size"),
+        (lambda d: write(d / "x.png", mode="RGB"), "4 6x5 grey (0.png), 1 6x5 RGB (x.png): --channels=3"),
         (lambda d: write(d / "x.png", mode="RGBA"), "x.png is transparent"),
-        (lambda d: write(d / "x.png", mode="I;16"), "x.png has mode I;16"),
+        (lambda d: write(d / "x.tif", mode="I", value=70_000), "x.tif holds whole numbers beyond 16 bits"),
         (lambda d: (d / "x.py").write_text(""), "x.py is of no kind"),
         (lambda d: write(d / "cats" / "x.png"), "mixes files (0.png) with sub-folders (cats)"),
         (lambda d: [p.unlink() for p in d.iterdir()], "holds no files"),
@@ -510,6 +510,14 @@ def test_every_embedded_set_loads_and_is_described():
                 assert label is None
             else:
                 assert label.min() >= 0 and np.all(label.max(axis=0) < found.num_classes)
+
+
+def test_what_embedded_sets_hold_never_changes():
+    """A run opens only on the data it was trained on."""
+    expected = {
+        "digits": "d26ea2606a36b254", "photos": "c9c1f9db100270f7", "replies": "4b4df2301e0aab6c",
+    }  # fmt: skip
+    assert {name: data.load(name).fingerprint() for name in expected} == expected
 
 
 def test_a_new_loader_is_one_registration():

@@ -89,11 +89,15 @@ def test_dialogues_of_a_file_stay_on_one_side(tmp_path):
         ('{"turns": ["a", ""]}', "line 1 of"),
         ('{"turns": ["a", 3]}', "line 1 of"),
         ('{"turns": "a b"}', "line 1 of"),
-        ('["a", "b"]', "is no dialogue: write {"),
-        ('{"turns": ["a", "b"]', "two texts or more that are not empty"),
+        ('["a", "b"]', "line 1 of"),
+        ('{"turns": ["a", "b"]', "is no JSON"),
+        ('{"other": ["a", "b"]}', "is no dialogue: write {"),
+        ('{"messages": ["a", "b"]}', "is no dialogue: write {"),
+        ('{"messages": [{"role": "user", "content": "a"}]}', "two texts or more that are not empty"),
         ("3", "line 1 of"),
         ("", "holds no dialogues"),
-        (b"\xff\xfe", "save them as UTF-8"),
+        (b"\xff\xfe", "holds no dialogues"),
+        (b'{"turns": ["\xe9", "b"]}', "--encoding=latin-1"),
         ('{"turns": ["a", "b"]}', "train, validation and test need 3 at least"),
     ],
 )
@@ -124,3 +128,25 @@ def test_dailydialog():
     assert left == sum(len(turns) - 1 for turns in shared)
     unknown = np.mean(found.test.x[found.test.x > 0] == found.vocabulary.index(UNKNOWN))
     assert 0.03 < unknown < 0.1
+
+
+def test_messages_are_turns(tmp_path):
+    talk = [
+        {"role": "system", "content": "be kind"},
+        {"role": "user", "content": "a b"},
+        {"role": "assistant", "content": [{"type": "text", "text": "b"}, {"type": "text", "text": "a"}]},
+        {"role": "user", "content": "a"},
+        {"role": "user", "content": "b"},
+        {"role": "assistant", "content": "a a"},
+    ]
+    (tmp_path / "a.jsonl").write_text("\ufeff" + f"{json.dumps({'messages': talk})}\n" * 9)
+    found = data.load(f"file:{tmp_path / 'a.jsonl'}")
+    assert read(found, "test")[:3] == [
+        ("a b", f"b a {END}"),
+        (f"a b {TURN} b a", f"a b {END}"),
+        (f"a b {TURN} b a {TURN} a b", f"a a {END}"),
+    ]
+    assert "9 system messages left out" in data.summary(found)
+    shared = [{"from": "human", "value": "a b"}, {"from": "gpt", "value": "b"}]
+    (tmp_path / "b.jsonl").write_text(f"{json.dumps({'conversations': shared})}\n" * 9)
+    assert read(data.load(f"file:{tmp_path / 'b.jsonl'}"), "test")[0] == ("a b", f"b {END}")

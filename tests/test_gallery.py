@@ -41,7 +41,7 @@ def test_other_conditions_are_those_of_the_test_split():
 
 def test_images_are_a_grid_with_captions_and_an_animation(by_label, tmp_path):
     paths = save_samples(by_label, tmp_path, 6, 1)
-    assert [p.name for p in paths] == ["samples.png", "samples.gif"]
+    assert [p.name for p in paths] == ["samples.png", "samples.gif", "samples.npy"]
     with_captions = Image.open(tmp_path / "samples.png").size
     save_samples(PixelCNN((4, 4, 1), **TINY), tmp_path, 6, 1)
     assert with_captions[1] > Image.open(tmp_path / "samples.png").size[1]
@@ -76,7 +76,7 @@ def test_counts_are_written_as_text_and_drawn(tmp_path, vocabulary):
     model = cli_toys.Counts((6,), vocabulary)
     model.log_rate.assign([-9.0, -9.0, 2.0, -9.0, 1.0, -9.0])
     paths = save_samples(model, tmp_path, 5, 1)
-    assert [p.name for p in paths] == ["samples.txt", "samples.png"]
+    assert [p.name for p in paths] == ["samples.txt", "samples.png", "samples.npy"]
     lines = (tmp_path / "samples.txt").read_text().splitlines()
     x = model.sample(5, seed=1).numpy()
     if vocabulary is None:
@@ -93,7 +93,7 @@ def test_videos_are_an_animation_and_a_strip(tmp_path):
     first[1] = 40.0
     model.logits.assign(first - 20.0)  # All pixels are 1 in the second frame, and none in the others.
     paths = save_samples(model, tmp_path, 2, 1)
-    assert [p.name for p in paths] == ["samples.gif", "samples.png"]
+    assert [p.name for p in paths] == ["samples.gif", "samples.png", "samples.npy"]
     with Image.open(paths[0]) as animation:
         assert animation.n_frames == 3
         middles = []

@@ -1,5 +1,7 @@
 """Pen strokes as data: the embedded words, Omniglot, files of one's own."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -178,8 +180,8 @@ def test_folders_are_classes(tmp_path):
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("a,b\n1,2\n", "columns"),
-        ("", "columns none"),
+        ("a,b\n1,2\n", "1 examples"),
+        ("", "is blank"),
         ("stroke,x,y\n", "no points"),
         ("stroke,x,y\n0,1,2\n0,nan,2\n", "line 3"),
         ("stroke,x,y\n0,1,two\n", "cannot be read"),
@@ -191,3 +193,52 @@ def test_broken_files_are_named(tmp_path, content, says):
     path.write_text(content)
     message = refused(f"file:{path}")
     assert says in message and str(path) in message
+
+
+def write_lines(path, drawings, **more):
+    lines = [
+        {"strokes": [stroke.tolist() for stroke in drawing]} | {key: words[i] for key, words in more.items()}
+        for i, drawing in enumerate(drawings)
+    ]
+    path.write_text("\ufeff" + "\n".join(map(json.dumps, lines)))
+    return f"file:{path}"
+
+
+def test_lines_of_strokes_with_their_texts(tmp_path):
+    words = [f"w{'ab'[i % 2]}{'c' * (i // 2)}" for i in range(12)]
+    loaded = data.load(write_lines(tmp_path / "own.jsonl", some_drawings(12), text=words))
+    check_common(loaded)
+    assert loaded.vocabulary == ("", *"abcw") and "with their texts" in data.summary(loaded)
+    found = []
+    for part in (loaded.train, loaded.validation, loaded.test):
+        for row, tokens in enumerate(part.extra["text"]):
+            text = "".join(loaded.vocabulary[t] for t in tokens)
+            # The second stroke of drawing i is 10 - i long: text and drawing belong together.
+            line = unscaled(part, row)[1]
+            assert abs(np.linalg.norm(line[-1] - line[0]) - abs(10 - words.index(text))) < 1
+            found.append(text)
+    assert sorted(found) == sorted(words)
+
+
+def test_lines_of_strokes_have_classes(tmp_path):
+    loaded = data.load(
+        write_lines(tmp_path / "own.jsonl", some_drawings(12), label=[(10, 9)[i % 2] for i in range(12)])
+    )
+    assert loaded.class_names == ("9", "10") and set(loaded.train.label) == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('{"strokes": []}', "line 2 of"),
+        ('{"strokes": [[1, 2]]}', "line 2 of"),
+        ('{"strokes": [[[1, NaN]]]}', "is no drawing: write"),
+        ('{"strokes": [[[1, 2]]], "text": "a"}', "differ in having a text"),
+        ('{"lines": []}', "is no drawing"),
+    ],
+)
+def test_what_is_wrong_with_a_line_is_named(tmp_path, line, words):
+    path = tmp_path / "own.jsonl"
+    path.write_text('{"strokes": [[[1, 2], [3, 4]]]}\n' + line)
+    message = refused(f"file:{path}")
+    assert words in message and str(path) in message

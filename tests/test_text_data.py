@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.real_data import TFDS, needs_tfds
-from tests.test_data import refused
+from tests.test_data import PARTS, refused
 from tfgen import data
 from tfgen.data import chains
 
@@ -63,9 +63,13 @@ def test_images_keep_their_notes_out(tmp_path):
 @pytest.mark.parametrize(
     ("content", "options", "words"),
     [
-        (b"\xff\xfe\x00abc", {}, "save it as UTF-8"),
-        (b"", {}, "has 0 different characters"),
-        (b"aaaaaaaaaaaaaaaaaaaaa", {}, "has 1 different characters"),
+        (b"caf\xe9 noir", {}, "(byte 0xe9 at 3): name its encoding, as in --encoding=latin-1"),
+        (b"abc", {"encoding": "latn1"}, "encoding='latn1' is unknown"),
+        (b"abc\0\0\0def", {}, "holds zero bytes, it is no text"),
+        (b"", {}, "book.txt is blank: give a file with a text in it"),
+        (b" \n\n", {}, "book.txt is blank"),
+        (b"\xef\xbb\xbf", {}, "book.txt is blank"),
+        (b"aaaaaaaaaaaaaaaaaaaaa", {}, "holds one character only, 'a'"),
         (b"abcabc", {}, "less than one window of 100: give a longer text or a smaller --window"),
         (b"one two three", {"unit": "word", "window": 50}, "less than one window of 50"),
     ],
@@ -102,3 +106,71 @@ def test_chains_have_the_entropy_they_state(name, sources):
         nats = -np.log(chains.stationary(c)[x[:, 0]]) - np.log(c[x[:, :-1], x[:, 1:]]).sum(1)
         error = nats.std() / np.sqrt(len(nats))
         assert abs(nats.mean() - chains.entropy(c)) < 4 * error and error < 1.0
+
+
+TEXT = "Zoë's naïve café.\n" * 40
+
+
+@pytest.mark.parametrize(
+    ("stored", "options"),
+    [
+        (TEXT.encode("utf-8"), {}),
+        (TEXT.encode("utf-8-sig"), {}),
+        (TEXT.encode("utf-16"), {}),
+        (TEXT.encode("utf-16-le"), {}),
+        (TEXT.encode("utf-16-be"), {}),
+        (TEXT.encode("utf-32"), {}),
+        (TEXT.encode("latin-1"), {"encoding": "latin-1"}),
+        (TEXT.encode("cp1252"), {"encoding": "cp1252"}),
+        (TEXT.encode("utf-8-sig"), {"encoding": "utf-8"}),
+        (TEXT.encode("utf-16"), {"encoding": "utf-16"}),
+        (TEXT.replace("\n", "\r\n").encode("utf-8"), {}),
+    ],
+)
+def test_a_text_is_read_in_its_encoding(tmp_path, stored, options):
+    (tmp_path / "book.txt").write_bytes(stored)
+    found = data.load(f"file:{tmp_path / 'book.txt'}", window=18, **options)
+    assert "".join(read(found, part) for part in PARTS) == TEXT
+    assert set(found.vocabulary) == set(TEXT)
+
+
+def test_a_named_text_may_have_any_suffix(tmp_path):
+    for name in ("notes", "a.text", "a.tex", "a.py", "a.log", "a.MD", ".bashrc"):
+        (tmp_path / name).write_bytes(TEXT.encode("utf-8-sig"))
+        found = data.load(f"file:{tmp_path / name}", window=18)
+        assert "".join(read(found, part) for part in PARTS) == TEXT
+
+
+def test_marks_within_a_folder_are_no_symbols(tmp_path):
+    for i in range(3):
+        (tmp_path / f"{i}.txt").write_bytes(TEXT.encode("utf-8-sig"))
+    found = data.load(f"folder:{tmp_path}", window=18)
+    assert "\ufeff" not in found.vocabulary and read(found, "train").count("Zoë") > 80
+
+
+def test_blank_files_are_left_out_and_bad_ones_reported_together(tmp_path):
+    for name, stored in (("a.txt", TEXT.encode()), ("b.txt", b" \n"), ("c.md", b"\xef\xbb\xbf")):
+        (tmp_path / name).write_bytes(stored)
+    found = data.load(f"folder:{tmp_path}", window=18)
+    assert "2 blank files left out (b.txt, c.md)" in data.summary(found)
+    for name in ("d.txt", "e.txt"):
+        (tmp_path / name).write_bytes(TEXT.encode("latin-1"))
+    message = refused(f"folder:{tmp_path}")
+    assert "2 of 5 files" in message and "d.txt cannot be read as utf-8 (byte 0xeb at 2)" in message
+    skipped = data.load(f"folder:{tmp_path}", window=18, skip_bad=True)
+    assert skipped.fingerprint() == found.fingerprint()
+
+
+def test_classes_of_texts_are_said_to_be_lost(tmp_path):
+    for name in ("poems", "prose"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.txt").write_text(TEXT)
+    assert "poems, prose are read as one" in data.summary(data.load(f"folder:{tmp_path}", window=18))
+
+
+def test_json_lines_of_texts(tmp_path):
+    (tmp_path / "a.jsonl").write_text("\ufeff" + '{"text": "abcdefghi"}\n' * 20)
+    found = data.load(f"file:{tmp_path / 'a.jsonl'}", window=10)
+    assert read(found, "train") == "abcdefghi\n" * 17
+    (tmp_path / "a.jsonl").write_text('{"text": "a"}\n{"txt": "a"}')
+    assert "line 2 of" in refused(f"file:{tmp_path / 'a.jsonl'}")

@@ -300,13 +300,18 @@ class Space:
         if self.values == "levels" and data.num_values != self.num_values:
             have = "counts" if data.kind == "counts" else "real values"
             have = have if data.num_values is None else f"{data.num_values} levels"
+            remedy = "a model of that many levels" if data.num_values else "a model of real values"
+            if self.num_values == 2 and data.levels is not None:
+                remedy = f"--binarize=threshold, or {remedy}"
             raise ValueError(
-                f"{self.owner} takes {self.num_values} levels, but {data.name} has {have}; use "
-                "--binarize=threshold, or a model of that many levels."
+                f"{self.owner} takes {self.num_values} levels, but {data.name} has {have}; use {remedy}."
             )
         if self.values in ("unit", "symmetric") and data.num_values is None:
             have = "counts" if data.kind == "counts" else "real ones"
-            raise ValueError(f"{self.owner} takes {self.values} values, but {data.name} has {have}.")
+            raise ValueError(
+                f"{self.owner} takes {self.values} values, but {data.name} has {have}: give levels, whole "
+                "numbers from 0 to 255, or take a model of real values."
+            )
         if self.rate is not None and data.rate not in (None, self.rate):
             raise ValueError(
                 f"{self.owner} has rate={self.rate}, {data.name} has {data.rate} samples a second: resample "

@@ -264,7 +264,7 @@ def test_a_distribution_goes_on_behind_the_text(writer):
 def test_the_gallery_draws_samples(writer, free, tmp_path):
     for model, more in ((writer, {"condition": "abc"}), (free, {})):
         paths = save_samples(model, tmp_path, 3, 1, **more)
-        assert sorted(p.name for p in paths) == ["samples.png", "samples.svg"]
+        assert sorted(p.name for p in paths) == ["samples.npy", "samples.png", "samples.svg"]
         assert (">abc</text>" in paths[0].read_text()) == (model is writer)
 
 

@@ -15,6 +15,7 @@ from tfgen.cli.run_directory import RunDirectory
 _FREE_ON_RESUME = {
     "resume", "overwrite", "steps", "data_dir", "download", "run_dir", "num", "temperature", "checkpoint",
     "importance_samples", "xla", "help", "tpu", "preset", "early_stopping", "prompt", "label", "output",
+    "list_datasets",
 }  # fmt: skip
 
 
@@ -37,6 +38,9 @@ class App:
       optimizer: Keras optimizer by name, or a dict with its "name" and arguments.
       checkpoint_every: Default number of steps between evaluations; None is a tenth of the steps.
       presets: Flags by name, for each published configuration.
+      own_data: Flags for other data than the default set, taken unless they are given, by what the values
+        are: {"levels": {...}} for more than two levels, {"real": {...}} for real values. The default
+        binarization is for the default set alone.
       commands: What one can do with a run of this model besides, each a method of it by name, with a line for
         the help. The method is given those of "temperature" and "seed" that it takes.
       **overrides: Defaults of other flags: of the constructor's arguments, or shared ones such as `ema`.
@@ -53,6 +57,7 @@ class App:
         optimizer="adam",
         checkpoint_every=None,
         presets=None,
+        own_data=None,
         commands=None,
         **overrides,
     ):
@@ -61,6 +66,7 @@ class App:
         self.name = pathlib.Path(caller.get("__file__", model.rpartition(".")[2].lower())).stem
         self.summary, self.model, self.optimizer = caller["__doc__"] or "", public_path(model), optimizer
         self.presets, self.commands, self.overrides = presets or {}, commands or {}, overrides
+        self.own_data = own_data or {}
         self.defaults = flagset.Defaults(
             dataset, binarize, steps, batch_size, learning_rate, checkpoint_every, f"runs/{self.name}"
         )
@@ -86,6 +92,9 @@ class App:
             summary = self.summary.replace(f"python -m apps.{self.name}", program(self.name))
             print(flagset.help_text(values, arguments, summary, program(self.name), every))
             return
+        if values["list_datasets"].value:
+            _list_datasets()
+            return
         run = RunDirectory(values["run_dir"].value)
         settings = {name: values[name].value for name in values if name in _FREE_ON_RESUME}
         if command == "sample" and "length" in values and values["length"].present:
@@ -95,6 +104,8 @@ class App:
         if command == "train" and settings["resume"] and not run.holds_run:
             print(f"run_dir={run.path} holds no run: starting at step 0")
             settings["resume"] = False
+        if command == "train" and not settings["resume"]:
+            settings |= self._for_own_data(values)
         if command == "train" and not settings["resume"]:
             config = {
                 "model": self.model,
@@ -139,6 +150,15 @@ class App:
             raise UsageError(f"flag --ema={values['ema'].value}: takes a number below 1.")
         return command
 
+    def _for_own_data(self, values):
+        """Settings of `train` for another data set than the one that the app's defaults are for."""
+        preset = self.presets.get(values["preset"].value, {})
+        if values["dataset"].value == preset.get("dataset", self.defaults.dataset):
+            return {"own_data": None, "given": set()}
+        if not values["binarize"].present:
+            values["binarize"].value = "none"
+        return {"own_data": self.own_data, "given": {n for n in values if values[n].present or n in preset}}
+
     def _stored(self, run, values, command, arguments):
         """The configuration of an earlier run; flags given now must agree with it."""
         config = run.config()
@@ -160,7 +180,7 @@ class App:
         steps = values["steps"]
         if command == "train" and "steps" in preset and not steps.present and steps.value != config["steps"]:
             self._refuse(run, values, "steps", config["steps"], steps.value)
-        for name in () if command == "train" else ("seed", "dataset", "binarize"):
+        for name in () if command == "train" else ("seed", "dataset", *flagset.DATA_OPTIONS):
             if name in given:
                 config = config | {"flags": config["flags"] | {name: given[name]}, f"given_{name}": True}
         if command == "train" and values["steps"].present:
@@ -198,6 +218,23 @@ def carry_out(main, argv=None):
         lines = str(error).strip().splitlines() or [type(error).__name__]
         _fail(lines[0], 2)
     sys.exit(0)
+
+
+def _list_datasets():
+    from tfgen import data
+
+    print("embedded:")
+    for name, description in data.names().items():
+        print(f"  {name:<18} {description}")
+    print("in --data_dir:")
+    for name, description in data.on_disk().items():
+        print(f"  {name:<18} {description}")
+    print(
+        "  any TFDS name      images or texts, as mnist, cifar10, tiny_shakespeare; --download fetches them"
+    )
+    print("your own:")
+    for name, description in data.OWN.items():
+        print(f"  {name:<18} {description}")
 
 
 def _text(value):

@@ -14,7 +14,7 @@ import keras
 from tfgen import data as datasets
 from tfgen import random, serving
 from tfgen.cli.constructor import MODEL, public_path
-from tfgen.cli.flagset import FROM_DATA
+from tfgen.cli.flagset import DATA_OPTIONS, FROM_DATA
 from tfgen.cli.gallery import save_curves, save_samples, save_views, tensorboard_pictures
 from tfgen.cli.program import program
 from tfgen.cli.run_directory import RunDirectory
@@ -35,6 +35,12 @@ def train(config, run, settings, arguments):
     strategy = make_strategy(flags["strategy"], flags["replicas"], settings["tpu"])
     sources = {} if settings["resume"] else _model_runs(flags, arguments)
     data = load_data(flags, settings)
+    taken = _flags_for(data, flags, settings)
+    config["flags"] = flags = flags | taken
+    if is_chief(strategy):
+        told = "".join(f" --{name}={value}" for name, value in taken.items())
+        print(f"data: {datasets.summary(data)}{told and f'; for these data{told}'}")
+    _check_condition(flags, data)
     if "arguments" not in config:
         config |= {"arguments": _constructor_arguments(config, data, arguments, sources)}
     config |= {"data": config.get("data") or describe(data)}
@@ -94,7 +100,7 @@ def finish(config, run, settings, data, cost):
     if model.samples:
         _sample(model, config, settings, data, run.path)
     _views(model, config, settings, data, run.path)
-    _export(model, run, settings)
+    _export(model, config, run, settings)
 
 
 def sample(config, run, settings, arguments):
@@ -108,7 +114,9 @@ def sample(config, run, settings, arguments):
     data = load_data(config["flags"], settings) if wanted else None
     asked = {k: settings.get(k) for k in ("temperature", "length", "label", "prompt", "checkpoint")}
     asked = {"seed": config["flags"]["seed"] if config.get("given_seed") else None} | asked
-    named = ",".join(f"{k}={v}" for k, v in asked.items() if v is not None)
+    named = ",".join(
+        f"{k}={','.join(v) if isinstance(v, list) else v}" for k, v in asked.items() if v is not None
+    )
     directory = run.place("samples", settings["output"], named[:60] or "samples")
     try:
         _sample(model, config, settings, data, directory)
@@ -126,6 +134,7 @@ def evaluate(config, run, settings, arguments):
     del arguments
     data = load_data(config["flags"], settings)
     _check_same_symbols(config, data)
+    data = data.rescaled(_meaning(config))
     report = _evaluate(restored(config, run, settings["checkpoint"]), config, settings, data)
     path = run.place("evaluations", settings["output"], data.name, ".json")
     run.write_json(path.relative_to(run.path), report)
@@ -135,7 +144,7 @@ def evaluate(config, run, settings, arguments):
 def export(config, run, settings, arguments):
     """Writes a run's SavedModel."""
     del arguments
-    _export(restored(config, run, settings["checkpoint"]), run, settings)
+    _export(restored(config, run, settings["checkpoint"]), config, run, settings)
 
 
 def further(command, config, run, settings):
@@ -273,11 +282,41 @@ def restored(config, run, checkpoint=None, log=print):
 
 def load_data(flags, settings):
     """The data set that a run's flags name, from where the settings say."""
+    # Runs of earlier releases lack some of the flags.
+    options = {name: flags[name] for name in DATA_OPTIONS if flags.get(name) is not None}
     return datasets.load(
-        flags["dataset"], data_dir=settings["data_dir"], download=settings["download"],
-        binarize=flags["binarize"], image_size=flags["image_size"], unit=flags["unit"],
-        window=flags["window"], num_labels=flags.get("num_labels"),
-    )  # fmt: skip
+        flags["dataset"], data_dir=settings["data_dir"], download=settings["download"], **options
+    )
+
+
+def _flags_for(data, flags, settings):
+    """Flags that the app's defaults do not suit, since the data are not those that they are for."""
+    if settings.get("own_data") is None:
+        return {}
+    values = "real" if data.num_values is None else "levels" if data.num_values > 2 else "binary"
+    taken = dict(settings["own_data"].get(values, {}))
+    replicas = flags["replicas"] or 1
+    if flags["batch_size"] > len(data.train) >= replicas:
+        taken["batch_size"] = len(data.train) // replicas * replicas
+    condition = flags.get("condition")
+    if condition not in (None, "none") and data.train.field(condition) is None:
+        taken["condition"] = "none"
+    return {name: value for name, value in taken.items() if name not in settings["given"]}
+
+
+def _check_condition(flags, data):
+    """Refuses a condition that the data do not have."""
+    kind = flags.get("condition")
+    if kind in (None, "none") or data.train.field(kind) is not None:
+        return
+    remedy = "leave --condition out"
+    if kind == "label":
+        remedy += ", or give classes: sub-folders, y beside x, or --label_column of a table"
+    raise ValueError(f"--condition={kind}, but {data.name} has no {kind}s: {remedy}.")
+
+
+def _meaning(config):
+    return datasets.Meaning.from_facts(config.get("data") or {})
 
 
 def check_same_data(config, run, data):
@@ -321,14 +360,15 @@ def _constructor_arguments(config, data, arguments, sources):
 def describe(data):
     """Facts of a data set that a run keeps, as JSON has them."""
     symbols = None if data.vocabulary is None else repr((data.unit, data.vocabulary)).encode()
-    return {
+    facts = {
         "name": data.name, "fingerprint": data.fingerprint(), "event_shape": list(data.event_shape),
         "num_values": data.num_values, "binarize": data.binarize,
         "examples": {s: len(getattr(data, s).x) for s in ("train", "validation", "test")},
         "streams": {name: len(stream) for name, stream in data.train.streams.items()},
-        "class_names": json.loads(json.dumps(data.class_names)),
+        "class_names": data.class_names,
         "vocabulary": symbols and hashlib.sha256(symbols).hexdigest()[:16],
     }  # fmt: skip
+    return json.loads(json.dumps(facts | data.meaning.facts()))
 
 
 def _optimizers(config, model):
@@ -367,13 +407,16 @@ def _evaluate(model, config, settings, data):
 
 def _sample(model, config, settings, data, directory):
     keywords = {k: settings[k] for k in ("temperature", "length") if settings.get(k) is not None}
-    keywords |= _asked(model, settings)
-    for path in save_samples(model, directory, settings["num"], _sample_seed(config), data, **keywords):
+    meaning = _meaning(config)
+    keywords |= _asked(model, settings, meaning)
+    seed = _sample_seed(config)
+    for path in save_samples(model, directory, settings["num"], seed, data, meaning, **keywords):
         print(f"samples: {path}")
 
 
 def _views(model, config, settings, data, directory):
-    for path in save_views(model, directory, settings["num"], _sample_seed(config), data):
+    seed = _sample_seed(config)
+    for path in save_views(model, directory, settings["num"], seed, data, _meaning(config)):
         print(f"view: {path}")
 
 
@@ -381,23 +424,25 @@ def _sample_seed(config):
     return config["flags"]["seed"] if config.get("given_seed") else _seed(config)
 
 
-def _asked(model, settings):
+def _asked(model, settings, meaning):
     """Arguments of `sample` that --prompt and --label ask for."""
     prompt, label = settings["prompt"], settings["label"]
     kind, name = getattr(model.condition, "kind", "none"), type(model).__name__
     if label is not None and kind != "label":
-        raise ValueError(f"--label={','.join(map(str, label))}: {name} is not conditioned on labels.")
+        raise ValueError(f"--label={','.join(label)}: {name} is not conditioned on labels.")
     if prompt is not None and kind != "text" and model.event_shape[0] is not None:
         raise ValueError(f"--prompt={prompt!r}: {name} neither continues nor answers a text.")
     asked = {} if prompt is None else {"condition" if kind == "text" else "prompt": prompt}
     if label is not None:
         wanted = model.condition.shape[0] if model.condition.shape else 1
         if len(label) != wanted:
-            raise ValueError(f"--label={','.join(map(str, label))}: {name} takes {wanted} of them.")
-        asked["condition"] = label if model.condition.shape else label[0]
+            raise ValueError(f"--label={','.join(label)}: {name} takes {wanted} of them.")
+        numbers = meaning.label(label)
+        asked["condition"] = numbers if model.condition.shape else numbers[0]
     return asked
 
 
-def _export(model, run, settings):
-    path = serving.export(model, run.path / "export", xla=settings["xla"])
+def _export(model, config, run, settings):
+    facts = _meaning(config).facts()
+    path = serving.export(model, run.path / "export", xla=settings["xla"], facts=facts)
     print(f"export: {path} answers {', '.join(model.signatures())}")

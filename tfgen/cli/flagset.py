@@ -16,6 +16,11 @@ COMMANDS = {
 }
 # Arguments of constructors that the data set, not a flag, gives to those that take them.
 FROM_DATA = ("num_values", "num_classes", "vocabulary", "unit", "rate", "num_examples")
+# Flags that are arguments of `tfgen.data.load`, beside the name of the set.
+DATA_OPTIONS = (
+    "binarize", "image_size", "unit", "window", "num_labels", "background", "channels", "skip_bad",
+    "encoding", "mono", "rate", "label_column",
+)  # fmt: skip
 _NOT_FLAGS = {"event_shape", "name", "dtype", *FROM_DATA}
 
 
@@ -158,11 +163,19 @@ _POSITIVE = _Number(int, 0, strictly=True)
 _POSITIVE_FLOAT = _Number(float, 0, strictly=True)
 _SHARED = (
     ("run_dir", str, "the run's directory"),
-    ("dataset", str, "an embedded data set, a TFDS name, folder:PATH or file:PATH"),
+    ("dataset", str, "an embedded data set, a TFDS name, folder:PATH or file:PATH; docs/data.md shows all"),
+    ("list_datasets", bool, "show the data sets that can be named, and what own files may be"),
     ("data_dir", str, "where TFDS data, or a data set's files, lie"),
     ("download", bool, "let TFDS download the data set"),
     ("binarize", ("none", "threshold", "fixed", "dynamic"), "how grey levels become 0 and 1"),
     ("image_size", _POSITIVE, "resize a folder's or a TFDS set's images to this many pixels"),
+    ("channels", _POSITIVE, "1 makes own images grey, 3 RGB"),
+    ("background", str, "colour on which own images that are transparent are laid, e.g. white or #ff8800"),
+    ("skip_bad", bool, "leave out own files, and rows of tables, that cannot be used"),
+    ("label_column", str, "column of an own table that holds the classes"),
+    ("encoding", str, "encoding of own text files; by default UTF-8, or UTF-16 where they are in it"),
+    ("mono", bool, "mix own recordings of several channels down to one"),
+    ("rate", _POSITIVE, "samples a second to which own recordings are resampled"),
     ("unit", ("character", "word"), "what a token of a text is"),
     ("window", _POSITIVE, "steps of an example cut from a long text or recording"),
     ("num_labels", _POSITIVE, "how many training examples show their labels, for training with few labels"),
@@ -188,7 +201,7 @@ _SHARED = (
     ("num", _POSITIVE, "sample: how many"),
     ("temperature", _Number(float, 0), "sample: below 1 less varied, 0 the mode"),
     ("prompt", str, "sample: what to continue, to answer or to write"),
-    ("label", _Tuple(int), "sample: the class, or numbers of several kinds of class; by default all in turn"),
+    ("label", list, "sample: the class by name or number, or one of each kind; by default all in turn"),
     (
         "output",
         str,
@@ -216,6 +229,8 @@ def _define_shared(values, defaults, rows):
         default = defaults.get(name)
         if reader is bool:
             flags.DEFINE_bool(name, bool(default), text, **keywords)
+        elif reader is list:
+            flags.DEFINE_list(name, default, text, **keywords)
         elif reader is str:
             flags.DEFINE_string(name, default, text, **keywords)
         elif isinstance(reader, tuple):

@@ -1,11 +1,14 @@
 """Pictures and files that show a model: its samples by their kind, its views, the curves of its training."""
 
+import csv
+import io
 import math
 
 import numpy as np
 import tensorflow as tf
 
 from tfgen import random
+from tfgen.data import Meaning
 from tfgen.media import ink, pictures, sounds
 from tfgen.media.text import write_counts
 from tfgen.training.callbacks import write_text
@@ -33,7 +36,7 @@ def as_images(model, x):
     return np.clip((x - low) / (high - low), 0.0, 1.0)
 
 
-def draw(model, x, data=None, labels=None):
+def draw(model, x, data=None, labels=None, meaning=None):
     """The picture of some x of a model, or None where their kind has none.
 
     Args:
@@ -41,6 +44,7 @@ def draw(model, x, data=None, labels=None):
       x: `[num, *event_shape]`, or uint8 images.
       data: The data set: points are drawn over its validation part.
       labels: `num` captions.
+      meaning: `tfgen.data.Meaning` of the data, whose units points are shown in; None takes that of `data`.
     """
     images = as_images(model, x)
     if images is not None and images.ndim == 5:
@@ -50,8 +54,9 @@ def draw(model, x, data=None, labels=None):
     if images is not None:
         return pictures.grid(images, labels=labels)
     if model.kind == "points":
-        reference = data.validation.x[:2000] if data is not None else None
-        return pictures.scatter(np.asarray(x), reference)
+        meaning = meaning or _meaning(data)
+        reference = meaning.original(data.validation.x[:2000]) if data is not None else None
+        return pictures.scatter(meaning.original(x), reference)
     if model.kind == "counts":
         names = None if model.text is None else model.text.symbols
         counted = np.reshape(x, (len(x), -1))[:_COUNTS]
@@ -63,19 +68,23 @@ def draw(model, x, data=None, labels=None):
     return None
 
 
-def draw_view(model, view, data=None):
+def _meaning(data):
+    return Meaning() if data is None else data.meaning
+
+
+def draw_view(model, view, data=None, meaning=None):
     """The pictures of a `View`, more than one for frames; an empty list where its kind has none."""
     array, captions = np.asarray(view.array), view.captions
     images = as_images(model, array)
     if view.layout == "frames":
-        found = [draw(model, frame, data, captions) for frame in array]
+        found = [draw(model, frame, data, captions, meaning) for frame in array]
     elif view.layout == "rows" and images is not None and images.ndim == 5:
         found = [pictures.rows(images, captions)]
     elif view.layout == "rows":
-        found = [draw(model, row, data) for row in array]
+        found = [draw(model, row, data, meaning=meaning) for row in array]
         found = [None if None in found else pictures.beside(found)]
     else:
-        found = [draw(model, array, data, captions)]
+        found = [draw(model, array, data, captions, meaning)]
     return [] if None in found else found
 
 
@@ -105,8 +114,11 @@ def conditions(model, num, data=None):
     return {"condition": np.resize(field, (num, *field.shape[1:]))}
 
 
-def save_samples(model, directory, num, seed, data=None, **keywords):
-    """Draws `num` samples and writes what shows them.
+def save_samples(model, directory, num, seed, data=None, meaning=None, **keywords):
+    """Draws `num` samples and writes what shows them, and `samples.npy`: the samples as an array.
+
+    The array holds levels and tokens as whole numbers, sounds as waves in [-1, 1], vectors of a table in the
+    table's units, and anything else as the model gives it.
 
     Args:
       model: The model.
@@ -114,6 +126,8 @@ def save_samples(model, directory, num, seed, data=None, **keywords):
       num: How many.
       seed: Python int or int32 [2].
       data: The data set, to show points against and to take conditions from.
+      meaning: `tfgen.data.Meaning` of the data: the names of classes for captions, columns and units of
+        vectors; None takes that of `data`.
       **keywords: Passed on to `sample`.
 
     Returns:
@@ -121,11 +135,30 @@ def save_samples(model, directory, num, seed, data=None, **keywords):
     """
     if "condition" not in keywords:
         keywords |= conditions(model, num, data)
+    meaning = meaning or _meaning(data)
     x = model.sample(num, seed=seed, **keywords).numpy()
-    return _WRITERS[model.kind](model, x, directory, data, keywords)
+    paths = _WRITERS[model.kind](model, x, directory, data, keywords, meaning)
+    if meaning.columns is not None and model.kind in ("points", "numbers"):
+        paths.append(directory / "samples.csv")
+        text = io.StringIO()
+        csv.writer(text).writerows([meaning.columns, *meaning.original(x).reshape(len(x), -1).tolist()])
+        write_text(paths[-1], text.getvalue())
+    paths.append(directory / "samples.npy")
+    np.save(paths[-1], _array(model, x, meaning))
+    return paths
 
 
-def save_views(model, directory, num, seed, data=None):
+def _array(model, x, meaning):
+    if model.kind == "audio":
+        return np.stack(model.decode(x))
+    if model.kind in ("points", "numbers"):
+        x = meaning.original(x)
+    if model.values != "levels":
+        return x
+    return x.astype(np.uint8 if model.space.num_values <= 256 else np.int32)
+
+
+def save_views(model, directory, num, seed, data=None, meaning=None):
     """Writes a model's `views`: `samples_NAME.png` each, `samples_NAME.gif` for frames, numbers as text.
 
     Args:
@@ -134,13 +167,14 @@ def save_views(model, directory, num, seed, data=None):
       num: How many x each shows.
       seed: Python int or int32 [2]; that of the samples shows what lies behind them.
       data: The data set, or None where it is not at hand.
+      meaning: As `save_samples` takes it.
 
     Returns:
       List of the paths written.
     """
     paths = []
     for name, view in model.views(data, num, random.as_seed(seed)).items():
-        path, drawn = directory / f"samples_{name}", draw_view(model, view, data)
+        path, drawn = directory / f"samples_{name}", draw_view(model, view, data, meaning)
         if not drawn:
             rows = np.asarray(view.array).reshape(-1, np.asarray(view.array).shape[-1])
             paths.append(path.with_suffix(".txt"))
@@ -154,9 +188,9 @@ def save_views(model, directory, num, seed, data=None):
     return paths
 
 
-def _write_picture(model, x, directory, data, keywords):
+def _write_picture(model, x, directory, data, keywords, meaning):
     paths = [directory / "samples.png"]
-    pictures.save(draw(model, x, data, _captions(model, x, keywords)), paths[0])
+    pictures.save(draw(model, x, data, _captions(model, x, keywords, meaning), meaning), paths[0])
     if model.drawing_order is not None and model.kind == "image":
         frames = pictures.reveal(as_images(model, x[:16]), model.drawing_order)
         pictures.save_animation(frames, directory / "samples.gif")
@@ -164,8 +198,11 @@ def _write_picture(model, x, directory, data, keywords):
     return paths
 
 
-def _write_videos(model, x, directory, data, keywords):
-    labels, paths = _captions(model, x, keywords), [directory / "samples.gif", directory / "samples.png"]
+def _write_videos(model, x, directory, data, keywords, meaning):
+    labels, paths = (
+        _captions(model, x, keywords, meaning),
+        [directory / "samples.gif", directory / "samples.png"],
+    )
     videos = as_images(model, x)
     frames = [pictures.grid(videos[:, t], labels=labels) for t in range(videos.shape[1])]
     pictures.save_animation(frames, paths[0], seconds=len(frames) / 10, rest=0.5)
@@ -173,24 +210,27 @@ def _write_videos(model, x, directory, data, keywords):
     return paths
 
 
-def _write_counts(model, x, directory, data, keywords):
-    labels, paths = _captions(model, x, keywords), [directory / "samples.txt", directory / "samples.png"]
+def _write_counts(model, x, directory, data, keywords, meaning):
+    labels, paths = (
+        _captions(model, x, keywords, meaning),
+        [directory / "samples.txt", directory / "samples.png"],
+    )
     names = None if model.text is None else model.text.symbols
     write_text(paths[0], "\n".join(write_counts(row, names) for row in x.reshape(len(x), -1)) + "\n")
     pictures.save(draw(model, x, data, labels), paths[1])
     return paths
 
 
-def _captions(model, x, keywords):
-    """The label of each sample, or None without labels."""
+def _captions(model, x, keywords, meaning):
+    """The class of each sample, or None without labels."""
     if model.condition is None or model.condition.kind != "label":
         return None
     labels = np.broadcast_to(keywords["condition"], (len(x), *model.condition.shape))
-    return [" ".join(str(int(part)) for part in np.ravel(label)) for label in labels]
+    return [meaning.caption(label) for label in labels]
 
 
-def _write_numbers(model, x, directory, data, keywords):
-    write_text(directory / "samples.txt", _numbers(x.reshape(len(x), -1)))
+def _write_numbers(model, x, directory, data, keywords, meaning):
+    write_text(directory / "samples.txt", _numbers(meaning.original(x).reshape(len(x), -1)))
     return [directory / "samples.txt"]
 
 
@@ -206,7 +246,7 @@ def _told(model, num, keywords):
     return model.condition.decode(np.broadcast_to(tokens, (num, tokens.shape[-1])))
 
 
-def _write_texts(model, x, directory, data, keywords):
+def _write_texts(model, x, directory, data, keywords, meaning):
     texts = model.decode(x)
     told = _told(model, len(x), keywords)
     if told is not None:
@@ -215,19 +255,20 @@ def _write_texts(model, x, directory, data, keywords):
     return [directory / "samples.txt"]
 
 
-def _write_strokes(model, x, directory, data, keywords):
+def _write_strokes(model, x, directory, data, keywords, meaning):
     captions, paths = _told(model, len(x), keywords), [directory / "samples.svg", directory / "samples.png"]
     for path in paths:
         ink.save(path, model.decode(x), captions=captions)
     return paths
 
 
-def _write_sounds(model, x, directory, data, keywords):
+def _write_sounds(model, x, directory, data, keywords, meaning):
     waves = model.decode(x)[:_SOUNDS]
     paths = [directory / f"samples_{number:02d}.wav" for number in range(len(waves))]
     for path, sound in zip(paths, waves, strict=True):
         sounds.write(path, sound, model.rate)
-    pictures.save(draw(model, x, data, _captions(model, x, keywords)), directory / "samples.png")
+    captions = _captions(model, x, keywords, meaning)
+    pictures.save(draw(model, x, data, captions), directory / "samples.png")
     return [*paths, directory / "samples.png"]
 
 

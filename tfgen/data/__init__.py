@@ -1,9 +1,10 @@
-"""Data sets of every kind as one object: embedded ones, TFDS names and folders of files.
+"""Data sets of every kind as one object: embedded ones, TFDS names, and files and arrays of one's own.
 
-`load("digits")` needs no network, `load("mnist", data_dir=...)` reads what
-`tensorflow_datasets` prepared, and `load("folder:path")` reads a folder of images. All give a
-`Data` whose arrays are in memory, split into train, validation and test. `num_labels=100` adds the
-stream "labelled" to the training part: few examples beside the many, for training with few labels.
+`load("digits")` needs no network, `load("mnist", data_dir=...)` reads what `tensorflow_datasets`
+prepared, `load("folder:path")` a folder of images, texts or recordings, `load("file:path")` a text, a
+table or arrays; `Data.from_arrays(x, y)` takes arrays as they are in memory. All give a `Data` whose
+arrays are in memory, split into train, validation and test. `num_labels=100` adds the stream "labelled"
+to the training part: few examples beside the many, for training with few labels.
 
 A further data set, or a further kind of file or of TFDS feature, is a new module in this package
 that registers a function with `tfgen.data.registry`; every module here is imported below, so
@@ -13,10 +14,11 @@ nothing else changes. Modules import scikit-learn, Pillow and TFDS inside functi
 import importlib
 import pkgutil
 
-from tfgen.data.dataset import Data, DataError, Split
-from tfgen.data.loading import load, names
+from tfgen.data.dataset import Data, DataError, Meaning, Split
+from tfgen.data.loading import OWN, load, names, on_disk
+from tfgen.data.wording import summary
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
 
-__all__ = ["Data", "DataError", "Split", "load", "names"]
+__all__ = ["OWN", "Data", "DataError", "Meaning", "Split", "load", "names", "on_disk", "summary"]

@@ -1,12 +1,14 @@
 """Sounds as mu-law levels: synthetic tones, spoken digits, WAV files of one's own."""
 
+import collections
+import math
 import pathlib
 
 import numpy as np
 
 from tfgen.data import registry
 from tfgen.data.dataset import Data, DataError, Split, check_memory
-from tfgen.data.folder import Listing, divide
+from tfgen.data.folder import Listing, divide, report
 from tfgen.data.splits import hold_out, stratified_order
 from tfgen.media import sounds
 
@@ -16,6 +18,8 @@ TONES_WINDOW, TONES_RATE = 1024, 8000
 # Cycles in 1,024 samples: bins of a Fourier transform of that size. None is a multiple of another.
 TONES = (24, 40, 66)
 _TONES_TRAIN, _TONES_TEST = 2_000, 500
+# The share of a recording's samples beyond [-1, 1] that may be clipped, and full scale of 16-bit numbers.
+_MOST_CLIPPED, _PCM_SCALE = 0.01, 2.0**15
 _DIGITS = "speech/free_spoken_digits_8k.npz"
 
 
@@ -78,16 +82,35 @@ def spoken_digits(request: registry.Request) -> Data:
     return _data(request.name, parts, 8000, (len(names), 10), (names, tuple("0123456789")))
 
 
-@registry.folder(".wav")
+@registry.folder(".wav", ".wave")
 def folder_of_recordings(listing: Listing, request: registry.Request) -> Data:
     """WAV files of one channel and one rate; sub-folders are classes, folders of splits are obeyed.
 
-    Three or more files are divided as files; one or two are each cut in time, 90 %, 5 % and 5 %.
+    `request.mono` mixes several channels down to their mean, `request.rate` resamples. Floats on the scale of
+    16-bit numbers are brought to [-1, 1]. Three or more files are divided as files; one or two are each cut
+    in time, 90 %, 5 % and 5 %.
 
     Raises:
-      DataError: Naming the file that cannot be read, is silent, or has another rate.
+      DataError: With all files that cannot be read, are silent, have several channels or would be clipped; or
+        with a file of each rate, where these differ.
     """
-    recordings, rate = _read_all(listing.paths)
+    recordings, rates, bad, done = [], {}, [], collections.Counter()
+    for path in listing.paths:
+        try:
+            sound, rate = _read(path, request, done)
+            recordings.append(sound)
+            rates.setdefault(rate, []).append(path)
+        except ValueError as error:
+            recordings.append(None)
+            bad.append((path, str(error).removeprefix(f"{path} ").rstrip(".")))
+    left_out = report(bad, len(listing.paths), listing.root, request, "recording")
+    if len(rates) > 1:
+        told = ", ".join(f"{len(paths)} have {rate} ({paths[0].name})" for rate, paths in rates.items())
+        raise DataError(
+            f"recordings differ in their samples a second, {told}: --rate={min(rates)} resamples all"
+        )
+    used = [number for number, sound in enumerate(recordings) if sound is not None]
+    listing, recordings = listing.take(used), [recordings[number] for number in used]
     label = listing.label
     if listing.split is None and len(recordings) < 3:
         each = [np.split(r, [len(r) * 90 // 100, len(r) * 95 // 100]) for r in recordings]
@@ -102,28 +125,44 @@ def folder_of_recordings(listing: Listing, request: registry.Request) -> Data:
             _windows([recordings[i] for i in part.x], part.label, request)
             for part in divide(listing, files, request.validation)
         ]
+    notes = [*listing.notes, *left_out, *(f"{n} {fact}" for fact, n in done.items())]
+    silence = np.mean([(row == sounds.encode(0.0)).all() for part in parts for row in part.x])
+    if silence >= 0.05:
+        notes.append(f"{silence:.0%} of the windows are silent from beginning to end")
     names = listing.class_names
-    return _data(request.name, parts, rate, None if names is None else len(names), names)
+    return _data(request.name, parts, next(iter(rates)), None if names is None else len(names), names, notes)
 
 
-def _read_all(paths) -> tuple[list[np.ndarray], int]:
-    """All recordings, and the rate that they must share."""
-    recordings, first = [], None
-    for path in paths:
-        try:
-            sound, rate = sounds.read(path)
-        except ValueError as error:
-            raise DataError(f"recording {str(error).rstrip('.')}") from error
-        if not sound.any():
-            raise DataError(f"recording {path} is silent from beginning to end: remove it")
-        first = rate if first is None else first
-        if rate != first:
-            raise DataError(
-                f"recording {path} has {rate} samples a second and {paths[0].name} has {first}: "
-                "resample all to one rate"
+def _read(path: pathlib.Path, request: registry.Request, done) -> tuple[np.ndarray, int]:
+    """A recording in [-1, 1] and its rate, mixed down and resampled as asked; `done` counts what was done.
+
+    Raises:
+      ValueError: With the reason and the remedy.
+    """
+    sound, rate = sounds.read(path, mono=request.mono)
+    if not sound.any():
+        raise ValueError(f"{path} is silent from beginning to end: remove it")
+    peak, beyond = float(np.abs(sound).max()), float(np.mean(np.abs(sound) > 1.001))
+    if beyond > _MOST_CLIPPED:
+        if not _PCM_SCALE / 256 < peak <= _PCM_SCALE:
+            raise ValueError(
+                f"{path} would be clipped in {beyond:.0%} of its samples, with a peak of {peak:.4g}: "
+                "scale it to 1"
             )
-        recordings.append(sound)
-    return recordings, first
+        done["on the scale of 16-bit numbers, divided by 32768"] += 1
+        sound = sound / np.float32(_PCM_SCALE)
+    elif beyond:
+        done["clipped in less than 1 % of the samples"] += 1
+    if request.rate is not None and request.rate != rate:
+        from scipy.signal import resample_poly
+
+        shared = math.gcd(request.rate, rate)
+        done[f"resampled from {rate} to {request.rate} samples a second"] += 1
+        sound = resample_poly(sound.astype(np.float64), request.rate // shared, rate // shared)
+        rate = request.rate
+    if (sounds.encode(sound, _LEVELS) == sounds.encode(0.0, _LEVELS)).all():
+        raise ValueError(f"{path} is so soft that all of it is silence in {_LEVELS} levels: make it louder")
+    return sound.astype(np.float32), rate
 
 
 def _windows(recordings, label: np.ndarray | None, request: registry.Request) -> Split:
@@ -140,7 +179,7 @@ def _windows(recordings, label: np.ndarray | None, request: registry.Request) ->
     return Split(x, None if label is None else np.repeat(label, counts, axis=0), {"lengths": lengths})
 
 
-def _data(name, parts, rate, num_classes, class_names) -> Data:
+def _data(name, parts, rate, num_classes, class_names, notes=()) -> Data:
     train, validation, test = parts
     return Data(
         name=name,
@@ -154,4 +193,5 @@ def _data(name, parts, rate, num_classes, class_names) -> Data:
         validation=validation,
         test=test,
         rate=rate,
+        notes=tuple(notes),
     )

@@ -1,7 +1,9 @@
 """`Data`, the one kind of object that every data set becomes."""
 
 import dataclasses
+import difflib
 import hashlib
+import math
 import os
 import types
 from collections.abc import Mapping
@@ -13,6 +15,7 @@ class DataError(ValueError):
     """A data set that cannot be had as asked; the message is one line with the remedy."""
 
 
+PARTS = ("train", "validation", "test")
 KINDS = ("image", "video", "vector", "text", "audio", "strokes", "counts")
 
 
@@ -91,6 +94,104 @@ class Split:
         return found
 
 
+@dataclasses.dataclass(frozen=True)
+class Meaning:
+    """What the numbers of a data set mean to its owner: names of classes and columns, units.
+
+    Args:
+        class_names: As in `Data`.
+        columns: As in `Data`.
+        mean: As in `Data`.
+        deviation: As in `Data`.
+    """
+
+    class_names: tuple | None = None
+    columns: tuple[str, ...] | None = None
+    mean: tuple[float, ...] | None = None
+    deviation: tuple[float, ...] | None = None
+
+    @classmethod
+    def from_facts(cls, facts: Mapping) -> "Meaning":
+        """The meaning that `config.json` keeps under "data"; what it lacks is None."""
+
+        def frozen(value):
+            return tuple(map(frozen, value)) if isinstance(value, list) else value
+
+        return cls(**{f.name: frozen(facts.get(f.name)) for f in dataclasses.fields(cls)})
+
+    def facts(self) -> dict:
+        """What is not None, by name."""
+        return {k: v for k, v in dataclasses.asdict(self).items() if v is not None}
+
+    def original(self, x: np.ndarray) -> np.ndarray:
+        """Vectors in the units that they came in: x deviation + mean, float32; others as they are."""
+        if self.deviation is None:
+            return np.asarray(x)
+        return (np.asarray(x, np.float64) * self.deviation + self.mean).astype(np.float32)
+
+    def label(self, given) -> list[int]:
+        """Class indices of names, one for each kind of class.
+
+        Where all classes are called by numbers, a number is a name ("2" also that of "02"); elsewhere it may
+        be an index.
+
+        Args:
+            given: The words, or numbers.
+
+        Raises:
+            DataError: If there is no such class, with those that there are.
+        """
+        words, kinds = [str(word).strip() for word in given], self._kinds()
+        if not kinds or len(kinds) != len(words):
+            kinds = ((),) * len(words)
+        return [_class_index(word, names) for word, names in zip(words, kinds, strict=True)]
+
+    def caption(self, label) -> str:
+        """The name of a label, or names of labels of several kinds; numbers where there are none."""
+        numbers, kinds = np.ravel(label), self._kinds()
+        if len(kinds) != len(numbers):
+            kinds = ((),) * len(numbers)
+        named = [
+            names[number] if number < len(names) else str(int(number))
+            for number, names in zip(numbers, kinds, strict=True)
+        ]
+        return " ".join(named)
+
+    def _kinds(self):
+        """The names of each kind of class; empty where classes have none."""
+        if not self.class_names:
+            return ()
+        several = isinstance(self.class_names[0], (tuple, type(None)))
+        return tuple(names or () for names in self.class_names) if several else (self.class_names,)
+
+
+def _class_index(word: str, names: tuple[str, ...]) -> int:
+    folded = [name.casefold() for name in names]
+    if word in names:
+        return names.index(word)
+    if folded.count(word.casefold()) == 1:
+        return folded.index(word.casefold())
+    if names and all(map(_is_number, names)):
+        same = [i for i, name in enumerate(names) if _is_number(word) and float(name) == float(word)]
+        if same:
+            return same[0]
+    elif word.isdecimal() and (not names or int(word) < len(names)):
+        return int(word)
+    if not names:
+        raise DataError(f"--label={word}: the classes have no names, give their numbers, from 0 on")
+    close = difflib.get_close_matches(word, names, 1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    shown = ", ".join(names[:20]) + (" ..." if len(names) > 20 else "")
+    raise DataError(f"--label={word} is none of the classes: {hint}take of {shown}")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Data:
     """A data set.
@@ -117,6 +218,10 @@ class Data:
             counted; None without.
         unit: What a token is, "character" or "word", where there is a vocabulary.
         rate: Samples a second, for audio.
+        columns: Names of the entries of a vector, or None.
+        mean: What was taken off each entry of a vector, and
+        deviation: what it was divided by after that, one number for each; None where they are as they came.
+        notes: What was done to the data, each a few words, for the line with which a run starts.
     """
 
     name: str
@@ -133,6 +238,40 @@ class Data:
     vocabulary: tuple[str, ...] | None = None
     unit: str = "character"
     rate: int | None = None
+    columns: tuple[str, ...] | None = None
+    mean: tuple[float, ...] | None = None
+    deviation: tuple[float, ...] | None = None
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def from_arrays(cls, x, y=None, **options) -> "Data":
+        """A data set of arrays: `tfgen.data.arrays.from_arrays`, where the arguments are described."""
+        from tfgen.data.arrays import from_arrays
+
+        return from_arrays(x, y, **options)
+
+    @property
+    def meaning(self) -> Meaning:
+        """What classes and numbers mean."""
+        return Meaning(self.class_names, self.columns, self.mean, self.deviation)
+
+    def rescaled(self, meaning: Meaning) -> "Data":
+        """These vectors standardised by another set's statistics; others, and for none, as they are.
+
+        Raises:
+            DataError: If the columns differ.
+        """
+        if meaning.deviation is None or self.deviation is None or meaning == self.meaning:
+            return self
+        if meaning.columns != self.columns:
+            raise DataError(f"{self.name} has other columns than {', '.join(meaning.columns or ())}")
+        parts = {}
+        for name in PARTS:
+            part = getattr(self, name)
+            x = self.meaning.original(part.x).astype(np.float64)
+            x = ((x - meaning.mean) / meaning.deviation).astype(np.float32)
+            parts[name] = dataclasses.replace(part, x=x)
+        return dataclasses.replace(self, mean=meaning.mean, deviation=meaning.deviation, **parts)
 
     def __post_init__(self):
         """Checks the kind, and that every split and stream holds examples of `event_shape`."""
@@ -140,7 +279,7 @@ class Data:
             raise ValueError(f"kind must be one of {', '.join(map(repr, KINDS))}, got {self.kind!r}")
         if self.kind == "counts" and (self.levels, self.num_values) != (None, None):
             raise ValueError(f"counts have no levels, got levels={self.levels}: leave levels at None")
-        for name in ("train", "validation", "test"):
+        for name in PARTS:
             part = getattr(self, name)
             self._check_examples(name, part.x)
             for key, stream in part.streams.items():
@@ -164,7 +303,8 @@ class Data:
         facts = (self.kind, self.event_shape, self.num_values, self.levels, self.num_classes)
         # Only where they are set: sets without them keep the fingerprints they had.
         facts += (self.class_names, self.binarize)
-        facts += tuple(fact for fact in (self.vocabulary, self.rate) if fact is not None)
+        optional = (self.vocabulary, self.rate, self.columns, self.mean, self.deviation)
+        facts += tuple(fact for fact in optional if fact is not None)
         digest = hashlib.sha256(repr(facts).encode())
         for part in (self.train, self.validation, self.test):
             for key, array in part.arrays().items():

@@ -2,23 +2,22 @@
 
 import collections
 import functools
-import json
 import os
 import pathlib
 
 import numpy as np
 
 from tfgen.data import registry
-from tfgen.data.dataset import Data, DataError, Split
+from tfgen.data.dataset import PARTS, Data, DataError, Split
 from tfgen.data.folder import Listing
+from tfgen.data.reading import read_json_lines
 from tfgen.data.splits import a_sixth, hold_out, stratified_order
-from tfgen.data.text import tokens_data
+from tfgen.data.text import class_note, tokens_data
 from tfgen.media.text import END, TURN, UNKNOWN, split
 
 # Of a history: its last turns, and of these the last tokens. Of a reply: the first tokens, its end included.
 _TURNS, _MEMORY, _REPLY = 3, 60, 30
 _MOST_WORDS, _LEAST_OFTEN = 5_000, 2
-_PARTS = ("train", "validation", "test")
 
 _QUESTIONS = {
     "hello .": "hi , how can i help you ?",
@@ -88,19 +87,18 @@ def dailydialog(request: registry.Request) -> Data:
     return _of_dialogues(request, train, dev, test)
 
 
-@registry.folder(".jsonl")
 def folder_of_dialogues(listing: Listing, request: registry.Request) -> Data:
-    """Files with a dialogue a line, {"turns": ["...", "..."]}; folders of splits are obeyed.
+    """Files with a dialogue a line, as `read_dialogues` takes them; folders of splits are obeyed.
 
     Where the folder does not say, a fixed sixth of the dialogues tests, and a sixth of the rest validates.
 
     Raises:
         DataError: Naming file and line, if one is no dialogue.
     """
-    parts = {part: [] for part in _PARTS}
+    parts, notes = {part: [] for part in PARTS}, [*listing.notes, *class_note(listing)]
     for number, path in enumerate(listing.paths):
         part = "train" if listing.split is None else str(listing.split[number])
-        parts[part] += read_dialogues(path)
+        parts[part] += read_dialogues(path, request.encoding, notes)
     for part in ("test", "validation"):
         every = parts["train"]
         if not parts[part]:
@@ -112,42 +110,68 @@ def folder_of_dialogues(listing: Listing, request: registry.Request) -> Data:
             order = stratified_order(len(every))
             cut = a_sixth(len(every))
             parts[part], parts["train"] = ([every[i] for i in part] for part in (order[:cut], order[cut:]))
-    return _of_dialogues(request, *parts.values())
+    return _of_dialogues(request, *parts.values(), notes=notes)
 
 
-def read_dialogues(path: os.PathLike) -> list[list[str]]:
+def read_dialogues(path: os.PathLike, encoding: str | None = None, notes=None) -> list[list[str]]:
     """The dialogues of a file, each a list of its turns.
 
+    On each line stands a JSON object: {"turns": ["...", "..."]} with two strings or more; or {"messages":
+    [{"role": "user", "content": "..."}, ...]}, of which system messages are left out and messages of one role
+    after the other are one turn; or {"conversations": [{"from": "human", "value": "..."}, ...]}. What else
+    the object holds is ignored, empty lines too.
+
     Args:
-        path: A file in UTF-8, on each line a JSON object with "turns", two strings or more; what else the
-            object holds is ignored, empty lines too.
+        path: The file.
+        encoding: As `tfgen.data.reading.read_text` takes it.
+        notes: A list that is told what was left out, or None.
 
     Raises:
         DataError: Naming file and line.
     """
-    dialogues = []
-    try:
-        lines = pathlib.Path(path).read_text("utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(f"dialogues {path} cannot be read ({reason}): save them as UTF-8") from error
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            turns = json.loads(line)["turns"]
-            good = isinstance(turns, list) and all(isinstance(turn, str) and turn.strip() for turn in turns)
-        except (ValueError, KeyError, TypeError):
-            turns, good = [], False
-        if not good or len(turns) < 2:
+    dialogues, systems = [], 0
+    for number, value in read_json_lines(path, encoding, "dialogues"):
+        turns, left_out = _turns(value)
+        systems += left_out
+        if turns is None or len(turns) < 2:
             raise DataError(
-                f'line {number} of {path} is no dialogue: write {{"turns": ["...", "..."]}}, '
-                "two texts or more that are not empty"
+                f'line {number} of {path} is no dialogue: write {{"turns": ["...", "..."]}} or {{"messages": '
+                '[{"role": "user", "content": "..."}, ...]}, two texts or more that are not empty'
             )
         dialogues.append(turns)
     if not dialogues:
         raise DataError(f'{path} holds no dialogues: write one a line, {{"turns": ["...", "..."]}}')
+    if systems and notes is not None:
+        notes.append(f"{systems} system messages left out")
     return dialogues
+
+
+def _turns(value: dict) -> tuple[list[str] | None, int]:
+    """The turns of a JSON object, None where it is no dialogue, and how many system messages it has."""
+    if "turns" in value:
+        turns = value["turns"]
+        good = isinstance(turns, list) and all(isinstance(turn, str) and turn.strip() for turn in turns)
+        return (turns if good else None), 0
+    messages = value.get("messages", value.get("conversations"))
+    if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
+        return None, 0
+    turns, before, systems = [], None, 0
+    for message in messages:
+        role, text = message.get("role", message.get("from")), message.get("content", message.get("value"))
+        if isinstance(text, list):
+            # Parts, as [{"type": "text", "text": "..."}]; those of other types have no text.
+            parts = [part.get("text") if isinstance(part, dict) else None for part in text]
+            text = " ".join(parts) if all(isinstance(part, str) for part in parts) else None
+        if not isinstance(text, str) or not text.strip() or not isinstance(role, str):
+            return None, 0
+        if role in ("system", "developer"):
+            systems += 1
+        elif role == before:
+            turns[-1] += f"\n{text}"
+        else:
+            turns.append(text)
+            before = role
+    return turns, systems
 
 
 def _examples(dialogues):
@@ -157,12 +181,13 @@ def _examples(dialogues):
     ]
 
 
-def _of_dialogues(request, train, validation, test):
+def _of_dialogues(request, train, validation, test, notes=()):
     texts = [turn for turns in train for turn in turns]
-    return dialogue_data(request, texts, *(_examples(part) for part in (train, validation, test)))
+    parts = (_examples(part) for part in (train, validation, test))
+    return dialogue_data(request, texts, *parts, notes=notes)
 
 
-def dialogue_data(request: registry.Request, texts, train, validation, test) -> Data:
+def dialogue_data(request: registry.Request, texts, train, validation, test, notes=()) -> Data:
     """Histories and replies as tokens, words whatever `request.unit` says.
 
     Token 0 ends a reply and fills up, 1 stands between two turns, 2 for unknown words. A history keeps its
@@ -174,6 +199,7 @@ def dialogue_data(request: registry.Request, texts, train, validation, test) -> 
         train: [(history of turns, reply)].
         validation: The same.
         test: The same.
+        notes: What was done to the data.
     """
     counts = collections.Counter(word for text in texts for word in split(text, "word"))
     special = (END, TURN, UNKNOWN)
@@ -183,7 +209,7 @@ def dialogue_data(request: registry.Request, texts, train, validation, test) -> 
     width = request.window or _MEMORY
     train, validation, test = (_split(part, numbers, width) for part in (train, validation, test))
     held_out = hold_out(train, request.validation, len(validation), published=validation)
-    return tokens_data(request.name, [*held_out, test], vocabulary, "word")
+    return tokens_data(request.name, [*held_out, test], vocabulary, "word", notes=tuple(notes))
 
 
 def _split(examples, numbers, width):

@@ -1,16 +1,42 @@
 """Folders of files: which files, in which split, of which class."""
 
 import dataclasses
+import difflib
+import math
 import pathlib
+import re
+from collections.abc import Mapping
 
 import numpy as np
 
 from tfgen.data import registry
-from tfgen.data.dataset import Data, DataError, Split
+from tfgen.data.dataset import PARTS, Data, DataError, Split
 from tfgen.data.splits import a_sixth, hold_out, stratified_order
 
 IGNORED = (".txt", ".json", ".csv", ".md")
-_SPLITS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
+# Words that name a split, in a name of their own or beside others: "Training", "test_set", "val2017".
+_WORDS = {
+    **dict.fromkeys(("train", "training", "trn", "trainset"), "train"),
+    **dict.fromkeys(("validation", "valid", "val", "validate", "dev", "devel", "valset"), "validation"),
+    **dict.fromkeys(("test", "testing", "tst", "testset", "eval", "evaluation"), "test"),
+}
+_FILLERS = {"set", "data", "dataset", "split", "part", "images", "imgs", "files", "folder"}
+# What operating systems, archives and file servers leave in folders.
+_SYSTEM = {
+    "thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin", "lost+found",
+    "system volume information", "__pycache__", "#recycle",
+}  # fmt: skip
+# Kinds of file that one meets and that are not read, and what to do with them.
+_FOREIGN = {
+    **dict.fromkeys((".mp3", ".flac", ".ogg", ".m4a", ".aac", ".opus"), "save it as WAV"),
+    **dict.fromkeys((".heic", ".heif", ".psd", ".svg", ".cr2", ".nef", ".dng"), "save it as PNG or JPEG"),
+    **dict.fromkeys((".mp4", ".avi", ".mov", ".mkv", ".webm"), "save its frames as images or as .npy"),
+    **dict.fromkeys((".pdf", ".docx", ".doc", ".odt", ".rtf", ".epub"), "save it as plain text"),
+    **dict.fromkeys((".xlsx", ".xls", ".ods", ".parquet", ".feather"), "save it as CSV"),
+    **dict.fromkeys((".pkl", ".pickle", ".pt", ".pth", ".mat", ".h5", ".hdf5"), "save its arrays as .npz"),
+    **dict.fromkeys((".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"), "unpack it"),
+}
+_MOST_NAMED = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,8 +47,9 @@ class Listing:
         root: The folder.
         paths: The files, N of them.
         label: Class index of each, int32 `[N]`, or None without sub-folders.
-        class_names: The sub-folders' names, or None.
+        class_names: The sub-folders' names, in the order of their numbers where all are numbers, or None.
         split: "train", "validation" or "test" for each, or None where the folder does not say.
+        notes: What was understood or left out, to be said when a run starts.
     """
 
     root: pathlib.Path
@@ -30,25 +57,77 @@ class Listing:
     label: np.ndarray | None
     class_names: tuple[str, ...] | None
     split: np.ndarray | None
+    notes: tuple[str, ...] = ()
+
+    def take(self, index) -> "Listing":
+        """The files of an index array."""
+        return dataclasses.replace(
+            self,
+            paths=tuple(self.paths[i] for i in index),
+            label=None if self.label is None else self.label[index],
+            split=None if self.split is None else self.split[index],
+        )
 
 
 def open_folder(request: registry.Request) -> Data:
-    """Reads the folder that the request names with the reader of the kind of its files."""
+    """Reads the folder or the file that the request names with the reader of the kind of its files."""
     kind, _, path = request.name.partition(":")
-    listing = single(path) if kind == "file" else find(request.name.removeprefix("folder:"))
-    readers = {}
-    for path in listing.paths:
+    one = kind == "file" or (kind != "folder" and pathlib.Path(request.name).expanduser().is_file())
+    if one:
+        listing = single(path if kind == "file" else request.name)
+    else:
+        listing = find(request.name.removeprefix("folder:"))
+    readers, foreign = {}, []
+    for number, path in enumerate(listing.paths):
         reader = registry.FOLDER.get(path.suffix.lower())
+        if reader is None and one and path.suffix.lower() not in _FOREIGN:
+            reader = registry.FOLDER[".txt"]
         if reader is None:
-            raise DataError(
-                f"file {path} is of no kind that tfgen reads ({', '.join(registry.FOLDER)}): "
-                f"move it out of the folder ({', '.join(IGNORED)} beside others and hidden files are ignored)"
-            )
-        readers.setdefault(reader, path)
+            foreign.append((path, _kindless(path)))
+        else:
+            readers.setdefault(reader, []).append(number)
     if len(readers) > 1:
-        first, second = list(readers.values())[:2]
-        raise DataError(f"folder {listing.root} mixes kinds, {first.name} and {second.name}: split")
-    return next(iter(readers))(listing, request)
+        first, second = (listing.paths[numbers[0]].name for numbers in list(readers.values())[:2])
+        raise DataError(
+            f"folder {listing.root} mixes kinds, {first} and {second}: split it, or name one file"
+        )
+    if not readers:
+        raise DataError(f"file {foreign[0][0]} {foreign[0][1]}")
+    left_out = report(foreign, len(listing.paths), listing.root, request, "file")
+    reader, numbers = next(iter(readers.items()))
+    listing = dataclasses.replace(listing.take(numbers), notes=(*listing.notes, *left_out))
+    return reader(listing, request)
+
+
+def report(bad, total: int, root: pathlib.Path, request: registry.Request, what: str) -> tuple[str, ...]:
+    """One report of all files that cannot be used.
+
+    Args:
+        bad: Pairs of a path and what is wrong with it, with its remedy after a colon.
+        total: How many files there are.
+        root: The folder.
+        request: Its `skip_bad` says whether they are left out.
+        what: "image", "recording", "text".
+
+    Returns:
+        A note on what was left out; empty where nothing was.
+
+    Raises:
+        DataError: If there are bad files and they are not to be left out, or no others.
+    """
+    if not bad:
+        return ()
+    if request.skip_bad and len(bad) < total:
+        names = ", ".join(path.name for path, _ in bad[:3]) + (" ..." if len(bad) > 3 else "")
+        return (f"{len(bad)} of {total} files left out ({names})",)
+    if len(bad) == 1:
+        path, reason = bad[0]
+        other = " (--skip_bad leaves it out)" if total > 1 and not request.skip_bad else ""
+        raise DataError(f"{what} {path} {reason}{other}")
+    told = "; ".join(f"{path.relative_to(root)} {reason}" for path, reason in bad[:_MOST_NAMED])
+    more = f"; and {len(bad) - _MOST_NAMED} more" if len(bad) > _MOST_NAMED else ""
+    remedy = "" if len(bad) == total else " (--skip_bad leaves them out)"
+    raise DataError(f"{len(bad)} of {total} files in {root} cannot be used{remedy}: {told}{more}")
 
 
 def single(file: str) -> Listing:
@@ -58,6 +137,8 @@ def single(file: str) -> Listing:
         DataError: If it is absent.
     """
     path = pathlib.Path(file).expanduser()
+    if file and path.is_dir():
+        raise DataError(f"file {file!r} is a folder: write it as folder:{file}")
     if not file or not path.is_file():
         raise DataError(f"file {file!r} is absent or no file: write it as file:PATH")
     return Listing(path.parent, (path,), None, None, None)
@@ -66,9 +147,11 @@ def single(file: str) -> Listing:
 def find(folder: str) -> Listing:
     """Lists the files of a folder.
 
-    Files lie in the folder itself, or in sub-folders that are the classes. Sub-folders called
-    train, validation (or val) and test, with train among them, are splits, each a folder like
-    the others. Hidden files are left out, and those of `IGNORED` where there are others.
+    Files lie in the folder itself, or in sub-folders that are the classes. Sub-folders that are called as
+    splits are (train, validation and test in their common spellings, in any case), with one to train on among
+    them, are splits, each a folder like the others; so are files of which each is a split: train.txt,
+    valid.txt. Without a split to test on, the validation split tests. Hidden files and those of operating
+    systems are left out, and those of `IGNORED` where there are others.
 
     Args:
         folder: The path.
@@ -82,22 +165,65 @@ def find(folder: str) -> Listing:
     if not folder:
         raise DataError("folder: lacks a path: write it as folder:PATH")
     root = pathlib.Path(folder).expanduser()
+    if root.is_file():
+        raise DataError(f"folder {str(root)!r} is a file: write it as file:{folder}")
     if not root.is_dir():
-        what = "a file" if root.exists() else "absent"
-        raise DataError(f"folder {str(root)!r} is {what}: give the path of a folder of files")
-    folders, _ = _entries(root)
-    if "train" in folders and set(folders) <= set(_SPLITS):
-        found = [(*item, _SPLITS[name]) for name in folders for item in _classes(root / name)]
+        raise DataError(f"folder {str(root)!r} is absent: give the path of a folder of files")
+    folders, files = _entries(root)
+    named, notes = _split_names(root, folders, files), []
+    if named:
+        parts = _parts(root, named)
+        if set(parts) == {"train", "validation"}:
+            parts["test"] = parts.pop("validation")
+            notes.append(f"{', '.join(parts['test'])} is the test split, since there is no other")
+        found = []
+        for part, name in ((part, name) for part, names in parts.items() for name in names):
+            inside = [(root / name, None)] if name in files else _classes(root / name)
+            if not inside:
+                raise DataError(f"folder {str(root)!r} has no files in {name!r}: add some, or remove it")
+            found += [(*item, part) for item in inside]
+        found.sort(key=lambda item: item[0].relative_to(root).parts)
     else:
         found = [(*item, None) for item in _classes(root)]
     if not found:
         raise DataError(f"folder {str(root)!r} holds no files: put images into it")
     paths, classes, split = zip(*found, strict=True)
-    if any(name is None for name in classes) and any(name is not None for name in classes):
-        raise DataError(f"folder {str(root)!r} has classes in some of its splits only: sort it out")
-    class_names = None if classes[0] is None else tuple(sorted(set(classes)))
-    label = None if class_names is None else np.array([class_names.index(c) for c in classes])
-    return Listing(root, paths, label, class_names, None if split[0] is None else np.array(split))
+    with_class = {s: c is not None for _, c, s in found}
+    if len(set(with_class.values())) > 1:
+        told = ", ".join(
+            f"{part} has {'classes' if has else 'files straight inside'}" for part, has in with_class.items()
+        )
+        raise DataError(f"folder {str(root)!r} has classes in some of its splits only ({told}): sort it out")
+    class_names = None if classes[0] is None else in_number_order(set(classes))
+    _check_case(root, class_names or ())
+    label = None if class_names is None else np.array([class_names.index(c) for c in classes], np.int32)
+    split = None if split[0] is None else np.array(split)
+    return Listing(root, paths, label, class_names, split, tuple(notes))
+
+
+def in_number_order(names) -> tuple[str, ...]:
+    """Names sorted: by their numbers where all of them are numbers, else as text."""
+    try:
+        values = {name: float(name) for name in names}
+    except ValueError:
+        return tuple(sorted(names))
+    if not all(map(math.isfinite, values.values())):
+        return tuple(sorted(names))
+    return tuple(sorted(names, key=lambda name: (values[name], name)))
+
+
+def split_word(name: str) -> tuple[str | None, tuple[str, ...]]:
+    """The split that a name speaks of, and its other words: "seg_Train2017" is ("train", ("seg",)).
+
+    Returns:
+        "train", "validation", "test" or None, and the words that say something else.
+    """
+    parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+    words = re.findall(r"[^\W\d_]+|\d+", parted.lower())
+    splits = [_WORDS[word] for word in words if word in _WORDS]
+    if len(splits) != 1:
+        return None, tuple(words)
+    return splits[0], tuple(w for w in words if w not in _WORDS and w not in _FILLERS and not w.isdigit())
 
 
 def divide(listing: Listing, every: Split, validation: int | float | None) -> tuple[Split, Split, Split]:
@@ -106,26 +232,139 @@ def divide(listing: Listing, every: Split, validation: int | float | None) -> tu
     Where the folder does not say, a fixed sixth of the files, at most 10,000, tests, and again a
     sixth of the rest validates; each class has its share in every part.
     """
+    what = f"folder {str(listing.root)!r}"
     if listing.split is None:
-        if len(every) < 3:
-            raise DataError(
-                f"folder {str(listing.root)!r} holds {len(every)} files: train, validation and "
-                "test need 3 at least"
-            )
-        order = stratified_order(len(every), listing.label)
-        cut = a_sixth(len(every))
-        test, rest, published = every.take(order[:cut]), every.take(order[cut:]), None
-    else:
-        parts = {name: np.flatnonzero(listing.split == name) for name in set(_SPLITS.values())}
-        test, rest = every.take(parts["test"]), every.take(parts["train"])
-        order = stratified_order(len(rest), rest.label)
-        rest = rest.take(order)
-        published = every.take(parts["validation"]) if len(parts["validation"]) else None
-        for name, part in (("test", test), ("train", rest)):
-            if not len(part):
-                raise DataError(f"folder {str(listing.root)!r} has no files in {name!r}: add some")
-    train, held = hold_out(rest, validation, a_sixth(len(rest)), published=published)
-    return train, held, test
+        return cut(every, validation, what, "files")
+    parts = {name: every.take(np.flatnonzero(listing.split == name)) for name in PARTS}
+    for name in ("test", "train"):
+        if not len(parts[name]):
+            raise DataError(f"{what} has no files in {name!r}: add some")
+    return arrange(parts, validation)
+
+
+def cut(every: Split, validation: int | float | None, what: str, unit: str) -> tuple[Split, Split, Split]:
+    """Cuts examples into train, validation and test, with each class's share in every part.
+
+    A fixed sixth, at most 10,000, tests, and a sixth of the rest validates.
+
+    Args:
+        every: All examples.
+        validation: As `hold_out` takes it.
+        what: What holds them, for the error.
+        unit: What they are called there.
+
+    Raises:
+        DataError: If there are fewer than three.
+    """
+    if len(every) < 3:
+        raise DataError(f"{what} holds {len(every)} {unit}: train, validation and test need 3 at least")
+    order, size = stratified_order(len(every), _one_label(every)), a_sixth(len(every))
+    test, rest = every.take(order[:size]), every.take(order[size:])
+    return (*hold_out(rest, validation, a_sixth(len(rest))), test)
+
+
+def arrange(parts: Mapping[str, Split], validation: int | float | None) -> tuple[Split, Split, Split]:
+    """Train, validation and test of splits that are given, in a fixed order that mixes classes.
+
+    Args:
+        parts: "train", "test" and perhaps "validation", which may be empty: a sixth of the training part
+            validates then.
+        validation: As `hold_out` takes it.
+    """
+    rest, published = parts["train"], parts.get("validation")
+    rest = rest.take(stratified_order(len(rest), _one_label(rest)))
+    published = published if published is not None and len(published) else None
+    return (*hold_out(rest, validation, a_sixth(len(rest)), published=published), parts["test"])
+
+
+def _one_label(every: Split) -> np.ndarray | None:
+    """One class for each example, of labels of several kinds their combinations."""
+    if every.label is None or every.label.ndim == 1:
+        return every.label
+    return np.unique(every.label, axis=0, return_inverse=True)[1].reshape(-1)
+
+
+def _split_names(root: pathlib.Path, folders: list[str], files: list[str]) -> dict[str, str]:
+    """The split of each entry of the folder where all entries are splits; empty where none is.
+
+    Raises:
+        DataError: If some are and some are not.
+    """
+    entries, groups = folders or files, {}
+    for name in entries:
+        stem = name if folders else pathlib.Path(name).stem
+        split, rest = split_word(stem)
+        # A file whose name has a number is one of a series, as in train_1.png.
+        if split and (folders or not re.search(r"\d", stem)):
+            groups.setdefault(rest, {})[name] = split
+    # A class may be called "bullet train": other words count where splits differ in nothing else.
+    alike = [
+        group
+        for rest, group in groups.items()
+        if (folders and not rest) or (len(set(group.values())) > 1 and "train" in group.values())
+    ]
+    if not alike:
+        return {}
+    named = {name: split for group in alike for name, split in group.items()}
+    for group in alike:
+        for name, split in group.items():
+            twin = next((other for other in group if other != name and group[other] == split), None)
+            if twin:
+                raise DataError(
+                    f"folder {str(root)!r} has {name!r} and {twin!r}, both understood as the {split} split: "
+                    "have one"
+                )
+    if folders and files:
+        raise DataError(
+            f"folder {str(root)!r} holds {', '.join(named)}, understood as splits, beside files "
+            f"({files[0]}): move these into a split"
+        )
+    others = [name for name in entries if name not in named]
+    if others:
+        raise DataError(
+            f"folder {str(root)!r} holds {', '.join(named)}, understood as splits, beside "
+            f"{', '.join(others[:5])}: move these out, or into a split if they are classes; rename "
+            f"{next(iter(named))!r} if it is a class"
+        )
+    return named
+
+
+def _parts(root: pathlib.Path, named: dict[str, str]) -> dict[str, list[str]]:
+    """The names of the entries of each split."""
+    parts: dict[str, list[str]] = {}
+    for name, split in named.items():
+        parts.setdefault(split, []).append(name)
+    if "train" not in parts:
+        raise DataError(
+            f"folder {str(root)!r} holds the splits {', '.join(named)} and none to train on: call it 'train'"
+        )
+    if len(parts) == 1:
+        raise DataError(
+            f"folder {str(root)!r} holds the split {parts['train'][0]!r} alone: give that folder's path, "
+            "or add one to test on"
+        )
+    return parts
+
+
+def _check_case(root: pathlib.Path, names) -> None:
+    seen = {}
+    for name in names:
+        other = seen.setdefault(name.casefold(), name)
+        if other != name:
+            raise DataError(f"folder {str(root)!r} has the classes {other!r} and {name!r}: spell them alike")
+
+
+def _kindless(path: pathlib.Path) -> str:
+    """What is wrong with a file of no kind, with its remedy."""
+    remedy = _FOREIGN.get(path.suffix.lower())
+    if remedy:
+        return f"is of no kind that tfgen reads: {remedy}"
+    close = difflib.get_close_matches(path.suffix.lower(), registry.FOLDER, 1)
+    hint = f"did you mean {close[0]}? " if close and path.suffix else ""
+    return (
+        f"is of no kind that tfgen reads ({', '.join(registry.FOLDER)}): {hint}move it out of the folder "
+        f"({', '.join(IGNORED)} beside others and hidden files are ignored), or name a text alone, file:PATH"
+    )
 
 
 def _classes(folder: pathlib.Path) -> list[tuple[pathlib.Path, str | None]]:
@@ -150,7 +389,11 @@ def _classes(folder: pathlib.Path) -> list[tuple[pathlib.Path, str | None]]:
 def _entries(folder: pathlib.Path) -> tuple[list[str], list[str]]:
     """Names of the sub-folders and of the files that are not ignored, sorted."""
     try:
-        visible = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+        visible = sorted(
+            entry
+            for entry in folder.iterdir()
+            if not entry.name.startswith(".") and entry.name.lower() not in _SYSTEM
+        )
     except OSError as error:
         raise DataError(f"folder {str(folder)!r} cannot be listed: {error.strerror}") from error
     folders, files = [e.name for e in visible if e.is_dir()], [e for e in visible if e.is_file()]

@@ -1,6 +1,8 @@
 """Images from folders and from TFDS sets."""
 
+import collections
 import concurrent.futures
+import itertools
 import pathlib
 
 import numpy as np
@@ -8,36 +10,76 @@ import numpy as np
 from tfgen.data import registry
 from tfgen.data.catalog import Source
 from tfgen.data.dataset import Data, DataError, Split, check_memory
-from tfgen.data.folder import Listing, divide
+from tfgen.data.folder import Listing, divide, report
 from tfgen.data.splits import a_sixth, hold_out, stratified_order
 
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
+_SUFFIXES = (
+    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".webp", ".avif", ".tif", ".tiff", ".pbm",
+    ".pgm", ".ppm", ".pnm", ".jp2", ".tga",
+)  # fmt: skip
+
+
+class _Unusable(Exception):
+    """Why an image cannot be used, with the remedy after a colon."""
 
 
 @registry.folder(*_SUFFIXES)
 def folder_of_images(listing: Listing, request: registry.Request) -> Data:
-    """Images of one size and mode, grey or RGB, in 256 levels.
+    """Images of one size, all grey or all RGB, in 256 levels.
 
-    Black-and-white images become grey and palettes RGB; cameras' rotation tags are obeyed. An
-    image with transparency, several frames or more than 8 bits is refused.
+    Cameras' rotation tags are obeyed. An alpha channel that is opaque everywhere is dropped, another is laid
+    on `request.background`. Palettes of greys, and black and white, become grey, other palettes and CMYK
+    become RGB, and 16 bits are scaled to 8; `request.channels` makes all images grey or all RGB. What was
+    done is in the notes of the data.
 
     Raises:
-        DataError: Naming the file, if an image is broken or unlike the others.
+        DataError: With all files that are broken, have several frames or are transparent; or with a file of
+            each size and colour, where these differ.
     """
-    size = request.image_size
-    first = _read(listing.paths[0], size)
-    remedy = "take fewer files or a smaller --image_size"
-    check_memory(request.name, len(listing.paths), first.shape, remedy)
-    x = np.empty((len(listing.paths), *first.shape), np.uint8)
+    background = _colour(request.background)
+    x, used, bad = None, [], []
+    shapes, done, sizes = collections.Counter(), collections.Counter(), set()
+    examples: dict[tuple, pathlib.Path] = {}
+
+    def read(path):
+        try:
+            return _read(path, request.image_size, background, request.channels)
+        except _Unusable as error:
+            return error
+
+    # A hundred at a time: no more than these wait in memory beside the data.
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        images = pool.map(lambda path: _read(path, size), listing.paths)
-        for row, path, image in zip(x, listing.paths, images, strict=True):
-            if image.shape != first.shape:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise DataError(_unlike(path, image, listing.paths[0], first))
-            row[...] = image
-    train, validation, test = divide(listing, Split(x, listing.label), request.validation)
-    return _image_data(request, train, validation, test, listing.class_names)
+        for start in range(0, len(listing.paths), 100):
+            some = listing.paths[start : start + 100]
+            for number, path, image in zip(itertools.count(start), some, pool.map(read, some), strict=False):
+                if isinstance(image, _Unusable):
+                    bad.append((path, str(image)))
+                    continue
+                array, facts, size = image
+                if x is None:
+                    remedy = "take fewer files or a smaller --image_size"
+                    check_memory(request.name, len(listing.paths), array.shape, remedy)
+                    x = np.empty((len(listing.paths), *array.shape), np.uint8)
+                shapes[array.shape] += 1
+                examples.setdefault(array.shape, path)
+                done.update(facts)
+                sizes.add(size)
+                if array.shape == x.shape[1:]:
+                    x[len(used)] = array
+                    used.append(number)
+    left_out = report(bad, len(listing.paths), listing.root, request, "image")
+    if len(shapes) > 1:
+        raise DataError(_unlike(shapes, examples))
+    x, listing = x[: len(used)], listing.take(used)
+    parts = divide(listing, Split(x, listing.label), request.validation)
+    notes = [*listing.notes, *left_out, *(f"{n} {fact}" for fact, n in done.items())]
+    if request.image_size is not None:
+        notes.append(_resizing(sizes, request.image_size))
+    if any("16 bits" in fact for fact in done) and x.max(initial=0) < 64:
+        notes.append(f"these use little of their 16 bits, the brightest value is {x.max()} of 255")
+    if x.shape[-1] == 3 and (x[..., :1] == x).all():
+        notes.append("no image has a colour, --channels=1 makes them grey")
+    return _image_data(request, *parts, listing.class_names, notes=tuple(notes))
 
 
 @registry.catalog("image")
@@ -72,7 +114,9 @@ def catalog_of_images(source: Source, request: registry.Request) -> Data:
     return _image_data(request, *parts, None if names is None else tuple(names), classes, levels)
 
 
-def _image_data(request, train, validation, test, class_names, num_classes=None, levels=256) -> Data:
+def _image_data(
+    request, train, validation, test, class_names, num_classes=None, levels=256, notes=()
+) -> Data:
     return Data(
         name=request.name,
         kind="image",
@@ -84,32 +128,125 @@ def _image_data(request, train, validation, test, class_names, num_classes=None,
         train=train,
         validation=validation,
         test=test,
+        notes=notes,
     )
 
 
-def _read(path: pathlib.Path, size: int | None) -> np.ndarray:
-    """One file as uint8 `[H, W, C]`."""
+def _colour(name: str | None) -> tuple[int, int, int] | None:
+    from PIL import ImageColor
+
+    if name is None:
+        return None
+    try:
+        return ImageColor.getrgb(name)[:3]
+    except ValueError as error:
+        raise DataError(
+            f"background={name!r} is no colour: take a name as in white or black, or #rrggbb"
+        ) from error
+
+
+def _read(path: pathlib.Path, size: int | None, background, channels: int | None):
+    """One file: uint8 `[H, W, C]`, what was done to it, and its size as it came.
+
+    Raises:
+        _Unusable: With the reason and the remedy.
+    """
     from PIL import Image, ImageOps
 
     try:
         with Image.open(path) as image:
             # The further frames of a camera's MPO are previews.
             frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
-            mode = image.mode
-            transparent = "transparency" in image.info or mode in ("RGBA", "LA", "PA")
-            image = ImageOps.exif_transpose(image)
+            if frames > 1:
+                raise _Unusable(f"has {frames} frames: extract them into files")
+            # Pillow reads 16 bits of a colour as their upper 8.
+            deep = any(";16" in str(tile[3]) for tile in image.tile) and not image.mode.startswith("I")
             image.load()
+            turned = image.getexif().get(0x0112, 1) not in (0, 1)
+            upright = ImageOps.exif_transpose(image)
+    except _Unusable:
+        raise
     except Exception as error:  # Pillow's decoders raise whatever a broken file makes them.
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"image {path} cannot be read ({reason}): repair or remove it") from error
-    if frames > 1:
-        raise DataError(f"image {path} has {frames} frames: extract them into files")
-    if transparent:
-        raise DataError(f"image {path} is transparent: save it on a background, without alpha")
-    wanted = {"1": "L", "L": "L", "P": "RGB", "RGB": "RGB"}.get(mode)
-    if wanted is None:
-        raise DataError(f"image {path} has mode {mode}: save it as 8-bit grey or RGB")
-    return _square(image.convert(wanted), size)
+        reason = "is no image" if isinstance(error, Image.UnidentifiedImageError) else reason
+        raise _Unusable(f"cannot be read ({reason}): repair or remove it") from error
+    facts = ["turned by the camera's tag"] if turned else []
+    if deep:
+        facts.append("of 16 bits scaled to 8")
+    image = _plain_mode(_without_alpha(_eight_bits(upright, facts), background, facts), facts)
+    wanted = {None: image.mode, 1: "L", 3: "RGB"}[channels]
+    if image.mode != wanted:
+        facts.append("grey made RGB" if wanted == "RGB" else "of colour made grey")
+        image = image.convert(wanted)
+    return _square(image, size), facts, upright.size
+
+
+def _eight_bits(image, facts):
+    """An image of 16 bits or of floats in [0, 1] as one of 8; others as they are."""
+    from PIL import Image
+
+    if not (image.mode.startswith("I") or image.mode == "F"):
+        return image
+    array = np.asarray(image)
+    if image.mode == "F":
+        if not (np.isfinite(array).all() and array.min() >= 0.0 and array.max() <= 1.0):
+            raise _Unusable("holds floats beyond 0 to 1: scale them, or save it as 8-bit grey or RGB")
+        facts.append("of floats in [0, 1] scaled to 8 bits")
+        return Image.fromarray(np.rint(array * 255.0).astype(np.uint8))
+    if array.min() < 0 or array.max() > 65535:
+        raise _Unusable("holds whole numbers beyond 16 bits: save it as 8-bit grey or RGB")
+    facts.append("of 16 bits scaled to 8")
+    return Image.fromarray(((array.astype(np.int64) * 255 + 32767) // 65535).astype(np.uint8))
+
+
+def _without_alpha(image, background, facts):
+    """An image without alpha: as it is where it is opaque, else laid on the background."""
+    from PIL import Image
+
+    if "transparency" not in image.info and image.mode not in ("RGBA", "LA", "PA", "La", "RGBa"):
+        return image
+    with_alpha = image.convert("RGBA")
+    array = np.asarray(with_alpha)
+    alpha, grey = array[..., 3], (array[..., :3] == array[..., :1])[array[..., 3] > 0].all()
+    grey = grey and image.mode not in ("RGB", "RGBA", "RGBa")
+    if alpha.min() == 255:
+        facts.append("without an alpha channel that was opaque")
+        return with_alpha.convert("L" if grey else "RGB")
+    if background is None:
+        share = np.mean(alpha < 255)
+        raise _Unusable(
+            f"is transparent in {share:.0%} of its pixels: say on which colour it lies, --background=white"
+            if share >= 0.01
+            else "is transparent in a few pixels: say on which colour it lies, --background=white"
+        )
+    facts.append("laid on the background")
+    laid = Image.new("RGBA", image.size, (*background, 255))
+    laid.alpha_composite(with_alpha)
+    grey = grey and len(set(background)) == 1
+    return laid.convert("RGB").convert("L") if grey else laid.convert("RGB")
+
+
+def _plain_mode(image, facts):
+    """An image as "L" or "RGB"."""
+    if image.mode in ("L", "RGB"):
+        return image
+    if image.mode == "1":
+        return image.convert("L")
+    if image.mode == "P":
+        colours = np.asarray(image.convert("RGB"))
+        if (colours == colours[..., :1]).all():
+            return image.convert("RGB").getchannel(0)
+        return image.convert("RGB")
+    if image.mode in ("CMYK", "YCbCr", "LAB", "HSV", "RGBX"):
+        if image.mode != "RGBX":
+            facts.append(f"of {image.mode} made RGB")
+        return image.convert("RGB")
+    raise _Unusable(f"has mode {image.mode}: save it as 8-bit grey or RGB")
+
+
+def _resizing(sizes, size: int) -> str:
+    few = ", ".join(f"{width}x{height}" for width, height in sorted(sizes)[:3])
+    return f"middle squares of {few}{' ...' if len(sizes) > 3 else ''} scaled to {size}x{size}"
 
 
 def _square(image, size: int | None) -> np.ndarray:
@@ -126,14 +263,20 @@ def _square(image, size: int | None) -> np.ndarray:
     return array[..., np.newaxis] if array.ndim == 2 else array
 
 
-def _unlike(path: pathlib.Path, image: np.ndarray, first_path: pathlib.Path, first: np.ndarray):
-    def describe(array):
-        height, width, channels = array.shape
+def _unlike(shapes: collections.Counter, examples: dict) -> str:
+    def describe(shape):
+        height, width, channels = shape
         return f"{width}x{height} {'grey' if channels == 1 else 'RGB'}"
 
-    same_size = image.shape[:2] == first.shape[:2]
-    remedy = "save all as grey or all as RGB" if same_size else "scale all with --image_size=N"
-    return f"image {path} is {describe(image)} and {first_path.name} is {describe(first)}: {remedy}"
+    common = shapes.most_common()
+    told = ", ".join(f"{n} {describe(shape)} ({examples[shape].name})" for shape, n in common[:5])
+    remedies = []
+    if len({shape[:2] for shape in shapes}) > 1:
+        remedies.append("--image_size=N scales all")
+    if len({shape[2] for shape in shapes}) > 1:
+        remedies.append("--channels=3 makes all RGB, --channels=1 grey")
+    more = f" and {len(common) - 5} more" if len(common) > 5 else ""
+    return f"images differ, {told}{more}: {', and '.join(remedies)}"
 
 
 def _read_split(source: Source, split: str, request: registry.Request) -> Split:

@@ -11,6 +11,23 @@ from tfgen.data.registry import EMBEDDED, ON_DISK, Request
 from tfgen.data.splits import few_labels
 from tfgen.media.text import UNITS
 
+# What files of one's own may be, by how they are named.
+OWN = {
+    "folder:PHOTOS": "images, in sub-folders that are classes or train, validation and test, or neither",
+    "folder:SOUNDS": "WAV files, the same way",
+    "folder:TEXTS": "text files, one after the other; train, validation and test in sub-folders if you like",
+    "file:TEXT": "one text, whatever its name",
+    "file:TABLE.csv": "numeric columns as vectors; --label_column=NAME for classes",
+    "file:ARRAYS.npz": "x and y, or x_train, y_train, x_test, y_test; file:X.npy for x alone",
+    "file:LINES.jsonl": 'dialogues, {"messages": [...]} or {"turns": [...]}; drawings, {"strokes": [...]}',
+    "file:STROKES.csv": "drawings, with columns x, y, stroke and perhaps drawing",
+}
+
+
+def on_disk() -> dict[str, str]:
+    """The data sets of which own files lie in `data_dir`, with a line about each."""
+    return {name: description for name, (description, _) in ON_DISK.items()}
+
 
 def names() -> dict[str, str]:
     """The embedded data sets, which need no network, with a line about each."""
@@ -28,11 +45,18 @@ def load(
     unit: str = "character",
     window: int | None = None,
     num_labels: int | None = None,
+    background: str | None = None,
+    channels: int | None = None,
+    skip_bad: bool = False,
+    encoding: str | None = None,
+    mono: bool = False,
+    rate: int | None = None,
+    label_column: str | None = None,
 ) -> Data:
     """Loads a data set into memory.
 
     The name is looked for in this order: an embedded set (`names()`), or one whose own files lie
-    in `data_dir`; a folder, as "folder:PATH" or as a path with a slash; a file, as "file:PATH"; a
+    in `data_dir`; a folder, as "folder:PATH" or as a path with a slash; a file, as "file:PATH" or so; a
     TFDS set, "NAME", "NAME/CONFIG" or with its splits "NAME:TRAIN,TEST", where slices as in
     "mnist:train[:1000],test" are TFDS's own.
 
@@ -54,6 +78,14 @@ def load(
         num_labels: How many training examples, with the classes in their proportions, make the
             stream "labelled" (`data.train.streams["labelled"]`) for training with few labels; None for
             no such stream.
+        background: The colour, a name or "#rrggbb", on which transparent images of one's own are laid.
+        channels: 1 makes all images of one's own grey, 3 RGB; None takes them as they are, all alike.
+        skip_bad: Whether files, and rows of a table, that cannot be used are left out; they are refused
+            otherwise, all in one report.
+        encoding: The encoding of text files of one's own; None for UTF-8, or UTF-16 where they are in it.
+        mono: Whether recordings of several channels are mixed down to one.
+        rate: Samples a second to which recordings are resampled; None takes them as they are, all alike.
+        label_column: The column of a table that holds the classes.
 
     Returns:
         The data set.
@@ -70,9 +102,31 @@ def load(
         raise DataError(f"window={window!r} is no positive number of steps")
     if unit not in UNITS:
         raise DataError(f"unit={unit!r} is none of {', '.join(UNITS)}")
-    request = Request(name, place, download, validation, seed, image_size, unit, window)
-    data = make_binary(_loader(request)(request), binarize)
+    if channels not in (None, 1, 3):
+        raise DataError(f"channels={channels!r} is neither 1, grey, nor 3, RGB")
+    if rate is not None and (not isinstance(rate, numbers.Integral) or rate < 1):
+        raise DataError(f"rate={rate!r} is no positive number of samples a second")
+    request = Request(
+        name, place, download, validation, seed, image_size, unit, window, background, channels, skip_bad,
+        encoding, mono, rate, label_column,
+    )  # fmt: skip
+    loader = _loader(request)
+    _check_options(request, loader is folder.open_folder)
+    data = make_binary(loader(request), binarize)
     return data if num_labels is None else few_labels(data, num_labels)
+
+
+def _check_options(request: Request, own: bool) -> None:
+    """Raises DataError where an option for files of one's own is given for another set."""
+    if own:
+        return
+    for option in ("background", "channels", "skip_bad", "encoding", "mono", "rate", "label_column"):
+        value = getattr(request, option)
+        if value not in (None, False):
+            raise DataError(
+                f"{option}={value} is for folders and files of your own: leave it out for data set "
+                f"{request.name!r}"
+            )
 
 
 def _loader(request: Request):
@@ -85,7 +139,7 @@ def _loader(request: Request):
                 "has one size, leave image_size out"
             )
         return (EMBEDDED | ON_DISK)[name][1]
-    looks_like_path = name.startswith(("/", ".", "~")) or ("/" in name and os.path.isdir(name))
+    looks_like_path = name.startswith(("/", ".", "~")) or ("/" in name and os.path.exists(name))
     if name.startswith(("folder:", "file:")) or looks_like_path:
         return folder.open_folder
     _check_known(request)
@@ -106,8 +160,10 @@ def _check_known(request: Request) -> None:
     hint = f"did you mean {close[0]!r}? " if close else ""
     if os.path.isdir(name):
         hint = f"for the folder write 'folder:{name}'; "
+    elif os.path.isfile(name):
+        hint = f"for the file write 'file:{name}'; "
     raise DataError(
         f"data set {name!r} is unknown: {hint}embedded are {', '.join(EMBEDDED)}; "
         f"{', '.join(ON_DISK)} and any TFDS name work with --data_dir or --download, any folder of images, "
-        "texts or recordings as folder:PATH, one file as file:PATH"
+        "texts or recordings as folder:PATH, one file (text, table, arrays) as file:PATH"
     )

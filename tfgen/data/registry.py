@@ -31,6 +31,13 @@ class Request:
     image_size: int | None = None
     unit: str = "character"
     window: int | None = None
+    background: str | None = None
+    channels: int | None = None
+    skip_bad: bool = False
+    encoding: str | None = None
+    mono: bool = False
+    rate: int | None = None
+    label_column: str | None = None
 
 
 def embedded(name: str, description: str) -> Callable:

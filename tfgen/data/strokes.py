@@ -7,14 +7,15 @@ units of the source. Examples are filled up with zeros, `extra["lengths"]` says 
 """
 
 import csv
-import dataclasses
+import io
 import pathlib
 
 import numpy as np
 
 from tfgen.data import registry
 from tfgen.data.dataset import Data, DataError, Split
-from tfgen.data.folder import Listing, divide
+from tfgen.data.folder import Listing, divide, in_number_order
+from tfgen.data.reading import read_json_lines, read_text
 from tfgen.data.splits import hold_out
 
 _FILE = pathlib.Path("strokes", "omniglot_strokes_small.npz")
@@ -38,7 +39,7 @@ def resample(points: np.ndarray, spacing: float) -> np.ndarray:
     return np.stack([np.interp(places, walked, points[:, axis]) for axis in (0, 1)], axis=-1)
 
 
-def stroke_data(name, parts, class_names=None, vocabulary=None) -> Data:
+def stroke_data(name, parts, class_names=None, vocabulary=None, notes=()) -> Data:
     """Drawings as a data set.
 
     Args:
@@ -47,6 +48,7 @@ def stroke_data(name, parts, class_names=None, vocabulary=None) -> Data:
             and a list of drawings, each a list of strokes `[n, 2]`.
         class_names: A name for each class, or None without labels.
         vocabulary: The symbols of the texts in `extra`, or None.
+        notes: What was done to the data.
     """
     made = [[_steps(strokes) for strokes in drawings] for _, drawings in parts]
     scale = float(np.concatenate(made[0])[:, :2].std()) or 1.0
@@ -73,6 +75,7 @@ def stroke_data(name, parts, class_names=None, vocabulary=None) -> Data:
         validation=splits[1],
         test=splits[2],
         vocabulary=vocabulary,
+        notes=notes,
     )
 
 
@@ -134,7 +137,6 @@ def _omniglot_drawing(fields, number):
     return _centered(strokes)
 
 
-@registry.folder(".csv")
 def folder_of_strokes(listing: Listing, request: registry.Request) -> Data:
     """CSV files with the columns x, y and stroke, and for several drawings in a file a column drawing.
 
@@ -145,31 +147,90 @@ def folder_of_strokes(listing: Listing, request: registry.Request) -> Data:
     Raises:
         DataError: Naming the file, if it has other columns, no points, or numbers that are not finite.
     """
-    found = [(number, strokes) for number, path in enumerate(listing.paths) for strokes in _read(path)]
-    of = np.array([number for number, _ in found])
-    every = dataclasses.replace(
-        listing,
-        paths=tuple(listing.paths[i] for i in of),
-        label=None if listing.label is None else listing.label[of],
-        split=None if listing.split is None else listing.split[of],
-    )
+    found = [
+        (number, strokes)
+        for number, path in enumerate(listing.paths)
+        for strokes in _read(path, request.encoding)
+    ]
+    label = None if listing.label is None else listing.label[[number for number, _ in found]]
+    return _own_drawings(listing, request, found, label, listing.class_names)
+
+
+def lines_of_strokes(listing: Listing, request: registry.Request) -> Data:
+    """Files with a drawing a line: {"strokes": [[[x, y], ...], ...], "text": "...", "label": "..."}.
+
+    Text and label may be left out, in all lines or in none. y grows upwards. Strokes become as
+    `folder_of_strokes` makes them; the texts' characters are what a model is conditioned on, labels are
+    classes.
+
+    Raises:
+        DataError: Naming file and line, if one is no drawing, or has no text where others have one.
+    """
+    found, told = [], {"text": [], "label": []}
+    for number, path in enumerate(listing.paths):
+        for line, value in read_json_lines(path, request.encoding, "strokes"):
+            for key, words in told.items():
+                word = value.get(key)
+                if words and (word is None) != (words[0] is None):
+                    raise DataError(
+                        f"line {line} of {path} and the first differ in having a {key}: give all one"
+                    )
+                if word is not None and not (isinstance(word, (str, int)) and str(word)):
+                    raise DataError(f"line {line} of {path} has the {key} {word!r}: write a string")
+                words.append(None if word is None else str(word))
+            found.append((number, _line_strokes(value, line, path)))
+    if told["label"][0] is not None and listing.label is not None:
+        raise DataError(f"folder {listing.root} has classes, and its lines have labels: have either")
+    if told["label"][0] is not None:
+        names = in_number_order(set(told["label"]))
+        label = np.array([names.index(word) for word in told["label"]], np.int32)
+    else:
+        names = listing.class_names
+        label = None if names is None else listing.label[[number for number, _ in found]]
+    texts = None if told["text"][0] is None else told["text"]
+    return _own_drawings(listing, request, found, label, names, texts)
+
+
+def _line_strokes(value: dict, line: int, path: pathlib.Path) -> list[np.ndarray]:
+    remedy = 'write {"strokes": [[[x, y], ...], ...]} with numbers that are finite'
+    try:
+        strokes = [np.asarray(stroke, np.float64) for stroke in value["strokes"]]
+        good = all(stroke.ndim == 2 and len(stroke) and stroke.shape[1] in (2, 3) for stroke in strokes)
+    except (KeyError, TypeError, ValueError):
+        strokes, good = [], False
+    if not strokes or not good or not all(np.isfinite(stroke).all() for stroke in strokes):
+        raise DataError(f"line {line} of {path} is no drawing: {remedy}")
+    # A third number is the time at which a pen was there.
+    return [stroke[:, :2] for stroke in strokes]
+
+
+def _own_drawings(listing, request, found, label, class_names, texts=None) -> Data:
+    """Drawings of one's own: the number of its file and the strokes of each, its class, its text."""
+    every = listing.take(np.array([number for number, _ in found]))
     sizes = [np.ptp(np.concatenate(strokes), axis=0).max() for _, strokes in found]
     spacing = max(float(np.median(sizes)) / _STEPS_ACROSS, 1e-6)
     drawings = [_centered([resample(stroke, spacing) for stroke in strokes]) for _, strokes in found]
-    splits = divide(every, Split(np.arange(len(found))[:, None], every.label), request.validation)
+    extra, vocabulary = {}, None
+    if texts is not None:
+        vocabulary = ("", *sorted(set("".join(texts))))
+        tokens = np.zeros((len(texts), max(map(len, texts))), np.int32)
+        for row, text in zip(tokens, texts, strict=True):
+            row[: len(text)] = [vocabulary.index(letter) for letter in text]
+        extra["text"] = tokens
+    splits = divide(every, Split(np.arange(len(found))[:, None], label, extra), request.validation)
     parts = [(split, [drawings[i] for i in split.x[:, 0]]) for split in splits]
-    return stroke_data(request.name, parts, listing.class_names)
+    notes = (*listing.notes, "strokes in even steps, offsets scaled to unit deviation")
+    return stroke_data(request.name, parts, class_names, vocabulary, notes)
 
 
-def _read(path):
+def _read(path, encoding):
     """The drawings of a file, each a list of strokes `[n, 2]`."""
     remedy = "give columns x, y, stroke, and maybe drawing, and a row for each point"
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            if not {"x", "y", "stroke"} <= set(reader.fieldnames or ()):
-                raise DataError(f"file {path} has the columns {reader.fieldnames or 'none'}: {remedy}")
-            rows = [(row.get("drawing"), row["stroke"], float(row["x"]), float(row["y"])) for row in reader]
+        reader = csv.DictReader(io.StringIO(read_text(path, encoding, "file")))
+        if not {"x", "y", "stroke"} <= set(reader.fieldnames or ()):
+            raise DataError(f"file {path} has the columns {reader.fieldnames or 'none'}: {remedy}")
+        rows = [(row.get("drawing"), row["stroke"], float(row["x"]), float(row["y"])) for row in reader]
     except (OSError, ValueError, TypeError, csv.Error) as error:
         if isinstance(error, DataError):
             raise

@@ -7,14 +7,14 @@ import numpy as np
 
 from tfgen.data import registry
 from tfgen.data.catalog import Source
-from tfgen.data.dataset import Data, DataError, Split
-from tfgen.data.folder import Listing
+from tfgen.data.dataset import PARTS, Data, DataError, Split
+from tfgen.data.folder import Listing, report
+from tfgen.data.reading import read_text
 from tfgen.media.text import UNKNOWN, split
 
 _WINDOW = 100
 _MOST_WORDS = 5_000
 _DOCS_SIZE = 400_000
-_PARTS = ("train", "validation", "test")
 
 
 @registry.embedded("python_docs", "400,000 characters of Python's language reference, windows of 100")
@@ -37,30 +37,56 @@ def catalog_of_texts(source: Source, request: registry.Request) -> Data:
     for part, name in source.splits.items():
         batches = source.batches(name, ("text",), batched=False)
         texts[part] = "\n".join(batch["text"].decode("utf-8", "replace") for batch in batches)
-    if set(texts) != set(_PARTS):
+    if set(texts) != set(PARTS):
         return text_data(request, *cut(texts["train"], texts.get("test")))
-    return text_data(request, *(texts[part] for part in _PARTS))
+    return text_data(request, *(texts[part] for part in PARTS))
 
 
-@registry.folder(".txt", ".md")
+@registry.folder(".txt", ".md", ".text", ".tex", ".rst")
 def folder_of_texts(listing: Listing, request: registry.Request) -> Data:
-    """Text files in UTF-8, one after the other, a line apart; folders of splits are obeyed.
+    """Text files, one after the other, a line apart; folders of splits are obeyed.
+
+    One file that is named may have any suffix. Texts are in UTF-8, in UTF-16 or what their byte order mark
+    says, or in `request.encoding`. Blank files are left out beside others.
 
     Raises:
-        DataError: Naming the file, if one cannot be read.
+        DataError: With all files that cannot be read.
     """
-    parts = {part: [] for part in _PARTS}
-    for number, path in enumerate(listing.paths):
-        part = "train" if listing.split is None else str(listing.split[number])
+    texts, bad = [], []
+    for path in listing.paths:
         try:
-            parts[part].append(path.read_text("utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            reason = str(error).splitlines()[0]
-            raise DataError(f"text {path} cannot be read ({reason}): save it as UTF-8") from error
-    train, validation, test = ("\n".join(parts[part]) for part in _PARTS)
+            texts.append(read_text(path, request.encoding))
+        except DataError as error:
+            texts.append("")
+            bad.append((path, str(error).removeprefix(f"text {path} ")))
+    left_out = report(bad, len(listing.paths), listing.root, request, "text")
+    unread = {path for path, _ in bad}
+    blank = [p for p, text in zip(listing.paths, texts, strict=True) if not text.strip() and p not in unread]
+    if len(blank) + len(bad) == len(listing.paths):
+        raise DataError(f"text {blank[0]} is blank: give a file with a text in it")
+    parts = {part: [] for part in PARTS}
+    for number, (path, text) in enumerate(zip(listing.paths, texts, strict=True)):
+        if path not in unread and path not in blank:
+            parts["train" if listing.split is None else str(listing.split[number])].append(text)
+    notes = [*listing.notes, *left_out, *class_note(listing)]
+    if blank:
+        notes.append(f"{len(blank)} blank files left out ({', '.join(path.name for path in blank[:3])})")
+    return texts_data(request, parts, notes)
+
+
+def class_note(listing: Listing) -> list[str]:
+    """What is said of sub-folders whose names are not kept."""
+    if listing.class_names is None:
+        return []
+    return [f"the sub-folders {', '.join(listing.class_names[:5])} are read as one, their names are not kept"]
+
+
+def texts_data(request: registry.Request, parts: dict[str, list[str]], notes) -> Data:
+    """Texts of each split, one after the other, a line apart; what is not given is cut off."""
+    train, validation, test = ("\n".join(parts[part]) for part in PARTS)
     if validation and test:
-        return text_data(request, train, validation, test)
-    return text_data(request, *cut(train, test or None))
+        return text_data(request, train, validation, test, notes)
+    return text_data(request, *cut(train, test or None), notes)
 
 
 def cut(text: str, test: str | None = None) -> tuple[str, str, str]:
@@ -77,7 +103,7 @@ def cut(text: str, test: str | None = None) -> tuple[str, str, str]:
     return text[:first], text[first:second], text[second:]
 
 
-def text_data(request: registry.Request, train: str, validation: str, test: str) -> Data:
+def text_data(request: registry.Request, train: str, validation: str, test: str, notes=()) -> Data:
     """Three texts as windows of tokens, `request.window` (by default 100) to an example.
 
     Characters: the vocabulary holds all that occur. Words: the 5,000 most frequent of the training part,
@@ -93,13 +119,18 @@ def text_data(request: registry.Request, train: str, validation: str, test: str)
     else:
         common = collections.Counter(tokens[0]).most_common(_MOST_WORDS)
         vocabulary = (UNKNOWN, *sorted(word for word, _ in common if word != UNKNOWN))
-    if len(vocabulary) < 2:
+    if not tokens[0]:
         raise DataError(
-            f"data set {request.name!r} has {len(vocabulary)} different {unit}s: give a longer text"
+            f"the train part of data set {request.name!r} is blank: give a text with {unit}s in it"
+        )
+    if len(set(tokens[0])) < 2:
+        raise DataError(
+            f"data set {request.name!r} holds one {unit} only, {tokens[0][0]!r}, {len(tokens[0])} times: "
+            "give a text of different ones"
         )
     numbers = {symbol: number for number, symbol in enumerate(vocabulary)}
     parts = []
-    for name, part in zip(_PARTS, tokens, strict=True):
+    for name, part in zip(PARTS, tokens, strict=True):
         count = len(part) // window
         if not count:
             raise DataError(
@@ -108,7 +139,7 @@ def text_data(request: registry.Request, train: str, validation: str, test: str)
             )
         x = np.array([numbers.get(token, 0) for token in part[: count * window]])
         parts.append(Split(x.reshape(count, window).astype(np.uint8 if len(vocabulary) <= 256 else np.int32)))
-    return tokens_data(request.name, parts, vocabulary, unit)
+    return tokens_data(request.name, parts, vocabulary, unit, notes=tuple(notes))
 
 
 def tokens_data(name: str, parts: list[Split], vocabulary: tuple[str, ...], unit: str, **more) -> Data:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 _SIDE = 64  # A tile has at least this many pixels on its longer side.
+_ALIKE = 5.0  # Two axes whose extents differ by no more have one scale.
 _PAPER, _INK, _MUTED = (244, 243, 239), (60, 60, 60), "#b9b6ad"
 _COLORS = ("#2f6f9f", "#c8553d", "#4f8a5b", "#8a63a5", "#b8862b", "#5b5b5b")
 
@@ -182,8 +183,9 @@ def scatter(
 ) -> "Image.Image":
     """Points in the plane over those that they should resemble.
 
-    The axes are set by the reference where there is one, so that pictures of a run can be
-    compared; how many points lie outside is written below.
+    Both axes have one scale, unless one extent is more than 5 times the other. They are set by the
+    reference where there is one, so that pictures of a run can be compared; how many points lie outside is
+    written below.
 
     Args:
         points: `[N, 2]`.
@@ -205,13 +207,17 @@ def scatter(
     frame = clouds["points" if reference is None else "reference"]
     frame = frame[np.isfinite(frame).all(axis=1)]
     low, high = (frame.min(axis=0), frame.max(axis=0)) if len(frame) else (-np.ones(2), np.ones(2))
-    center, half = (low + high) / 2, 0.58 * max(float((high - low).max()), 1e-6)
+    center, half = (low + high) / 2, 0.58 * np.maximum(high - low, 1e-6)
+    # Columns of a table may have units of their own; points of one plane keep their shape.
+    alike = half.max() <= _ALIKE * half.min() or (high == low).any()
+    half = np.full(2, half.max()) if alike else half
     figure, axes = _figure(size, size, title)
     if reference is not None:
         axes.scatter(*clouds["reference"].T, s=30, c=_MUTED, alpha=0.45, linewidths=0, label="data")
     axes.scatter(*clouds["points"].T, s=5, c=_COLORS[1], alpha=0.6, linewidths=0, label="samples")
-    axes.set(xlim=(center[0] - half, center[0] + half), ylim=(center[1] - half, center[1] + half))
-    axes.set_aspect("equal")
+    (left, bottom), (right, top) = center - half, center + half
+    axes.set(xlim=(left, right), ylim=(bottom, top))
+    axes.set_aspect("equal" if alike else "auto")
     outside = int((~(np.abs(clouds["points"] - center) <= half).all(axis=1)).sum())
     if outside:
         axes.set_xlabel(f"{outside} of {len(points)} points lie outside", color=_COLORS[1])

@@ -61,14 +61,15 @@ def decode(levels, num_values=256):
     return (np.sign(y) * np.expm1(np.abs(y) * np.log1p(mu)) / mu).astype(np.float32)
 
 
-def read(path):
-    """Reads a WAV file of one channel: PCM of 8, 16, 24 or 32 bits, or floats.
+def read(path, mono=False):
+    """Reads a WAV file: PCM of 8, 16, 24 or 32 bits, or floats.
 
     Args:
       path: The file.
+      mono: Whether several channels become their mean.
 
     Returns:
-      The wave, float32 `[samples]` in [-1, 1], and its rate in samples a second.
+      The wave, float32 `[samples]` in [-1, 1] (floats as they are), and its rate in samples a second.
 
     Raises:
       ValueError: If it cannot be read, has several channels, or holds no samples or none that are finite.
@@ -83,14 +84,16 @@ def read(path):
     except Exception as error:  # The reader raises whatever a broken file makes it.
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(f"{path} cannot be read as WAV ({reason}): save it as 16-bit PCM.") from error
-    if stored.ndim > 1 and stored.shape[1] > 1:
-        raise ValueError(f"{path} has {stored.shape[1]} channels: mix them down to one.")
+    channels = 1 if stored.ndim == 1 else stored.shape[1]
+    if channels > 1 and not mono:
+        raise ValueError(f"{path} has {channels} channels: mix them down to one, as --mono does for data.")
     if not stored.size:
         raise ValueError(f"{path} holds no samples: record it again or remove it.")
     scale = _FULL_SCALE.get(stored.dtype.name)
     if scale is None:
         raise ValueError(f"{path} holds {stored.dtype.name} samples: save it as 16-bit PCM.")
-    sound = (stored.ravel().astype(np.float64) - (scale if stored.dtype == np.uint8 else 0.0)) / scale
+    sound = (stored.astype(np.float64) - (scale if stored.dtype == np.uint8 else 0.0)) / scale
+    sound = sound.reshape(-1, channels).mean(axis=1)
     if not np.isfinite(sound).all():
         raise ValueError(f"{path} holds values that are not finite: save it again.")
     return sound.astype(np.float32), int(rate)

@@ -1,6 +1,7 @@
 """Writes a model as a SavedModel that TensorFlow Serving loads."""
 
 import contextlib
+import json
 import os
 import re
 import tempfile
@@ -14,7 +15,7 @@ from tfgen.serving.guide import models_config, readme
 from tfgen.serving.requests import example, write_warmup
 
 
-def export(model, directory, version=None, xla=False, warmup=True, name=None, base_path=None):
+def export(model, directory, version=None, xla=False, warmup=True, name=None, base_path=None, facts=None):
     """Writes `<directory>/<version>/`, and models.config and README.md beside it.
 
     The version appears at once and complete, after every signature has answered from it; whatever
@@ -30,6 +31,8 @@ def export(model, directory, version=None, xla=False, warmup=True, name=None, ba
         no client waits for the first run. There are none for the compiled variants: a server
         without XLA would fail them, and with them the version.
       name: Name under which the model is served; None for the class's name, as in `pixel_cnn`.
+      facts: What outputs and labels mean, as JSON has it: "class_names", and "columns", "mean" and
+        "deviation" of vectors that were standardised; it goes into `<version>/assets.extra/data.json`.
       base_path: Absolute path of `directory` where the server runs; None for `/models/<name>`.
 
     Returns:
@@ -58,6 +61,9 @@ def export(model, directory, version=None, xla=False, warmup=True, name=None, ba
             _save(model, graphs, staged)
             if warmup:
                 write_warmup(staged, name, requests)
+            if facts:
+                (staged / "assets.extra").mkdir(exist_ok=True)
+                (staged / "assets.extra/data.json").write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
             check(staged, texts)
             version = _publish(staged, directory, version)
             texts = {
