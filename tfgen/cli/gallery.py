@@ -39,7 +39,7 @@ def draw(model, x, data=None, labels=None):
     Args:
       model: The model that made them.
       x: `[num, *event_shape]`, or uint8 images.
-      data: The data set: points are drawn over its validation part.
+      data: The data set: points are drawn over its validation part, or the training part where that is empty.
       labels: `num` captions.
     """
     images = as_images(model, x)
@@ -50,7 +50,9 @@ def draw(model, x, data=None, labels=None):
     if images is not None:
         return pictures.grid(images, labels=labels)
     if model.kind == "points":
-        reference = data.validation.x[:2000] if data is not None else None
+        reference = None
+        if data is not None:
+            reference = (data.validation if len(data.validation) else data.train).x[:2000]
         return pictures.scatter(np.asarray(x), reference)
     if model.kind == "counts":
         names = None if model.text is None else model.text.symbols
