@@ -111,12 +111,13 @@ def test_energy_distance_agrees_with_the_sum_over_pairs():
 
 
 def test_energy_distance_far_from_the_origin():
-    # float32 holds 2^17 plus multiples of 1/64 exactly, so no distance may change.
+    # float32 holds 2^17 plus multiples of 1/64 exactly, and float64 2^40, so no distance may change.
     draw = RANDOM(4)
     x, y = (np.round(draw.normal(shift, 1, (40, 3)) * 64) / 64 for shift in (0.0, 0.5))
     near, far = (samples.energy_distance(np.float32(x + s), np.float32(y + s)) for s in (0.0, 2.0**17))
     assert 0.1 < float(near) < 1.0
-    np.testing.assert_allclose(far, near, rtol=1e-4)
+    np.testing.assert_allclose(far, near, rtol=1e-6)
+    np.testing.assert_allclose(samples.energy_distance(x + 2.0**40, y + 2.0**40), near, rtol=1e-6)
 
 
 def test_energy_distance_is_unbiased():
