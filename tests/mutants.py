@@ -591,6 +591,36 @@ MUTANTS = (
         "if not -(2**63) <= seed < 2**63:", "if False:",
         "tests/test_random.py -k told_apart",
     ),
+    Mutant(
+        "a validation batch of one", "tfgen/training/batches.py",
+        "count % size == 1:", "count % size == -1:",
+        "tests/training/test_batches.py -k held_out",
+    ),
+    Mutant(
+        "an interval of one example", "tfgen/evaluation/report.py",
+        "if len(each) < 2:", "if len(each) < 1:",
+        "tests/evaluation/test_report.py -k one_test_example",
+    ),
+    Mutant(
+        "figures in TF32", "tfgen/estimators/precision.py",
+        "enable_tensor_float_32_execution(False)", "enable_tensor_float_32_execution(before)",
+        "tests/estimators/test_precision.py tests/evaluation/test_report.py -k 'exact or tf32'",
+    ),
+    Mutant(
+        "chunks of samples that repeat", "tfgen/evaluation/sample_report.py",
+        "random.fold_in(seed, start) if start else seed", "seed",
+        "tests/evaluation/test_report.py -k different_seeds",
+    ),
+    Mutant(
+        "a served text scored without its end", "tfgen/media/text.py",
+        "tf.float32), lengths + 1", "tf.float32), lengths",
+        "tests/serving/test_served_texts.py -k replies",
+    ),
+    Mutant(
+        "no rows handed to the model", "tfgen/serving/graphs.py",
+        "tf.cond(none,", "tf.cond(none & False,",
+        "tests/conformance/test_serving.py -k 'GatedPixelCNN and round'",
+    ),
 )  # fmt: skip
 
 

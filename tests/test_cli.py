@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 import pathlib
 import re
@@ -174,6 +175,17 @@ def test_a_run_of_another_model_is_refused(trained, capsys):
     with pytest.raises(SystemExit):
         other.run(["sample", f"--run_dir={trained[0]}"])
     assert "holds a run of VAE, not of RBM" in capsys.readouterr().err
+
+
+def test_json_files_hold_no_nan(tmp_path):
+    from tfgen.cli.run_directory import RunDirectory
+
+    figures = {"nats": {"value": float("inf"), "low": float("nan"), "examples": 1}, "list": [1.5, -math.inf]}
+    RunDirectory(tmp_path).write_json("metrics.json", figures)
+    text = (tmp_path / "metrics.json").read_text()
+    assert not any(word in text for word in ("NaN", "Infinity"))
+    found = json.loads(text)
+    assert found == {"nats": {"value": None, "low": None, "examples": 1}, "list": [1.5, None]}
 
 
 def test_overwrite_takes_only_what_a_run_makes(tmp_path, capsys):

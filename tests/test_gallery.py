@@ -8,7 +8,15 @@ from tests import cli_toys
 from tests.autoregressive.markov import Markov
 from tfgen import random
 from tfgen.autoregressive import PixelCNN
-from tfgen.cli.gallery import as_images, conditions, draw_view, save_samples, save_views, tensorboard_pictures
+from tfgen.cli.gallery import (
+    as_images,
+    conditions,
+    draw,
+    draw_view,
+    save_samples,
+    save_views,
+    tensorboard_pictures,
+)
 from tfgen.data import Data, Split, load
 from tfgen.media.text import Vocabulary
 from tfgen.model import Condition, View
@@ -157,3 +165,13 @@ def test_images_are_brought_into_0_to_1():
     model = VAE((8, 8, 1), latent_size=2, hidden=(4,), likelihood="discretized_logistic", num_values=17)
     np.testing.assert_allclose(as_images(model, np.full((1, 8, 8, 1), 8.0)), 0.5)
     np.testing.assert_allclose(as_images(model, np.full((1, 9, 9, 3), 51, np.uint8)), 0.2)
+
+
+def test_points_without_validation_are_drawn_over_the_training_part():
+    points = VAE((2,), latent_size=2, hidden=(4,), likelihood="gaussian")
+    x, few = np.zeros((9, 2), np.float32) + np.arange(9, dtype=np.float32)[:, None], slice(0, 0)
+    all_of_it = Split(x)
+    empty = Data("dots", "vector", (2,), None, None, None, None, all_of_it, all_of_it.take(few), all_of_it)
+    full = Data("dots", "vector", (2,), None, None, None, None, all_of_it, all_of_it, all_of_it)
+    shown = [np.asarray(draw(points, x[:3], data)) for data in (empty, full)]
+    np.testing.assert_array_equal(*shown)

@@ -111,12 +111,13 @@ def test_energy_distance_agrees_with_the_sum_over_pairs():
 
 
 def test_energy_distance_far_from_the_origin():
-    # float32 holds 2^17 plus multiples of 1/64 exactly, so no distance may change.
+    # float32 holds 2^17 plus multiples of 1/64 exactly, and float64 2^40, so no distance may change.
     draw = RANDOM(4)
     x, y = (np.round(draw.normal(shift, 1, (40, 3)) * 64) / 64 for shift in (0.0, 0.5))
     near, far = (samples.energy_distance(np.float32(x + s), np.float32(y + s)) for s in (0.0, 2.0**17))
     assert 0.1 < float(near) < 1.0
-    np.testing.assert_allclose(far, near, rtol=1e-4)
+    np.testing.assert_allclose(far, near, rtol=1e-6)
+    np.testing.assert_allclose(samples.energy_distance(x + 2.0**40, y + 2.0**40), near, rtol=1e-6)
 
 
 def test_energy_distance_is_unbiased():
@@ -271,3 +272,21 @@ def test_features_refuse_another_shape(digits):
     features = samples.ClassifierFeatures(digits.train.x[:100], digits.train.label[:100], hidden=4)
     with pytest.raises(ValueError, match=r"x must have shape \[n, .*got \(3, 4, 4, 1\)"):
         features(np.zeros((3, 4, 4, 1)))
+
+
+def test_energy_distance_multiplies_in_float64():
+    graph = tf.function(samples.energy_distance).get_concrete_function(
+        *[tf.TensorSpec([None, 3], tf.float32)] * 2
+    )
+    products = [op for op in graph.graph.get_operations() if "MatMul" in op.type]
+    assert len(products) == 3 and all(op.outputs[0].dtype == tf.float64 for op in products)
+
+
+def test_a_random_projection_keeps_distances():
+    x = RANDOM(0).normal(size=(1100, 200))
+    project = samples.RandomProjection(200, 2000)
+    got = np.linalg.norm(project(x)[:-1] - project(x)[1:], axis=1)
+    ratio = got / np.linalg.norm(x[:-1] - x[1:], axis=1)
+    # A squared distance's relative standard deviation is sqrt(2 / 2000) = 3.2 %, a distance's half of it.
+    assert abs(ratio.mean() - 1.0) < 0.005 and 0.014 < ratio.std() < 0.018
+    np.testing.assert_array_equal(project(x), samples.RandomProjection(200, 2000)(x))

@@ -1,5 +1,6 @@
 """Reports: which figures there are for which density, under which conditions, and what each is called."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -8,7 +9,10 @@ import tensorflow as tf
 
 from tests import cli_toys
 from tfgen import data, random
+from tfgen.autoregressive import CharRNN
 from tfgen.energy import RBM
+from tfgen.estimators import samples
+from tfgen.evaluation import sample_report
 from tfgen.evaluation.report import evaluate
 from tfgen.evaluation.sample_report import report_samples
 from tfgen.model import GenerativeModel
@@ -131,3 +135,106 @@ def test_counts_and_videos_are_evaluated():
 def test_data_of_another_kind_is_refused(model, toy, said):
     with pytest.raises(ValueError, match=said):
         evaluate(model, toy, SEED)
+
+
+def numbers_in(report):
+    return [v for figure in report.values() for v in figure.values() if isinstance(v, float)]
+
+
+def test_one_test_example_has_figures_without_an_interval():
+    many = binary()
+    few = dataclasses.replace(many, test=many.test.take(slice(0, 1)))
+    model = RBM((2, 2, 1), num_hidden=3)
+    found = evaluate(model, few, SEED)
+    x = few.test.x.astype(np.float32)
+    assert found["nats"]["value"] == pytest.approx(-float(model.log_likelihood(x)[0]), rel=1e-6)
+    assert found["nats"]["examples"] == 1 and not {"low", "high"} & found["nats"].keys()
+    assert np.isfinite(numbers_in(found)).all()
+    texts = CharRNN(units=2, embedding=2, vocabulary="ab")
+    tokens = data.Split(np.array([[0, 1, 1]], np.uint8))
+    told = data.Data(
+        "texts", "text", (None,), 2, 2, None, None, tokens, tokens, tokens, vocabulary=("a", "b")
+    )
+    found = evaluate(texts, told, SEED)
+    nats = -float(texts.log_prob(tokens.x.astype(np.float32))[0])
+    assert found["nats_per_step"]["value"] == pytest.approx(nats / 3, rel=1e-6)
+    assert all("low" not in figure for figure in found.values()) and np.isfinite(numbers_in(found)).all()
+
+
+def test_no_test_example_is_refused():
+    many = binary()
+    with pytest.raises(ValueError, match="bits has no test examples"):
+        evaluate(RBM((2, 2, 1)), dataclasses.replace(many, test=many.test.take(slice(0, 0))), SEED)
+
+
+def test_figures_are_computed_without_tf32():
+    seen = []
+
+    class Watched(RBM):
+        def score(self, x):
+            seen.append(tf.config.experimental.tensor_float_32_execution_enabled())
+            return super().score(x)
+
+    before = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(True)
+    try:
+        evaluate(Watched((2, 2, 1), num_hidden=2), binary(), SEED)
+        assert tf.config.experimental.tensor_float_32_execution_enabled()
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(before)
+    assert seen and not any(seen)
+
+
+def test_samples_are_drawn_so_many_at_once_as_fit(monkeypatch):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(20, 2)).astype(np.float32)
+    parts = [data.Split(x, extra={"vector": x})] * 3
+    told = data.Data("told", "vector", (2,), None, None, None, None, *parts)
+    model, asked = Repeats(), []
+    draw = model.sample
+    monkeypatch.setattr(model, "sample", lambda num, **more: asked.append(num) or draw(num, **more))
+    monkeypatch.setattr(sample_report, "_NUMBERS_AT_ONCE", 14)
+    assert report_samples(model, told, SEED)["frechet_distance"]["value"] == pytest.approx(0.0, abs=1e-9)
+    assert asked == [7, 7, 6]
+
+
+class Noise(GenerativeModel):
+    """Gaussian noise."""
+
+    values = "real"
+
+    def updates(self):
+        return []
+
+    def sample_rows(self, seeds):
+        return random.normal(seeds, self.event_shape)
+
+
+def test_chunks_are_drawn_from_different_seeds(monkeypatch):
+    x = np.zeros((20, 2), np.float32)
+    plain = data.Data("plain", "vector", (2,), None, None, None, None, *[data.Split(x)] * 3)
+    model = Noise((2,))
+    whole = sample_report._draw(model, plain, 20, SEED)
+    np.testing.assert_array_equal(whole, model.sample(20, seed=SEED))
+    monkeypatch.setattr(sample_report, "_ROWS_AT_ONCE", 8)
+    chunks = sample_report._draw(model, plain, 20, SEED)
+    np.testing.assert_array_equal(chunks[:8], whole[:8])
+    assert len(np.unique(chunks)) == 40
+
+
+def test_large_x_are_compared_by_a_projection(monkeypatch):
+    monkeypatch.setattr(sample_report, "_LARGEST", 32)
+    shifted = np.random.default_rng(0).normal(1.0, 1.0, (300, 40)).astype(np.float32)
+    plain = data.Data("plain", "vector", (40,), None, None, None, None, *[data.Split(shifted)] * 3)
+    found = report_samples(Noise((40,)), plain, SEED)
+    assert "random projection of x, 40 entries, to 32 numbers" in found["frechet_distance"]["kind"]
+    fake, project = np.asarray(Noise((40,)).sample(300, seed=SEED)), samples.RandomProjection(40, 32)
+    expected = samples.frechet_distance(project(shifted), project(fake))
+    assert found["frechet_distance"]["value"] == pytest.approx(expected, rel=1e-9)
+    assert found["real_frechet_distance"]["value"] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_too_few_examples_have_no_distances():
+    x = np.zeros((5, 2), np.float32)
+    plain = data.Data("plain", "vector", (2,), None, None, None, None, *[data.Split(x)] * 3)
+    assert report_samples(Noise((2,)), plain, SEED) == {}

@@ -78,7 +78,7 @@ def assert_same(actual, expected, exact, what):
 
 
 def check_answers(model, graphs, version, loader, scratch, more=None):
-    """Asks every signature in C++: what a server warms up with, random rows, and one of these rows alone.
+    """Asks every signature in C++: what a server warms up with, random rows, one of these alone, and no rows.
 
     Args:
       model: What was exported.
@@ -97,15 +97,17 @@ def check_answers(model, graphs, version, loader, scratch, more=None):
         asked[f"{name}.random"] = random_inputs(model, signature.inputs, 3, rng, signature.text)
         # What a server batches is answered as it would be alone.
         asked[f"{name}.row"] = {k: v[1:2] for k, v in asked[f"{name}.random"].items()}
+        asked[f"{name}.none"] = {k: v[:0] for k, v in asked[f"{name}.random"].items()}
     answers, names = loader.ask(version, asked | (more or {}), scratch)
     assert names == set(served) == {request.split(".")[0] for request in asked}
     for request, answer in answers.items():
         assert isinstance(answer, dict), f"{request}: {answer}"
     for request in asked:
         answer, (name, kind) = answers[request], request.split(".")
-        if kind == "row":
+        if kind in ("row", "none"):
+            rows = slice(1, 2) if kind == "row" else slice(0, 0)
             whole = answers[f"{name}.random"]
-            expected = {key: value[1:2] for key, value in whole.items()}
+            expected = {key: value[rows] for key, value in whole.items()}
         else:
             inputs = {k: tf.convert_to_tensor(v) for k, v in asked[request].items()}
             expected = {k: v.numpy() for k, v in graphs[name](**inputs).items()}

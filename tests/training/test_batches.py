@@ -7,7 +7,7 @@ import pytest
 
 from tests.training.toys import Bits, Moments, fitting
 from tfgen import data, random
-from tfgen.training.batches import Examples
+from tfgen.training.batches import Examples, spans
 
 SEED = random.as_seed(1)
 
@@ -53,3 +53,9 @@ def test_what_a_model_cannot_take_is_said():
         Bits((4,)).check_data(fits)
     with pytest.raises(ValueError, match="planted has real values"):
         Bits((2,)).check_data(fitting(Moments()))
+
+
+def test_no_batch_of_held_out_rows_has_one_row():
+    assert spans(10, 4) == [(0, 4), (4, 8), (8, 10)] and spans(8, 4) == [(0, 4), (4, 8)]
+    assert spans(9, 4) == [(0, 4), (4, 9)] and spans(5, 4) == [(0, 5)]
+    assert spans(1, 4) == [(0, 1)] and spans(0, 4) == [] and spans(3, 1) == [(0, 1), (1, 2), (2, 3)]

@@ -1,6 +1,7 @@
 """The loop against what can be computed by hand."""
 
 import csv
+import dataclasses
 import math
 import os
 
@@ -16,7 +17,13 @@ from tests.training.toys import Bits, Moments, StopAt, TwoStages, fitting, sgd
 from tfgen.training import Interrupted, TrainingError, make_strategy, train
 from tfgen.training.batches import Order
 from tfgen.training.callbacks import write_text
-from tfgen.training.checkpoints import Checkpoints, averaged_weights, find_damage, weights_of
+from tfgen.training.checkpoints import (
+    Checkpoints,
+    averaged_weights,
+    find_damage,
+    restore_weights,
+    weights_of,
+)
 
 
 def go(model, steps, directory=None, **keywords):
@@ -206,6 +213,41 @@ def test_early_stopping_waits_as_long_as_it_is_told(tmp_path):
     go(Worsens(), 10, tmp_path / "b")
     resumed = go(Worsens(), 100, tmp_path / "b", early_stopping=2, resume=True)
     assert [r["step"] for r in resumed] == [5, 10, 15]
+
+
+def test_a_validation_batch_never_holds_a_single_row(tmp_path):
+    rows_of_batches = []
+
+    class Watched(Bits):
+        def rows_at_once(self, split):
+            return 13
+
+        def validation_metrics(self, batch, seed):
+            tf.py_function(lambda num: rows_of_batches.append(int(num)), [tf.shape(batch["x"])[0]], [])
+            return {"loss": tf.reduce_mean(batch["x"])}
+
+    model = Watched()
+    (row,) = go(model, 5)
+    assert rows_of_batches == [13, 13, 14]
+    held_out = fitting(model).validation.x
+    assert len(held_out) == 40 and row["val_loss"] == pytest.approx(held_out.mean(), rel=1e-6)
+
+
+def test_training_without_validation_examples(tmp_path):
+    whole = fitting(Bits())
+    empty = dataclasses.replace(whole, validation=whole.validation.take(slice(0, 0)))
+    keywords = {"batch_size": 8, "optimizer": sgd(), "checkpoint_every": 5, "log": lambda line: None}
+    model = Bits()
+    history = train(model, empty, 10, tmp_path, **keywords)
+    assert [row["step"] for row in history] == [5, 10]
+    assert not any(name.startswith("val_") for row in history for name in row)
+    trained = model.logits.numpy()
+    model.logits.assign(tf.zeros([3]))
+    assert restore_weights(model, tmp_path / "checkpoints", "best") == ("last", 10)
+    np.testing.assert_array_equal(model.logits, trained)
+    with pytest.raises(ValueError, match="early_stopping=2 needs validation examples, but planted has none"):
+        train(Bits(), empty, 10, tmp_path / "new", early_stopping=2, **keywords)
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_torn_checkpoint_is_passed_over(tmp_path):

@@ -42,7 +42,7 @@ def draw(model, x, data=None, labels=None, meaning=None):
     Args:
       model: The model that made them.
       x: `[num, *event_shape]`, or uint8 images.
-      data: The data set: points are drawn over its validation part.
+      data: The data set: points are drawn over its validation part, or the training part where that is empty.
       labels: `num` captions.
       meaning: `tfgen.data.Meaning` of the data, whose units points are shown in; None takes that of `data`.
     """
@@ -54,8 +54,10 @@ def draw(model, x, data=None, labels=None, meaning=None):
     if images is not None:
         return pictures.grid(images, labels=labels)
     if model.kind == "points":
-        meaning = meaning or _meaning(data)
-        reference = meaning.original(data.validation.x[:2000]) if data is not None else None
+        meaning, reference = meaning or _meaning(data), None
+        if data is not None:
+            held_out = data.validation if len(data.validation) else data.train
+            reference = meaning.original(held_out.x[:2000])
         return pictures.scatter(meaning.original(x), reference)
     if model.kind == "counts":
         names = None if model.text is None else model.text.symbols

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import pathlib
 import re
@@ -103,10 +104,10 @@ class RunDirectory:
             return {}
 
     def write_json(self, name, content):
-        """Writes a JSON file by rename."""
+        """Writes a JSON file by rename; a number that is not finite, which JSON does not know, as null."""
         path = self.path / name
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        temporary.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
+        temporary.write_text(json.dumps(_finite(content), indent=2, sort_keys=True, allow_nan=False) + "\n")
         os.replace(temporary, path)
 
     def place(self, folder, name, suggestion, suffix=""):
@@ -140,3 +141,12 @@ class RunDirectory:
         if not suffix:
             path.mkdir()
         return path
+
+
+def _finite(content):
+    """What JSON can say of nested dicts and lists."""
+    if isinstance(content, dict):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [_finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content

@@ -7,6 +7,7 @@ import tensorflow as tf
 from tfgen import checks, random
 from tfgen.energy.estimators import ESTIMATORS, SURROGATES, pseudo_likelihood
 from tfgen.estimators.ais import annealed_importance_sampling
+from tfgen.estimators.precision import full_float32
 from tfgen.model import GenerativeModel, Signature, Update
 
 _CHUNK_BITS = 12
@@ -62,7 +63,8 @@ class BipartiteModel(GenerativeModel):
 
     def score(self, x):
         """-F(x)."""
-        return self.log_unnormalized(self.flat(x))
+        with full_float32():
+            return self.log_unnormalized(self.flat(x))
 
     def free_energy(self, v):
         """F(v) = -log sum_h exp(-E(v, h)), float32 `[batch]`, of v `[batch, *event_shape]`."""
@@ -89,9 +91,10 @@ class BipartiteModel(GenerativeModel):
         def transition(v, beta, seed):
             return self.gibbs(v, seed, beta)
 
-        found = annealed_importance_sampling(
-            self.start, self.log_ratio, transition, self.log_z0(), num_temperatures, num_chains, seed
-        )
+        with full_float32():
+            found = annealed_importance_sampling(
+                self.start, self.log_ratio, transition, self.log_z0(), num_temperatures, num_chains, seed
+            )
         return found.estimate, found.low, found.high
 
     def log_likelihood(self, x, log_z=None):

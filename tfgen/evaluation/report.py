@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen import random
+from tfgen.estimators.precision import full_float32
 from tfgen.evaluation.sample_report import report_labels, report_samples
 
 _Z95 = 1.959964
@@ -29,9 +30,21 @@ def evaluate(model, data, seed, importance_samples=100):
 
     Returns:
       Dict by name of {"value", "kind"} and, where uncertain, {"low", "high"}: the 95 % interval over test
-      examples.
+      examples, which is left out where there is one example only.
+
+    Raises:
+      ValueError: If the model does not take the data, or there is no test example.
     """
     model.check_data(data)
+    if not len(data.test):
+        raise ValueError(
+            f"{data.name} has no test examples, which figures are of: give its test split one or more."
+        )
+    with full_float32():
+        return _figures(model, data, seed, importance_samples)
+
+
+def _figures(model, data, seed, importance_samples):
     results = {}
     if model.density == "exact":
         nats = -_per_example(model, data, seed, lambda batch, s: model.score(**batch))
@@ -54,10 +67,21 @@ def evaluate(model, data, seed, importance_samples=100):
 
 
 def interval(values):
-    """Mean of per-example values with its 95 % interval, as {"value", "low", "high", "examples"}."""
+    """Mean of per-example values with its 95 % interval, as {"value", "low", "high", "examples"}.
+
+    One value says nothing of how values differ: there is no "low" and no "high" then.
+    """
     values = np.asarray(values, np.float64)
-    mean, half = values.mean(), _Z95 * values.std(ddof=1) / math.sqrt(len(values))
-    return {"value": mean, "low": mean - half, "high": mean + half, "examples": len(values)}
+    mean = values.mean()
+    return _within(mean, values, 1.0) | {"examples": len(values)}
+
+
+def _within(value, each, scale):
+    """A figure and its 95 % interval, from `scale` times the figure of each example, but for a shift."""
+    if len(each) < 2:
+        return {"value": value}
+    half = _Z95 * each.std(ddof=1) / (scale * math.sqrt(len(each)))
+    return {"value": value, "low": value - half, "high": value + half}
 
 
 def _nats(model, name, nats, kind):
@@ -72,12 +96,12 @@ def _per_step(model, nats, split):
     """Nats, and bits for tokens, of one step: all nats over all steps, with the ratio's interval."""
     steps = model.fields(split).get("lengths", np.full(len(nats), split.x.shape[1]))
     ratio = nats.sum() / steps.sum()
-    half = _Z95 * (nats - ratio * steps).std(ddof=1) / (steps.mean() * math.sqrt(len(nats)))
+    found = _within(ratio, nats - ratio * steps, steps.mean())
     kind, scales = "exact density, mean over the test split's steps", {"nats_per_step": 1.0}
     scales |= {"bits_per_step": 1.0 / math.log(2.0)} if model.values == "levels" else {}
     return {
-        name: {"value": ratio * s, "low": (ratio - half) * s, "high": (ratio + half) * s, "kind": kind}
-        for name, s in scales.items()
+        name: {key: value * scale for key, value in found.items()} | {"kind": kind}
+        for name, scale in scales.items()
     }
 
 
@@ -103,8 +127,9 @@ def _unnormalized(model, data, seed, name, score):
         kind = "partition function estimated by annealed importance sampling, mean over the test split"
     of_z = kind.partition(",")[0]
     nats = interval(log_z - score)
-    nats["low"] += low - log_z
-    nats["high"] += high - log_z
+    if "low" in nats:
+        nats["low"] += low - log_z
+        nats["high"] += high - log_z
     if name == "nats_bound":
         kind = f"upper bound of the nats, from a bound of the free energy, {kind}"
     log_partition = {"value": log_z, "kind": of_z} | ({"low": low, "high": high} if high > low else {})

@@ -2,11 +2,19 @@
 
 import numpy as np
 
+from tfgen import random
 from tfgen.estimators import samples
 
 _AT_MOST = 10_000
 # Samples of a model with a density whose labels are looked at: pixel by pixel they take their time.
 _LABELLED_AT_MOST = 500
+# Samples, and numbers in them, that are drawn at once.
+_ROWS_AT_ONCE, _NUMBERS_AT_ONCE = 1000, 1 << 22
+# Entries of an x beyond which x is compared by a projection to as many numbers: covariances grow by the
+# square of it, and the time for their roots by the cube.
+_LARGEST = 1024
+# To which neighbor the balls of `samples.manifold_metrics` reach.
+_NEIGHBOR = 5
 
 
 def report_samples(model, data, seed):
@@ -16,8 +24,10 @@ def report_samples(model, data, seed):
 
     Labelled images are compared by the hidden layer of a classifier fitted to the training split
     (`samples.ClassifierFeatures`; for digits the Frechet distance is known as digit-FID, which is not
-    comparable with one by Inception), others and points as they are. Labelled points in the plane also get
-    the number of modes reached: the labels' centers, with the pooled standard deviation around them.
+    comparable with one by Inception). Others and points are compared as they are, but x of more than 1,024
+    entries by a random projection to 1,024 numbers (`samples.RandomProjection`). A figure's kind says which.
+    With 5 test examples or fewer there are no distances. Labelled points in the plane also get the number of
+    modes reached: the labels' centers, with the pooled standard deviation around them.
 
     Args:
       model: A trained model.
@@ -32,14 +42,18 @@ def report_samples(model, data, seed):
     labels = None if data.train.label is None else _as_classes(data.train.label)[: len(train)]
     fake = _draw(model, data, num, seed)
     features, extractor, results = None, "x itself", {}
+    if test[0].size > _LARGEST:
+        features = samples.RandomProjection(test[0].size, _LARGEST)
+        extractor = f"random projection of x, {test[0].size} entries, to {_LARGEST} numbers"
     if labels is not None and model.kind == "image":
         features, extractor = samples.ClassifierFeatures(train, labels), "features of a classifier, 64 units"
         if model.condition is not None and model.condition.kind == "label":
             results |= _labels_found(features, fake, test[:num], _as_classes(data.test.label)[:num])
-    for name, compared in (("", fake), ("real_", train[:num])):
+    comparable = min(len(test), len(train)) > _NEIGHBOR
+    for name, compared in (("", fake), ("real_", train[:num])) if comparable else ():
         against = "samples" if not name else "training examples"
         kind = f"estimate, {len(compared)} {against} against {len(test)} test examples, {extractor}"
-        found = samples.compare(test, compared, features)
+        found = samples.compare(test, compared, features, _NEIGHBOR)
         results |= {name + key: {"value": value, "kind": kind} for key, value in found.items()}
     if labels is not None and model.event_shape == (2,):
         centers = np.stack([train[labels == k].mean(axis=0) for k in np.unique(labels)])
@@ -76,11 +90,17 @@ def report_labels(model, data, seed):
 
 
 def _draw(model, data, num, seed):
-    """Samples under the conditions of the first `num` test examples, as an array."""
-    keywords = {}
-    if model.condition is not None:
-        keywords["condition"] = data.test.field(model.condition.kind)[:num]
-    return np.asarray(model.sample(num, seed=seed, **keywords))
+    """Samples under the conditions of the first `num` test examples, as an array; so many at once as fit."""
+    condition = None if model.condition is None else data.test.field(model.condition.kind)
+    rows = max(1, min(_ROWS_AT_ONCE, _NUMBERS_AT_ONCE // max(1, data.test.x[0].size)))
+    parts = []
+    for start in range(0, num, rows):
+        end = min(start + rows, num)
+        keywords = {} if condition is None else {"condition": condition[start:end]}
+        # The first rows are those of a single call.
+        part_seed = random.fold_in(seed, start) if start else seed
+        parts.append(np.asarray(model.sample(end - start, seed=part_seed, **keywords)))
+    return np.concatenate(parts)
 
 
 def _as_classes(label):

@@ -213,6 +213,24 @@ class Texts:
         """
         return np.array(self.vocabulary.encode(text, name), np.float32)
 
+    def encode_graph(self, texts, name="a text"):
+        """Strings as sequences, in a graph: their tokens and, where there is one, the end.
+
+        Args:
+          texts: String tensor `[batch]`; an empty one has an end at least.
+          name: What a text is, for errors.
+
+        Returns:
+          float32 `[batch, T]`, and int32 `[batch]`, how many steps count; errors as of `Vocabulary`.
+        """
+        import tensorflow as tf
+
+        tokens, lengths = self.vocabulary.encode_graph(texts, name, least=int(self.end is None))
+        if self.end is None:
+            return tf.cast(tf.maximum(tokens, 0), tf.float32), lengths
+        tokens = tf.pad(tokens, [[0, 0], [0, 1]], constant_values=-1)
+        return tf.cast(tf.where(tokens < 0, self.end, tokens), tf.float32), lengths + 1
+
     def decode(self, x):
         """List of strings of tokens `[num, T]`, each up to its end."""
         texts = []

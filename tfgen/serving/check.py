@@ -7,7 +7,9 @@ from tfgen.serving.requests import example
 
 
 def check(version_directory, texts=None):
-    """Loads an export without the model's class and runs every signature on zeros, ones and a text.
+    """Loads an export without the model's class and runs every signature, on zeros, ones and a text.
+
+    Each is asked for no rows, too.
 
     Args:
       version_directory: `<directory>/<version>`, as `export` returns it.
@@ -28,24 +30,31 @@ def check(version_directory, texts=None):
     answers = {}
     for name, signature in loaded.signatures.items():
         inputs = example(signature.structured_input_signature[1], text=(texts or {}).get(name, "the"))
-        tensors = {key: tf.convert_to_tensor(value) for key, value in inputs.items()}
-        try:
-            answers[name] = {key: value.numpy() for key, value in signature(**tensors).items()}
-        except tf.errors.OpError as error:
-            reason = str(error).strip().splitlines()[0]
+        answers[name] = _ask(name, signature, inputs)
+        _ask(name, signature, {key: value[:0] for key, value in inputs.items()})
+    return answers
+
+
+def _ask(name, signature, inputs):
+    """The answers of a signature, arrays by name; raises ValueError where they are none."""
+    num = len(next(iter(inputs.values())))
+    what = "zeros, ones and a text" if num else "no rows"
+    specs = signature.structured_input_signature[1]
+    tensors = {key: tf.constant(value, specs[key].dtype, value.shape) for key, value in inputs.items()}
+    try:
+        answers = {key: value.numpy() for key, value in signature(**tensors).items()}
+    except tf.errors.OpError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(f"signature {name!r} does not answer {what}: {reason}") from error
+    for key, value in answers.items():
+        if value.shape[:1] != (num,):
             raise ValueError(
-                f"signature {name!r} does not answer zeros, ones and a text: {reason}"
-            ) from error
-        for key, value in answers[name].items():
-            num = len(next(iter(inputs.values())))
-            if value.shape[:1] != (num,):
-                raise ValueError(
-                    f"signature {name!r} answers {num} rows with {key!r} of shape {value.shape}: "
-                    "the first dimension must be the batch."
-                )
-            if value.dtype.kind == "f" and not np.isfinite(value).all():
-                raise ValueError(
-                    f"signature {name!r} answers zeros and ones with {key!r} that is not finite; "
-                    "train again, or mend the model."
-                )
+                f"signature {name!r} answers {num} rows with {key!r} of shape {value.shape}: "
+                "the first dimension must be the batch."
+            )
+        if value.dtype.kind == "f" and not np.isfinite(value).all():
+            raise ValueError(
+                f"signature {name!r} answers zeros and ones with {key!r} that is not finite; "
+                "train again, or mend the model."
+            )
     return answers

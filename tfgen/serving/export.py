@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfgen.serving.check import check
 from tfgen.serving.graphs import trace
-from tfgen.serving.guide import models_config, readme
+from tfgen.serving.guide import models_config, readme, vocabularies
 from tfgen.serving.requests import example, write_warmup
 
 
@@ -59,6 +59,11 @@ def export(model, directory, version=None, xla=False, warmup=True, name=None, ba
         with tempfile.TemporaryDirectory(prefix=".export-", dir=directory) as temporary:
             staged = Path(temporary, "version")
             _save(model, graphs, staged)
+            symbols = vocabularies(model)
+            if symbols:
+                (staged / "assets.extra").mkdir(exist_ok=True)
+                listed = json.dumps(symbols, ensure_ascii=False, indent=1)
+                (staged / "assets.extra" / "vocabulary.json").write_text(listed + "\n", "utf-8")
             if warmup:
                 write_warmup(staged, name, requests)
             if facts:
@@ -68,7 +73,7 @@ def export(model, directory, version=None, xla=False, warmup=True, name=None, ba
             version = _publish(staged, directory, version)
             texts = {
                 "models.config": config,
-                "README.md": readme(name, base_path, version, graphs, texts),
+                "README.md": readme(name, base_path, version, graphs, texts, symbols),
             }
             for file, text in texts.items():
                 Path(temporary, file).write_text(text, "utf-8")

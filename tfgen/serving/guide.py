@@ -24,7 +24,7 @@ docker run --rm -p 8500:8500 -p 8501:8501 \\
 $table
 
 `?` is the batch; where there are more, any size. Seeds are two int32 for each row; a row's answer
-depends on its own inputs only.
+depends on its own inputs only.$tokens
 
 ## REST
 
@@ -62,6 +62,10 @@ $cli
 ```
 """)
 
+_TOKENS = """
+
+Numbers in {what} are those of symbols, from 0 on: `{version}/assets.extra/vocabulary.json` lists them."""
+
 
 def models_config(name, base_path):
     """The server's `--model_config_file`, in text form.
@@ -85,7 +89,19 @@ def models_config(name, base_path):
     return text_format.MessageToString(config)
 
 
-def readme(name, base_path, version, graphs, texts):
+def vocabularies(model):
+    """The symbols that tokens of a model are numbers of, lists by what holds the tokens: "x", "condition".
+
+    Args:
+      model: A `GenerativeModel`.
+    """
+    found = {} if model.text is None else {"x": list(model.text.symbols)}
+    if model.condition is not None and model.condition.vocabulary is not None:
+        found["condition"] = list(model.condition.vocabulary.symbols)
+    return found
+
+
+def readme(name, base_path, version, graphs, texts, symbols):
     """How to serve an export and what to ask it: REST, gRPC and `saved_model_cli`.
 
     Args:
@@ -94,6 +110,7 @@ def readme(name, base_path, version, graphs, texts):
       version: The version just exported.
       graphs: `tf.ConcreteFunction` by signature name.
       texts: A string that each signature answers, by its name.
+      symbols: As `vocabularies` gives them; they are in the version's `assets.extra/vocabulary.json`.
     """
     inputs = {key: graph.structured_input_signature[1] for key, graph in graphs.items()}
     requests = {key: example(specs, 1, texts.get(key, "the")) for key, specs in inputs.items()}
@@ -107,6 +124,9 @@ def readme(name, base_path, version, graphs, texts):
         base_path=base_path,
         xla=" \\\n  --xla_cpu_compilation_enabled=true" if compiled else "",
         table="\n".join(rows),
+        tokens=_TOKENS.format(version=version, what=" and ".join(f"`{key}`" for key in symbols))
+        if symbols
+        else "",
         rest="\n\n".join(_rest(name, key, request) for key, request in requests.items()),
         requests="\n".join(_entry(key, request) for key, request in requests.items()),
         cli=_command_line(version, requests),
@@ -150,7 +170,10 @@ def _entry(signature, request):
 def _array(array):
     if array.dtype == object:
         return f"np.full({list(array.shape)}, {json.dumps(array.reshape(-1)[0])}, object)"
-    return f"np.zeros({list(array.shape)}, np.{tf.as_dtype(array.dtype).name})"
+    first, dtype = array.reshape(-1)[0].item(), f"np.{tf.as_dtype(array.dtype).name}"
+    if not first:
+        return f"np.zeros({list(array.shape)}, {dtype})"
+    return f"np.full({list(array.shape)}, {first!r}, {dtype})"
 
 
 def _command_line(version, requests):

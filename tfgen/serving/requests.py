@@ -11,7 +11,7 @@ _OPEN_SIZE = 8
 
 
 def example(specs, num=2, text="the"):
-    """Valid inputs for a signature: zeros and ones in turn, row by row, and a text.
+    """Valid inputs for a signature: zeros and ones in turn, row by row, a text, and lengths that count all.
 
     Args:
       specs: TensorSpec by input name, batch first.
@@ -26,6 +26,8 @@ def example(specs, num=2, text="the"):
         shape = [num, *(_OPEN_SIZE if d is None else d for d in spec.shape[1:])]
         if spec.dtype == tf.string:
             arrays[name] = np.full(shape, text, object)
+        elif name == "lengths":
+            arrays[name] = np.full(shape, _OPEN_SIZE, spec.dtype.as_numpy_dtype)
         else:
             rows = np.arange(num).reshape([num] + [1] * (len(shape) - 1)) % 2
             arrays[name] = np.broadcast_to(rows, shape).astype(spec.dtype.as_numpy_dtype)

@@ -58,6 +58,25 @@ class Order:
         return np.concatenate(parts)[offset : offset + end - first].reshape(count, *self.shape)
 
 
+def spans(count, size):
+    """Cuts `count` rows into batches of `size`, none of a single row unless `size` or `count` is 1.
+
+    A last batch of one row joins the one before it: what compares the rows of a batch with each other, such
+    as an energy distance, has no pair in a batch of one.
+
+    Args:
+      count: Number of rows.
+      size: Rows of a batch; one may be larger by a row.
+
+    Returns:
+      List of (first, end).
+    """
+    found = [(first, min(first + size, count)) for first in range(0, count, size)]
+    if size > 1 and count > 1 and count % size == 1:
+        found[-2:] = [(found[-2][0], count)]
+    return found
+
+
 class Examples:
     """Split on the devices, with those of its streams that a model reads.
 

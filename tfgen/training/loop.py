@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from tfgen import checks, random
-from tfgen.training.batches import Examples
+from tfgen.training.batches import Examples, spans
 from tfgen.training.callbacks import History, Progress, TensorBoard
 from tfgen.training.checkpoints import (
     Checkpoints,
@@ -79,7 +79,8 @@ def train(
 
     Args:
       model: A `GenerativeModel`, made within `strategy.scope()`.
-      data: A `tfgen.data.Data`.
+      data: A `tfgen.data.Data`. Without validation examples nothing is evaluated: there is no validation loss
+        and no best checkpoint, and the last one is what a run has.
       steps: Steps in all, shared out among the model's stages.
       run_dir: Where checkpoints, history and TensorBoard files go; None writes nothing.
       batch_size: Examples in a (global) batch, and of each stream in it.
@@ -116,6 +117,11 @@ def train(
     if early_stopping is not None:
         checks.whole("early_stopping", early_stopping)
     model.check_data(data)
+    if early_stopping is not None and not len(data.validation):
+        raise ValueError(
+            f"early_stopping={early_stopping} needs validation examples, but {data.name} has none: load it "
+            "with some held out (validation=0.1), or leave early_stopping out."
+        )
     replicas = strategy.num_replicas_in_sync if strategy else 1
     if batch_size % replicas:
         raise ValueError(f"batch_size={batch_size} does not divide into {replicas} replicas.")
@@ -278,12 +284,10 @@ class Run:
             )
 
     def evaluate(self, limit):
-        """Means of the validation metrics over the held-out examples, by name."""
+        """Means of the validation metrics over the held-out examples, by name; none without examples."""
         totals = {}
         count = min(len(self.validation), limit)
-        size = self.validation.rows_at_once
-        for start in range(0, count, size):
-            end = min(start + size, count)
+        for start, end in spans(count, self.validation.rows_at_once):
             batch_seed, seed = random.split(random.fold_in(self.seed, -2 - start))
             for name, value in self._validate(self.validation.rows(start, end, batch_seed), seed).items():
                 totals[name] = totals.get(name, 0.0) + float(value) * (end - start) / count

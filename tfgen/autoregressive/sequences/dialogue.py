@@ -266,6 +266,11 @@ class Histories:
         return [token or _SPECIAL.index(UNKNOWN) for token in self.vocabulary.encode(text, name)]
 
     @property
+    def symbols(self):
+        """The symbols; token i is `symbols[i]`."""
+        return self.vocabulary.symbols
+
+    @property
     def table(self):
         """Look-up table of the vocabulary."""
         return self.vocabulary.table

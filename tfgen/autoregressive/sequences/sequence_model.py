@@ -178,12 +178,36 @@ class SequenceModel(AutoregressiveModel):
         return self.codec.decode(x)
 
     def signatures(self):
-        """Adds `continue`, from prompts to texts of `length` tokens, for texts without a condition."""
+        """Of texts, `log_prob` takes strings, and conditions that are texts as strings, too.
+
+        `log_prob_of_tokens` is `log_prob` as other models have it. Without a condition there is `continue`,
+        from prompts to texts of `length` tokens.
+        """
         served = super().signatures()
-        if self.kind != "text" or self.condition is not None:
+        if self.kind != "text":
+            return served
+        text = {"text": tf.TensorSpec([None], tf.string)}
+        inputs = text | self.condition_spec()
+        if self.condition is not None and self.condition.vocabulary is not None:
+            inputs |= {"condition": tf.TensorSpec([None], tf.string)}
+        served["log_prob_of_tokens"] = served["log_prob"]
+        served["log_prob"] = Signature(self._log_prob_of_texts, inputs, self.text.example())
+        served["serving_default"] = served["log_prob"]
+        if self.condition is not None:
             return served
         inputs = {"prompt": tf.TensorSpec([None], tf.string), "seeds": tf.TensorSpec([None, 2], tf.int32)}
         return served | {"continue": Signature(self._continue, inputs, self.text.example(self.length))}
+
+    def _log_prob_of_texts(self, text, condition=None):
+        x, lengths = self.codec.encode_graph(text)
+        told = {}
+        if condition is not None and condition.dtype == tf.string:
+            most = self.condition.max_length
+            tokens, _ = self.condition.vocabulary.encode_graph(condition, "a condition", least=1, most=most)
+            told = {"condition": tf.maximum(tokens, 0)}
+        elif condition is not None:
+            told = {"condition": condition}
+        return {"log_prob": self.log_prob(x, lengths=lengths, **told)}
 
     def _continue(self, prompt, seeds):
         tokens, _ = self.text.encode_graph(prompt, "a prompt", least=1, most=self.length)
