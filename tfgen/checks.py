@@ -3,12 +3,17 @@
 Every function returns its argument as the tensor to go on with, so that a graph cannot leave the check out.
 """
 
+import contextlib
 import math
 import numbers
 import operator
+import re
 
 import numpy as np
 import tensorflow as tf
+
+# Entries of an array that are looked at together.
+_LOOKED_AT = 1 << 22
 
 
 def as_float(x, name):
@@ -17,34 +22,162 @@ def as_float(x, name):
     Raises:
       ValueError: If it is not numeric.
     """
+    return tf.cast(numeric(x, name), tf.float32)
+
+
+def numeric(x, name):
+    """`x` as a tensor of its own dtype.
+
+    Raises:
+      ValueError: If it holds no numbers.
+    """
     try:
         x = tf.convert_to_tensor(x)
     except (ValueError, TypeError) as error:
-        raise ValueError(f"{name} must be numeric, got {type(x).__name__}.") from error
+        raise ValueError(
+            f"{name} must be numeric, got {type(x).__name__}: give an array of numbers."
+        ) from error
     if not (x.dtype.is_floating or x.dtype.is_integer or x.dtype.is_bool):
-        raise ValueError(f"{name} must be numeric, got dtype {x.dtype.name}.")
-    return tf.cast(x, tf.float32)
+        raise ValueError(f"{name} must be numeric, got dtype {x.dtype.name}: give an array of numbers.")
+    return x
 
 
-def require(valid, tensor, message):
+def require(valid, tensor, message, remedy=""):
     """`tensor`, if `valid` holds.
 
     Args:
       valid: bool scalar tensor.
       tensor: What is being checked.
       message: What must hold, without the values.
+      remedy: What to do where it does not.
 
     Raises:
-      ValueError: If it does not; in a graph, InvalidArgumentError with the message when it runs.
+      ValueError: If it does not; in a graph, InvalidArgumentError with the same words when it runs, which
+        `plainly` turns into the ValueError.
     """
     if tf.executing_eagerly():
         if not bool(valid):
-            shown = np.asarray(tensor, np.float64)
-            bounds = f"{shown.min():g} to {shown.max():g}" if shown.size else "none"
-            raise ValueError(f"{message}; the values given range from {bounds}.")
+            raise ValueError(told(message, *(part.numpy() for part in _spread(tensor)), remedy))
         return tensor
-    with tf.control_dependencies([tf.debugging.Assert(valid, [message], name="valid")]):
+    # Looked at only where something is wrong: a step that goes well pays for `valid` alone.
+    low, high, missing = tf.cond(valid, lambda: (0.0, 0.0, 0), lambda: _spread(tensor))
+    pieces = [f"{message}{_RANGE}", low, "to", high, "with", missing, f"NaN{remedy and ': '}{remedy}"]
+    # The operation itself, since `tf.debugging.Assert` of numbers hides it in a branch, where no export
+    # would find it.
+    asserted = tf.raw_ops.Assert(condition=valid, data=[tf.convert_to_tensor(p) for p in pieces], summarize=1)
+    with tf.control_dependencies([asserted]):
         return tf.identity(tensor)
+
+
+_RANGE = "; the values given range from"
+_ASSERTED = re.compile(
+    rf"assertion failed: \[(.+){_RANGE}\] \[(\S+)\] \[to\] \[(\S+)\] "
+    r"\[with\] \[(\d+)\] \[NaN(?:: )?(.*)\]\s*$",
+    re.MULTILINE,
+)
+
+
+def _spread(tensor):
+    """The lowest and the highest number of a tensor, and how many entries are none."""
+    values = tf.cast(tensor, tf.float32)
+    missing = tf.math.is_nan(values)
+    low = tf.reduce_min(tf.where(missing, math.inf, values))
+    high = tf.reduce_max(tf.where(missing, -math.inf, values))
+    return low, high, tf.math.count_nonzero(missing, dtype=tf.int32)
+
+
+def told(message, low, high, missing, remedy="", where=""):
+    """The sentence about values that are refused, the same whatever door they came through.
+
+    Args:
+      message: What must hold.
+      low: Lowest of the values given.
+      high: Highest of them.
+      missing: How many are NaN.
+      remedy: What to do.
+      where: Which of the values are told of, e.g. a row of a data set; by default all.
+    """
+    given = f"the values given{where} range from {float(low):g} to {float(high):g}"
+    if low > high:
+        given = f"the values given{where} are all NaN"
+    elif missing:
+        given += f", and {int(missing)} NaN"
+    return f"{message}; {given}{remedy and ': '}{remedy}."
+
+
+@contextlib.contextmanager
+def plainly():
+    """Turns what `require` says within a graph into the ValueError that it raises outside."""
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        found = _ASSERTED.search(error.message)
+        if found is None:
+            raise
+        message, low, high, missing, remedy = found.groups()
+        sentence = told(message, float(low), float(high), int(missing), remedy)
+    else:
+        return
+    raise ValueError(sentence)
+
+
+def first_bad_row(array, low, high, integer):
+    """The first row of an array whose values are not all finite, within bounds and, where asked, whole.
+
+    Args:
+      array: NumPy numbers `[rows, ...]`.
+      low: Lowest value that is taken, a number or an array of the shape of a row.
+      high: Highest, the same.
+      integer: Whether values must be whole.
+
+    Returns:
+      An int, or None where all is well.
+    """
+    if not array.size:
+        return None
+    scalars = np.ndim(low) == np.ndim(high) == 0
+    kind = array.dtype.kind
+    if kind == "u" and scalars and low <= 0 and np.iinfo(array.dtype).max <= high:
+        return None
+    step = max(1, _LOOKED_AT * len(array) // array.size)
+    for start in range(0, len(array), step):
+        part = array[start : start + step]
+        if scalars:
+            # Two passes without memory of their own; NaN comes through both.
+            ends = part.min(), part.max()
+            inside = low <= ends[0] and ends[1] <= high and np.isfinite(ends).all()
+            if inside and (not integer or kind in "biu" or np.array_equal(np.rint(part), part)):
+                continue
+        valid = (part >= low) & (part <= high) & np.isfinite(part)
+        if integer:
+            valid &= np.rint(part) == part
+        bad = ~valid.reshape(len(part), -1).all(axis=1)
+        if bad.any():
+            return start + int(np.argmax(bad))
+    return None
+
+
+def told_of_row(message, array, row, remedy, where):
+    """The sentence about a row of a data set that is refused, as `told`.
+
+    Args:
+      message: What must hold.
+      array: NumPy numbers `[rows, ...]`.
+      row: Which row.
+      remedy: What to do.
+      where: What the array is a part of, e.g. "the training split of digits".
+    """
+    values = np.asarray(array[row], np.float64)
+    missing = np.isnan(values)
+    low, high = np.where(missing, np.inf, values).min(), np.where(missing, -np.inf, values).max()
+    return told(message, low, high, missing.sum(), remedy, f" in row {row} of {where}")
+
+
+def shown(value):
+    """A value in one line: of an array its dtype and shape."""
+    if isinstance(value, str) or np.ndim(value) == 0:
+        return repr(value)
+    return f"{getattr(getattr(value, 'dtype', None), 'name', type(value).__name__)} {tuple(np.shape(value))}"
 
 
 def whole(name, value, at_least=1, odd=False):

@@ -9,7 +9,7 @@ import collections
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import tensorflow as tf
 
@@ -34,6 +34,8 @@ _EVALUATED_ROWS, _EVALUATED_STEPS = 250, 1 << 17
 # Most rows of a compiled sampler, and how many times larger or smaller a number may be that it still serves.
 _LARGEST_PROGRAM = 1024
 _REACH = 4
+# Names of x in the features of TFDS.
+_NAMES_OF_X = ("image", "video", "audio")
 # Name under which an export serves `log_prob`, and its sign.
 _SERVED = {
     "exact": ("log_prob", 1.0),
@@ -131,6 +133,11 @@ class GenerativeModel(UpdatedModel, abc.ABC):
 
     def __init__(self, event_shape, name=None, dtype=None):
         super().__init__(name=name, dtype=dtype)
+        if self.dtype_policy.compute_dtype == "float16":
+            raise ValueError(
+                f"{type(self).__name__}: dtype={self.dtype_policy.name!r} needs scaled gradients, which "
+                "training does not have: use dtype='mixed_bfloat16'."
+            )
         self.event_shape = checks.shape("event_shape", event_shape, open_steps=True)
         self.kind = default_kind(self.event_shape)
         self.step = self.add_weight(
@@ -208,7 +215,8 @@ class GenerativeModel(UpdatedModel, abc.ABC):
         """log p(x) in nats, or what `density` says stands in its place.
 
         Args:
-          x: `[batch, *event_shape]`, values as `values` says.
+          x: `[batch, *event_shape]`, values as `values` says; any dtype, and a last axis of size 1 may be
+            missing. Or a dict of the fields, as `named_fields` takes it.
           condition: As `condition` describes.
           lengths: For sequences, int `[batch]`: how many steps of each x count; None for all.
           **kwargs: The model's own arguments, e.g. how tight a bound is.
@@ -269,7 +277,8 @@ class GenerativeModel(UpdatedModel, abc.ABC):
         """What this model reads of a `tfgen.data.Split`: arrays by name, "x" and as needed more."""
         found = {"x": split.x}
         if self.condition is not None:
-            found["condition"] = split.field(self.condition.kind)
+            field = split.field(self.condition.kind)
+            found["condition"] = None if field is None else self.condition.reshape(field)
         if self.space.sequence and "lengths" in split.extra:
             found["lengths"] = split.extra["lengths"]
         return found | {name: split.field(name) for name in self.extra_fields}
@@ -393,9 +402,18 @@ class GenerativeModel(UpdatedModel, abc.ABC):
         given = {} if condition is None else {"condition": self.check_condition(condition)}
         return {"x": self.sample_rows(seeds, **given)}
 
-    def call(self, x, condition=None):
-        """What a Keras user gets from `model(x)`: `log_prob(x)` where there is a density."""
-        return self.log_prob(x, condition)
+    def call(self, x, condition=None, lengths=None, training=None, **fields):
+        """What a Keras user gets from `model(x)` and `predict`: `log_prob` where there is a density.
+
+        Args:
+          x: As for `log_prob`; so are the arguments not listed here.
+          condition: As there.
+          lengths: As there.
+          training: For layers that Keras' callers tell; a density is the same in both.
+          **fields: The model's `extra_fields`.
+        """
+        del training
+        return self.log_prob(x, condition, lengths, **fields)
 
     @property
     def space(self):
@@ -408,7 +426,8 @@ class GenerativeModel(UpdatedModel, abc.ABC):
         """A batch as objectives take it, every field cast and checked: the one gate of data.
 
         Args:
-          fields: Dict with "x" and, as the model needs, "condition", "lengths" and its `extra_fields`.
+          fields: Dict with "x" and, as the model needs, "condition", "lengths", its `extra_fields` and a dict
+            for each of its streams. Where there is no "x", `named_fields` tells what is meant.
 
         Returns:
           Dict of tensors, x float32.
@@ -417,14 +436,54 @@ class GenerativeModel(UpdatedModel, abc.ABC):
           ValueError: If a field is missing or unknown, or its shape, number of rows or values do not fit; in
             a graph, InvalidArgumentError for values when it runs.
         """
-        name, x = type(self).__name__, self.space.check(fields["x"])
+        fields = self.named_fields(fields)
+        streams = {name: fields.pop(name) for name in self.streams if fields.get(name) is not None}
+        checked = self._check_example(fields)
+        for name, stream in streams.items():
+            checked[name] = self._check_example(self.named_fields(stream), whole=False)
+        return checked
+
+    def named_fields(self, fields):
+        """A dict as users have it, with the names that this model knows.
+
+        Args:
+          fields: Dict with "x", which may be such a dict itself; or, as TFDS has it, with "image", "video" or
+            "audio", and maybe "label", "text" or "vector". Of the latter the model takes what it reads.
+
+        Raises:
+          ValueError: If none of it is x.
+        """
+        inner = fields.get("x")
+        if isinstance(inner, Mapping):
+            given = {key: field for key, field in fields.items() if key != "x" and field is not None}
+            return self.named_fields(dict(inner)) | given
+        if inner is not None:
+            return dict(fields)
+        name = type(self).__name__
+        of_x = [key for key in dict.fromkeys((self.kind, *_NAMES_OF_X)) if fields.get(key) is not None]
+        if not of_x:
+            given = ", ".join(repr(key) for key, field in fields.items() if field is not None)
+            raise ValueError(f"{name} reads x, got {given or 'nothing'}: name it 'x'.")
+        named = {"x": fields[of_x[0]]}
+        known = [*self.extra_fields, *self.streams, "condition", "lengths"]
+        named |= {key: fields[key] for key in known if fields.get(key) is not None}
+        if self.condition is not None and self.condition.kind not in (of_x[0], *known):
+            named.setdefault("condition", fields.get(self.condition.kind))
+        return named
+
+    def _check_example(self, fields, whole=True):
+        """The fields of examples, checked; of a stream, which need not be `whole`, those that it has."""
+        name = type(self).__name__
+        x = self.space.check(fields["x"])
         checked = {"x": x}
-        condition = self.check_condition(fields.get("condition"))
-        checked |= {} if condition is None else {"condition": condition}
+        if whole or fields.get("condition") is not None:
+            condition = self.check_condition(fields.get("condition"))
+            checked |= {} if condition is None else {"condition": condition}
         for key, field in self.extra_fields.items():
-            if fields.get(key) is None:
+            if fields.get(key) is not None:
+                checked[key] = field.check(fields[key], name, key)
+            elif whole:
                 raise ValueError(f"{name} reads {key} ({field.kind}) of each example: give {key}=.")
-            checked[key] = field.check(fields[key], name, key)
         if fields.get("lengths") is not None:
             checked["lengths"] = self.space.check_lengths(fields["lengths"], x)
         for key in fields.keys() - checked.keys():
@@ -432,14 +491,27 @@ class GenerativeModel(UpdatedModel, abc.ABC):
                 raise ValueError(f"{name} reads no {key}: leave it out.")
         for key, field in checked.items():
             if not field.shape[:1].is_compatible_with(x.shape[:1]):
-                raise ValueError(f"{name}: {key} holds {field.shape[0]} rows for {x.shape[0]} of x.")
+                raise ValueError(
+                    f"{name}: {key} holds {field.shape[0]} rows for {x.shape[0]} of x: give one for each."
+                )
+            if None in (field.shape[0], x.shape[0]) and key != "x":
+                rows = tf.stack([tf.shape(field)[0], tf.shape(x)[0]])
+                message = f"{name}: {key} must hold as many rows as x"
+                with tf.control_dependencies(
+                    [checks.require(rows[0] == rows[1], rows, message, "give one for each")]
+                ):
+                    checked[key] = tf.identity(field)
         return checked
 
     def check_data(self, data):
-        """Checks that this model takes these data.
+        """Checks that this model takes these data: what they are said to be, and every value they hold.
+
+        Args:
+          data: A `tfgen.data.Data`.
 
         Raises:
-          ValueError: If shape, values, conditions or further fields do not fit.
+          ValueError: If shape, values, conditions or further fields do not fit; of values, names the split
+            and its first row that does not.
         """
         name = type(self).__name__
         self.space.check_data(data)
@@ -448,8 +520,8 @@ class GenerativeModel(UpdatedModel, abc.ABC):
                 continue
             found = data.train.field(field.kind if key == "condition" else key)
             if found is None:
-                has = f"{field.kind}s" if key == "condition" else key
-                raise ValueError(f"{name} is conditioned on {has}, but {data.name} has none.")
+                need = f"needs a condition ({field.kind})" if key == "condition" else f"reads {key}"
+                raise ValueError(f"{name} {need}, but {data.name} has none: give each example its own.")
             if field.max_length is not None and found.shape[1] > field.max_length:
                 raise ValueError(
                     f"{data.name} has texts of up to {found.shape[1]} tokens, {name} takes "
@@ -464,6 +536,25 @@ class GenerativeModel(UpdatedModel, abc.ABC):
                     f"{name} reads the stream {stream!r} beside its examples, but {data.name} has none: "
                     f"{remedy}."
                 )
+        for part, split in (("training", data.train), ("validation", data.validation), ("test", data.test)):
+            self._check_stored(split, data, f"the {part} split of {data.name}")
+            for stream in self.streams:
+                if stream in split.streams:
+                    where = f"the stream {stream} of the {part} split of {data.name}"
+                    self._check_stored(split.streams[stream], data, where)
+
+    def _check_stored(self, split, data, where):
+        name = type(self).__name__
+        self.space.check_stored(split.x, data, where)
+        fields = self.stream_fields(split)
+        for key, field in {"condition": self.condition, **self.extra_fields}.items():
+            if field is not None and key in fields:
+                field.check_stored(fields[key], name, key, where)
+        if "lengths" in fields:
+            row = checks.first_bad_row(fields["lengths"], 0, split.x.shape[1], True)
+            if row is not None:
+                message = f"{name}: lengths must be 0 to the steps of x"
+                raise ValueError(checks.told_of_row(message, fields["lengths"], row, "count them", where))
 
     def check_condition(self, condition):
         """The condition in its dtype, checked as x is; None for a model without.
@@ -472,12 +563,16 @@ class GenerativeModel(UpdatedModel, abc.ABC):
           ValueError: If it does not fit, is missing, or is given to a model without.
         """
         kind, name = self.condition, type(self).__name__
-        if kind is None or condition is None:
-            if kind is not None or condition is not None:
-                need = "takes no condition" if kind is None else f"needs a condition ({kind.kind})"
-                raise ValueError(f"{name} {need}, got condition={condition!r}.")
-            return None
-        return kind.check(condition, name)
+        if kind is None and condition is not None:
+            raise ValueError(
+                f"{name} takes no condition, got condition={checks.shown(condition)}: leave it out."
+            )
+        if kind is not None and condition is None:
+            raise ValueError(
+                f"{name} needs a condition ({kind.kind}), got condition=None: give condition=, y in Keras' "
+                f"methods, or {kind.kind!r} in a dict."
+            )
+        return None if kind is None else kind.check(condition, name)
 
     def _broadcast_condition(self, condition, num):
         if self.condition is not None and condition is not None:
@@ -486,7 +581,8 @@ class GenerativeModel(UpdatedModel, abc.ABC):
                 condition = tf.repeat(condition[None], num, axis=0)
             if not tf.is_tensor(num) and condition.shape[0] not in (None, num):
                 raise ValueError(
-                    f"{type(self).__name__}: condition holds {condition.shape[0]} rows for {num} samples."
+                    f"{type(self).__name__}: condition holds {condition.shape[0]} rows for {num} samples: "
+                    "give one for all, or one for each."
                 )
         return self.check_condition(condition)
 

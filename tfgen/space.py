@@ -19,6 +19,10 @@ _RANGES = {
 }
 
 
+_FILLED_UP, _FILLED_UP_REMEDY = "must have its zeros after the text", "a zero ends a text, and fills it up"
+_PENS, _PENS_REMEDY = "must have values 0 or 1", "1 where the pen lifts after the point"
+
+
 @dataclasses.dataclass(frozen=True)
 class Condition:
     """What a model is told beside x: a condition, or a further field of each example.
@@ -114,6 +118,9 @@ class Condition:
     def check(self, condition, owner, name="condition"):
         """A condition `[batch, *shape]` in its dtype, its shape checked now, its values now or in the graph.
 
+        Numbers of any dtype are cast; a label may come as `[batch, 1]`, and an axis of size 1 that `shape`
+        ends in may be missing.
+
         Args:
           condition: As `encode` takes it.
           owner: Whose condition it is, for errors.
@@ -123,32 +130,110 @@ class Condition:
           ValueError: If it does not fit; in a graph, InvalidArgumentError when it runs.
         """
         condition = self.encode(condition, f"{owner}: {name}" if self.kind == "text" else name)
-        if condition.dtype.is_floating != self.dtype.is_floating:
-            raise ValueError(f"{owner}: {name} must be {self.dtype.name}, got {condition.dtype.name}.")
-        if not condition.shape[1:].is_compatible_with(self.shape):
+        condition = self.reshape(checks.numeric(condition, f"{owner}: {name}"))
+        fits = condition.shape.rank is None or (
+            condition.shape.rank == len(self.shape) + 1 and condition.shape[1:].is_compatible_with(self.shape)
+        )
+        if not fits:
+            shape = ", ".join(["batch", *map(str, self.shape)])
             raise ValueError(
-                f"{owner}: {name} must have shape [batch, *{self.shape}], got {condition.shape}."
+                f"{owner}: {name} must have shape [{shape}], got {condition.shape}: {self._shape_remedy()}."
             )
-        condition = tf.cast(condition, self.dtype)
+        condition = _with_shape(condition, self.shape)
         if self.dtype == tf.float32:
+            condition = tf.cast(condition, tf.float32)
             finite = tf.reduce_all(tf.math.is_finite(condition))
-            return checks.require(finite, condition, f"{owner}: {name} must hold finite values")
-        valid = tf.reduce_all((condition >= 0) & (condition < self.num_classes))
+            return checks.require(finite, condition, f"{owner}: {name} {self.held}", self.remedy)
+        # A dtype that holds whatever was given and the bounds.
+        condition = condition if condition.dtype.is_floating else tf.cast(condition, tf.int64)
+        bound = tf.cast(self.num_classes, condition.dtype)
+        valid = tf.reduce_all((condition >= 0) & (condition < bound))
+        if condition.dtype.is_floating:
+            valid &= tf.reduce_all(tf.round(condition) == condition)
+        condition = checks.require(valid, condition, f"{owner}: {name} {self.held}", self.remedy)
+        condition = tf.cast(condition, tf.int32)
+        return self._check_text(condition, owner, name) if self.kind == "text" else condition
+
+    @property
+    def held(self):
+        """What its entries must be, for errors."""
+        if self.dtype == tf.float32:
+            return "must hold finite values"
         several = isinstance(self.num_classes, tuple)
         highest = tuple(n - 1 for n in self.num_classes) if several else self.num_classes - 1
-        condition = checks.require(valid, condition, f"{owner}: {name} must hold 0 to {highest}")
-        return self._check_text(condition, owner, name) if self.kind == "text" else condition
+        return f"must hold 0 to {highest}"
+
+    @property
+    def remedy(self):
+        """What to do where they are not, for errors."""
+        if self.dtype == tf.float32:
+            return "replace or leave out what is not finite"
+        what = "tokens" if self.kind == "text" else "labels"
+        return f"{what} are numbers from 0 on, and the model knows {self.num_classes} of them"
+
+    def _shape_remedy(self):
+        if self.kind == "label":
+            return "give class indices, of one-hot rows their argmax"
+        return "reshape it, one row for each x"
+
+    def reshape(self, condition):
+        """A condition whose shape differs from `[batch, *shape]` by an axis of size 1, in that shape.
+
+        Args:
+          condition: Tensor or array.
+        """
+        shape, given = self.shape, condition.shape
+        if given is None or (tf.is_tensor(condition) and given.rank is None):
+            return condition
+        if not shape and len(given) == 2 and given[1] == 1:
+            return condition[:, 0]
+        if shape and shape[-1] == 1 and len(given) == len(shape):
+            same = tf.TensorShape(given[1:]).is_compatible_with(shape[:-1])
+            return condition[..., None] if same else condition
+        return condition
+
+    def check_stored(self, array, owner, name, where):
+        """Checks conditions of a data set, all at once, as `check` does.
+
+        Args:
+          array: NumPy array `[rows, ...]`.
+          owner: Whose conditions they are, for errors.
+          name: What they are, for errors.
+          where: What they are a part of, for errors.
+
+        Raises:
+          ValueError: If they do not fit; names the first row that does not.
+        """
+        array = self.reshape(array)
+        if not tf.TensorShape(array.shape[1:]).is_compatible_with(self.shape):
+            shape = ", ".join(["rows", *map(str, self.shape)])
+            raise ValueError(
+                f"{owner}: {name} must have shape [{shape}], got {array.shape} in {where}: "
+                f"{self._shape_remedy()}."
+            )
+        integer = self.dtype == tf.int32
+        high = np.asarray(self.num_classes)[()] - 1 if integer else math.inf
+        row = checks.first_bad_row(array, 0 if integer else -math.inf, high, integer)
+        if row is not None:
+            message = f"{owner}: {name} {self.held}"
+            raise ValueError(checks.told_of_row(message, array, row, self.remedy, where))
+        if self.kind == "text":
+            after = ((array[:, :-1] == 0) & (array[:, 1:] != 0)).any(axis=1)
+            if after.any():
+                message = f"{owner}: {name} {_FILLED_UP}"
+                row = int(np.argmax(after))
+                raise ValueError(checks.told_of_row(message, array, row, _FILLED_UP_REMEDY, where))
 
     def _check_text(self, tokens, owner, name):
         lengths = text_lengths(tokens)
         used = tf.math.count_nonzero(tokens, axis=1, dtype=tf.int32)
-        message = f"{owner}: {name} must have its zeros after the text"
-        tokens = checks.require(tf.reduce_all(lengths == used), tokens, message)
+        message = f"{owner}: {name} {_FILLED_UP}"
+        tokens = checks.require(tf.reduce_all(lengths == used), tokens, message, _FILLED_UP_REMEDY)
         if self.max_length is None:
             return tokens
         fits = tf.reduce_all(lengths <= self.max_length)
         message = f"{owner}: {name} must have at most {self.max_length} tokens"
-        with tf.control_dependencies([checks.require(fits, lengths, message)]):
+        with tf.control_dependencies([checks.require(fits, lengths, message, "shorten it")]):
             return tf.identity(tokens)
 
 
@@ -220,28 +305,73 @@ class Space:
     def check(self, x, name="x"):
         """`x` as float32, its shape checked now and its values now (eager) or in the graph.
 
+        Numbers of any dtype are cast, and a last axis of size 1 may be missing.
+
         Raises:
           ValueError: If they do not fit; in a graph, InvalidArgumentError when it runs.
         """
-        x = checks.as_float(x, name)
-        if x.shape.rank != len(self.event_shape) + 1 or not x.shape[1:].is_compatible_with(self.event_shape):
-            shape = ", ".join(map(str, self.event_shape))
-            raise ValueError(f"{name} must have shape [batch, {shape}], got {x.shape}.")
-        low, high = self.value_range
-        valid = tf.reduce_all((x >= low) & (x <= high) & tf.math.is_finite(x))
-        what = f"values in [{low:g}, {high:g}]" if self.values != "real" else "finite values"
-        if self.values in ("levels", "counts"):
-            valid &= tf.reduce_all(tf.round(x) == x)
-            what = (
-                f"integer values 0 to {self.num_values - 1}"
-                if self.values == "levels"
-                else "counts, 0, 1, 2 ..."
+        x = self.with_channel(checks.as_float(x, f"{self.owner}: {name}"))
+        rank = x.shape.rank
+        if rank is not None and (
+            rank != len(self.event_shape) + 1 or not x.shape[1:].is_compatible_with(self.event_shape)
+        ):
+            shape = ", ".join(["batch", *map(str, self.event_shape)])
+            one = rank == len(self.event_shape) and x.shape.is_compatible_with(self.event_shape)
+            remedy = (
+                f"of one {name}, give {name}[None]" if one else "reshape it, or make the model for such x"
             )
-        x = checks.require(valid, x, f"{self.owner}: {name} must hold {what}")
+            raise ValueError(f"{self.owner}: {name} must have shape [{shape}], got {x.shape}: {remedy}.")
+        x = _with_shape(x, self.event_shape)
+        low, high = self.value_range
+        # NaN equals nothing, and no infinity equals what it is clipped to.
+        if self.values == "real":
+            valid = tf.math.is_finite(x)
+        else:
+            whole = tf.round(x) if self.values in ("levels", "counts") else x
+            valid = tf.clip_by_value(whole, low, min(high, np.finfo(np.float32).max)) == x
+        message = f"{self.owner}: {name} {self.held}"
+        x = checks.require(tf.reduce_all(valid), x, message, self.remedy)
         if self.kind != "strokes":
             return x
         pens = tf.reduce_all((x[..., 2] == 0.0) | (x[..., 2] == 1.0))
-        return checks.require(pens, x, f"{self.owner}: pens, {name}[..., 2], must have values 0 or 1")
+        message = f"{self.owner}: pens, {name}[..., 2], {_PENS}"
+        return checks.require(pens, x, message, _PENS_REMEDY)
+
+    @property
+    def held(self):
+        """What entries of x must be, for errors."""
+        low, high = self.value_range
+        return {
+            "levels": f"must hold integer values 0 to {high:g}",
+            "counts": "must hold counts, 0, 1, 2 ...",
+            "real": "must hold finite values",
+        }.get(self.values, f"must hold values in [{low:g}, {high:g}]")
+
+    @property
+    def remedy(self):
+        """What to do with an x that holds others, for errors."""
+        if self.values == "levels":
+            coarser = "binarize it, x > threshold" if self.num_values == 2 else "quantize it"
+            return f"{coarser}, or make the model for such values"
+        return {
+            "unit": "scale it, bytes as x / 255",
+            "symmetric": "scale it, bytes as x / 127.5 - 1",
+            "counts": "count in whole numbers",
+        }.get(self.values, "replace or leave out what is not finite")
+
+    def with_channel(self, x):
+        """x with the last axis of size 1 that it lacks, e.g. `[n, 8, 8]` as `[n, 8, 8, 1]`.
+
+        An x that may as well be a single one of `event_shape` stays as it is.
+
+        Args:
+          x: Tensor or array.
+        """
+        shape = tf.TensorShape(x.shape)
+        if shape.rank != len(self.event_shape) or self.event_shape[-1] != 1:
+            return x
+        lacks = shape[1:].is_compatible_with(self.event_shape[:-1])
+        return x[..., None] if lacks and not shape.is_compatible_with(self.event_shape) else x
 
     def check_lengths(self, lengths, x):
         """`lengths` as int32, checked as `check` does.
@@ -253,14 +383,19 @@ class Space:
             raise ValueError(
                 f"{self.owner} has event_shape {self.event_shape}, no sequence: leave lengths out."
             )
-        lengths = tf.convert_to_tensor(lengths)
-        if not lengths.dtype.is_integer or lengths.shape.rank != 1:
+        lengths = checks.numeric(lengths, f"{self.owner}: lengths")
+        if lengths.shape.rank == 2 and lengths.shape[1] == 1:
+            lengths = lengths[:, 0]
+        if not lengths.dtype.is_integer or lengths.shape.rank not in (1, None):
             raise ValueError(
-                f"{self.owner}: lengths must be ints [batch], got {lengths.dtype.name} {lengths.shape}."
+                f"{self.owner}: lengths must be ints [batch], got {lengths.dtype.name} {lengths.shape}: give "
+                "one for each x."
             )
-        lengths = tf.cast(lengths, tf.int32)
-        valid = tf.reduce_all((lengths >= 0) & (lengths <= tf.shape(x)[1]))
-        return checks.require(valid, lengths, f"{self.owner}: lengths must be 0 to the steps of x")
+        lengths = tf.cast(_with_shape(lengths, ()), tf.int64)
+        valid = tf.reduce_all((lengths >= 0) & (lengths <= tf.shape(x, tf.int64)[1]))
+        message = f"{self.owner}: lengths must be 0 to the steps of x"
+        lengths = checks.require(valid, lengths, message, "count the steps of each x, filling left out")
+        return tf.cast(lengths, tf.int32)
 
     def check_known(self, given, mask):
         """`given` with zeros where it is unknown, and `mask` as bool, checked as `check` does.
@@ -274,11 +409,13 @@ class Space:
         """
         mask = checks.as_float(mask, "mask")
         binary = tf.reduce_all((mask == 0.0) | (mask == 1.0))
-        mask = checks.require(binary, mask, f"{self.owner}: mask must hold 0 and 1") > 0.5
+        remedy = "1 where given is known, 0 where not"
+        mask = checks.require(binary, mask, f"{self.owner}: mask must hold 0 and 1", remedy) > 0.5
         given = self.check(tf.where(mask, checks.as_float(given, "given"), 0.0), "given")
         if self.kind == "strokes":
             both = tf.reduce_all(mask[..., 0] == mask[..., 1])
-            mask = checks.require(both, mask, f"{self.owner}: mask must know both offsets of a step or none")
+            message = f"{self.owner}: mask must know both offsets of a step or none"
+            mask = checks.require(both, mask, message, "give both the same")
         return given, mask
 
     def shape_of(self, length):
@@ -291,7 +428,8 @@ class Space:
         Raises:
           ValueError: If shape, number of levels or rate do not fit.
         """
-        if not tf.TensorShape(data.event_shape).is_compatible_with(self.event_shape):
+        shapes = data.event_shape, (*data.event_shape, 1)
+        if not any(tf.TensorShape(shape).is_compatible_with(self.event_shape) for shape in shapes):
             raise ValueError(
                 f"{self.owner} has event_shape {self.event_shape}, {data.name} has {data.event_shape}."
             )
@@ -318,6 +456,30 @@ class Space:
                 "the recordings or train another model."
             )
 
+    def check_stored(self, array, data, where):
+        """Checks the examples of a data set, all at once, as `check` does what becomes of them.
+
+        Args:
+          array: NumPy array `[rows, *event_shape]`, as stored.
+          data: The data set they are from.
+          where: What they are a part of, for errors.
+
+        Raises:
+          ValueError: If they hold other values; names the first row that does.
+        """
+        levels = data.num_values if data.levels is None else data.levels
+        low, high = self.value_range if levels is None else (0, levels - 1)
+        row = checks.first_bad_row(array, low, high, levels is not None or self.values == "counts")
+        if row is not None:
+            held = self.held if levels is None else f"must hold integer values 0 to {high}"
+            remedy = (
+                self.remedy if levels is None else f"{data.name} has levels={levels}, give as many as it has"
+            )
+            raise ValueError(checks.told_of_row(f"{self.owner}: x {held}", array, row, remedy, where))
+        if self.kind == "strokes" and (row := checks.first_bad_row(array[..., 2], 0, 1, True)) is not None:
+            message = f"{self.owner}: pens, x[..., 2], {_PENS}"
+            raise ValueError(checks.told_of_row(message, array[..., 2], row, _PENS_REMEDY, where))
+
     def from_data(self, x, data, seed):
         """Stored examples as the floats this model takes.
 
@@ -329,7 +491,7 @@ class Space:
         Returns:
           float32 `[batch, *event_shape]`.
         """
-        x = tf.cast(x, tf.float32)
+        x = self.with_channel(tf.cast(x, tf.float32))
         if data.num_values is None:
             return x
         if data.binarize == "dynamic":
@@ -338,6 +500,13 @@ class Space:
             return x
         x = x / (data.num_values - 1)
         return 2 * x - 1 if self.values == "symmetric" else x
+
+
+def _with_shape(tensor, shape):
+    """The tensor, whose rows are seen to have that shape; where this is not known, when the graph runs."""
+    if tensor.shape.rank is not None and tensor.shape[1:].is_fully_defined():
+        return tensor
+    return tf.ensure_shape(tensor, [None, *shape])
 
 
 def default_kind(event_shape):

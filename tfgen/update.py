@@ -202,6 +202,16 @@ def _one_optimizer(optimizer, defaults):
         return keras.optimizers.get({"class_name": optimizer["name"], "config": arguments})
     if not isinstance(optimizer, keras.optimizers.Optimizer):
         raise ValueError(f"optimizer must be a Keras optimizer or its name, got {optimizer!r}.")
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) or optimizer.loss_scale_factor is not None:
+        raise ValueError(
+            f"optimizer {optimizer.name!r} scales losses, which float16 needs and no model here is: leave "
+            "loss_scale_factor out, and LossScaleOptimizer off."
+        )
+    if isinstance(optimizer, keras.optimizers.MultiOptimizer):
+        raise ValueError(
+            f"optimizer {optimizer.name!r} chooses optimizers by variable: give a dict of optimizers by "
+            "update."
+        )
     return type(optimizer).from_config(optimizer.get_config())
 
 

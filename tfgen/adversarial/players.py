@@ -72,9 +72,9 @@ class AdversarialModel(GenerativeModel):
         """The logit of D(x), float32 `[batch]`: positive where x looks real."""
         return tf.cast(self.discriminator(x, training=training), tf.float32)[:, 0]
 
-    def call(self, x, training=False):
+    def call(self, x, training=None):
         """Logit of D(x), float32 `[batch]`: `model(x)` is `discriminate(x)`."""
-        return self.discriminate(x, training=training)
+        return self.discriminate(self.check_fields({"x": x})["x"], training=bool(training))
 
     def updates(self):
         """The discriminator's updates, then the generator's."""
