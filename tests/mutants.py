@@ -110,7 +110,7 @@ MUTANTS = (
     ),
     Mutant(
         "samples under the training split's conditions", "tfgen/evaluation/sample_report.py",
-        "data.test.field(model.condition.kind)[:num]", "data.train.field(model.condition.kind)[:num]",
+        "data.test.field(model.condition.kind)", "data.train.field(model.condition.kind)",
         "tests/evaluation/test_report.py -k conditions_of_the_test_split",
     ),
     Mutant(
