@@ -184,10 +184,11 @@ def test_channels_are_mixed_down_and_rates_made_one(tmp_path):
     tone(tmp_path / "a.wav", rate=16_000)
     tone(tmp_path / "b.wav", rate=44_100)
     tone(tmp_path / "c.wav", rate=8000, channels=2, dtype=np.float32)
-    assert "c.wav has 2 channels" in refused(f"folder:{tmp_path}")
+    assert "c.wav has 2 channels: mix them down to one, as --mono does" in refused(f"folder:{tmp_path}")
     assert "--rate=8000 resamples all" in refused(f"folder:{tmp_path}", mono=True)
     found = data.load(f"folder:{tmp_path}", mono=True, rate=8000, window=800)
     assert found.rate == 8000 and "1 resampled from 44100 to 8000" in data.summary(found)
+    assert "1 mixed down to one channel" in data.summary(found)
     rows = np.concatenate([getattr(found, part).x for part in PARTS])
     assert len(rows) == 3
     power = np.abs(np.fft.rfft(sounds.decode(rows), axis=1))

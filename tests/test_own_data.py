@@ -130,6 +130,13 @@ def test_labels_that_are_not_there_are_missed_in_one_sentence(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_data_of_another_kind_are_named(tmp_path):
+    (tmp_path / "notes").write_text("abcdefghij" * 300)
+    app = App("tfgen.autoregressive.PixelCNN", steps=1)
+    with pytest.raises(ValueError, match="file:.*notes holds text data: event_shape must be"):
+        app.main([f"--dataset=file:{tmp_path / 'notes'}", f"--run_dir={tmp_path / 'run'}"])
+
+
 def test_captions_are_names(tmp_path, monkeypatch):
     shown = []
     monkeypatch.setattr("tfgen.cli.gallery.pictures.grid", lambda x, labels=None: shown.append(labels))

@@ -156,7 +156,7 @@ def test_blank_files_are_left_out_and_bad_ones_reported_together(tmp_path):
     for name in ("d.txt", "e.txt"):
         (tmp_path / name).write_bytes(TEXT.encode("latin-1"))
     message = refused(f"folder:{tmp_path}")
-    assert "2 of 5 files" in message and "d.txt cannot be read as utf-8 (byte 0xeb at 2)" in message
+    assert "2 of 5 files" in message and "d.txt, e.txt cannot be read as utf-8 (byte 0xeb at 2)" in message
     skipped = data.load(f"folder:{tmp_path}", window=18, skip_bad=True)
     assert skipped.fingerprint() == found.fingerprint()
 

@@ -50,7 +50,12 @@ def train(config, run, settings, arguments):
             held = _held_models(config, run.path / "models")
         else:
             held = {name: restored(stored, source, None) for name, (source, stored) in sources.items()}
-        model = build(config, held)
+        try:
+            model = build(config, held)
+        except ValueError as error:
+            if "event_shape" in str(error):
+                raise ValueError(f"{data.name} holds {data.kind} data: {error}") from error
+            raise
     _check_start(model, data, flags, strategy)
     if is_chief(strategy):
         if not settings["resume"]:
@@ -333,7 +338,7 @@ def _check_same_symbols(config, data):
     """Refuses figures on data whose classes or symbols mean something else than those of the training."""
     trained = config["data"]
     for key, what in (("class_names", "classes"), ("vocabulary", "symbols")):
-        if key in trained and trained[key] != describe(data)[key]:
+        if trained.get(key) is not None and trained[key] != describe(data)[key]:
             raise ValueError(
                 f"data set {data.name!r} has other {what} than {trained['name']!r}, which the model was "
                 "trained on: its figures would mean nothing."

@@ -178,7 +178,10 @@ def save_views(model, directory, num, seed, data=None, meaning=None):
     for name, view in model.views(data, num, random.as_seed(seed)).items():
         path, drawn = directory / f"samples_{name}", draw_view(model, view, data, meaning)
         if not drawn:
-            rows = np.asarray(view.array).reshape(-1, np.asarray(view.array).shape[-1])
+            rows = np.asarray(view.array)
+            if model.kind == "numbers" and rows.shape[-len(model.event_shape) :] == model.event_shape:
+                rows = (meaning or _meaning(data)).original(rows)
+            rows = rows.reshape(-1, rows.shape[-1])
             paths.append(path.with_suffix(".txt"))
             write_text(paths[-1], _numbers(rows))
         elif view.layout == "frames":

@@ -139,7 +139,13 @@ def _read(path: pathlib.Path, request: registry.Request, done) -> tuple[np.ndarr
     Raises:
       ValueError: With the reason and the remedy.
     """
-    sound, rate = sounds.read(path, mono=request.mono)
+    try:
+        sound, rate = sounds.read(path)
+    except ValueError:
+        if not request.mono:
+            raise
+        sound, rate = sounds.read(path, mono=True)
+        done["mixed down to one channel"] += 1
     if not sound.any():
         raise ValueError(f"{path} is silent from beginning to end: remove it")
     peak, beyond = float(np.abs(sound).max()), float(np.mean(np.abs(sound) > 1.001))

@@ -124,7 +124,10 @@ def report(bad, total: int, root: pathlib.Path, request: registry.Request, what:
         path, reason = bad[0]
         other = " (--skip_bad leaves it out)" if total > 1 and not request.skip_bad else ""
         raise DataError(f"{what} {path} {reason}{other}")
-    told = "; ".join(f"{path.relative_to(root)} {reason}" for path, reason in bad[:_MOST_NAMED])
+    named: dict[str, list[str]] = {}
+    for path, reason in bad[:_MOST_NAMED]:
+        named.setdefault(reason, []).append(str(path.relative_to(root)))
+    told = "; ".join(f"{', '.join(paths)} {reason}" for reason, paths in named.items())
     more = f"; and {len(bad) - _MOST_NAMED} more" if len(bad) > _MOST_NAMED else ""
     remedy = "" if len(bad) == total else " (--skip_bad leaves them out)"
     raise DataError(f"{len(bad)} of {total} files in {root} cannot be used{remedy}: {told}{more}")
