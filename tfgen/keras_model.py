@@ -449,17 +449,20 @@ class UpdatedModel(RemembersArguments, keras.Model):
 
     def train_step(self, data):
         """One step of all updates, for `fit`."""
-        batch = self.check_fields(self._fields_of(data))
+        fields = self._fields_of(data)
         for stream in self.streams:
-            if stream not in batch:
+            if stream not in fields:
                 raise ValueError(
                     f"{type(self).__name__} reads the stream {stream!r}: give a dict with "
                     f"{stream!r}: {{'x': ...}} in each batch."
                 )
+        batch = self.check_fields(fields)
         with tf.init_scope():
             self._engine.prepare(tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape, t.dtype), batch))
-        scalars = _with_loss(self._engine(lambda i, seed: batch, self.seed, self.step.value))
-        self.step.assign_add(1)
+        # A batch that is refused moves nothing, not even what does not depend on it.
+        with tf.control_dependencies(tf.nest.flatten(batch)):
+            scalars = _with_loss(self._engine(lambda i, seed: batch, self.seed, self.step.value))
+            self.step.assign_add(1)
         # Keras wants a figure, and updates over an epoch have none before it ends.
         return self._mean(scalars or {"step": tf.cast(self.step.value, tf.float32)}, batch)
 

@@ -438,7 +438,8 @@ class GenerativeModel(UpdatedModel, abc.ABC):
         """
         fields = self.named_fields(fields)
         streams = {name: fields.pop(name) for name in self.streams if fields.get(name) is not None}
-        checked = self._check_example(fields)
+        # Few of the examples may be labelled, and these come as a stream.
+        checked = self._check_example(fields, whole=not streams)
         for name, stream in streams.items():
             checked[name] = self._check_example(self.named_fields(stream), whole=False)
         return checked
@@ -472,7 +473,7 @@ class GenerativeModel(UpdatedModel, abc.ABC):
         return named
 
     def _check_example(self, fields, whole=True):
-        """The fields of examples, checked; of a stream, which need not be `whole`, those that it has."""
+        """The fields of examples, checked; where they need not be `whole`, those that there are."""
         name = type(self).__name__
         x = self.space.check(fields["x"])
         checked = {"x": x}

@@ -138,7 +138,9 @@ class GaussianMixture(GenerativeModel):
 
     def _joint(self, x):
         """log pi_k + log N(x; mu_k, Sigma_k), `[batch, components]`, of flat x in its dtype."""
-        return tf.cast(self.logits.value, x.dtype) + self._components(x.dtype).log_prob(x[:, None])
+        joint = tf.cast(self.logits.value, x.dtype) + self._components(x.dtype).log_prob(x[:, None])
+        # Of a single component its static shape says nothing.
+        return tf.ensure_shape(joint, [None, self.num_components])
 
     def distribution(self):
         """p(x), a TFP mixture over `event_shape`."""
