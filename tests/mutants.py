@@ -370,8 +370,8 @@ MUTANTS = (
     ),
     Mutant(
         "counts that need not be whole", "tfgen/space.py",
-        "valid &= tf.reduce_all(tf.round(x) == x)",
-        'valid &= (self.values == "counts") | tf.reduce_all(tf.round(x) == x)',
+        'whole = tf.round(x) if self.values in ("levels", "counts") else x',
+        'whole = tf.round(x) if self.values == "levels" else x',
         f"{CONTRACT} -k 'bad_inputs and counts'",
     ),
     Mutant(

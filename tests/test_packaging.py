@@ -17,6 +17,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import tfgen
+from tests.test_project import imports
 from tfgen import on_demand
 from tfgen.cli.main import apps
 from tfgen.cli.program import program
@@ -63,9 +64,9 @@ DISTRIBUTIONS = {
 def test_everything_imported_is_declared():
     imported = set()
     for path in [*ROOT.glob("tfgen/**/*.py"), *ROOT.glob("apps/*.py")]:
-        found = re.findall(r"^ *(?:import|from) (\w+)", path.read_text("utf-8"), re.MULTILINE)
+        found = {parts[0] for _, parts in imports(path.relative_to(ROOT).as_posix(), path.read_text("utf-8"))}
         # What the guide to serving shows is run by a client.
-        imported |= set(found) - ({"grpc"} if path.name == "guide.py" else set())
+        imported |= found - ({"grpc"} if path.name == "guide.py" else set())
     foreign = imported - set(sys.stdlib_module_names) - {"tfgen"}
     assert "tensorflow" in foreign and "sklearn" in foreign
     assert {canonicalize_name(DISTRIBUTIONS.get(name, name)) for name in foreign} <= named(BASE)
@@ -225,6 +226,7 @@ SAVE = """
 import keras
 import numpy as np
 import tfgen
+from tests.test_project import imports
 from tfgen.layers import MaskedConv2D
 
 x = (np.arange(2 * 6).reshape(2, 2, 3, 1) % 2).astype("float32")
