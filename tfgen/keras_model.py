@@ -204,7 +204,7 @@ class UpdatedModel(RemembersArguments, keras.Model):
         self._engine = engine
 
     def get_compile_config(self):
-        """What `compile` was given, for `.keras` files."""
+        """Arguments that `compile` was given, for `.keras` files."""
         if not getattr(self, "_compile_arguments", None):
             return None
         return keras.saving.serialize_keras_object(dict(self._compile_arguments))

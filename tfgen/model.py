@@ -274,7 +274,7 @@ class GenerativeModel(UpdatedModel, abc.ABC):
         return self._draw(random.rows(random.as_seed(seed), num), num, kwargs)
 
     def fields(self, split):
-        """What this model reads of a `tfgen.data.Split`: arrays by name, "x" and as needed more."""
+        """Arrays of a `tfgen.data.Split` that this model reads, by name: "x" and as needed more."""
         found = {"x": split.x}
         if self.condition is not None:
             field = split.field(self.condition.kind)
@@ -284,7 +284,7 @@ class GenerativeModel(UpdatedModel, abc.ABC):
         return found | {name: split.field(name) for name in self.extra_fields}
 
     def stream_fields(self, split):
-        """What this model reads of a stream: what it reads of its data, as far as the stream has it."""
+        """Arrays of a stream that this model reads: those of its data, as far as the stream has them."""
         return {name: field for name, field in self.fields(split).items() if field is not None}
 
     def rows_at_once(self, split):
@@ -403,7 +403,7 @@ class GenerativeModel(UpdatedModel, abc.ABC):
         return {"x": self.sample_rows(seeds, **given)}
 
     def call(self, x, condition=None, lengths=None, training=None, **fields):
-        """What a Keras user gets from `model(x)` and `predict`: `log_prob` where there is a density.
+        """Value of `model(x)` and of `predict` for Keras: `log_prob` where there is a density.
 
         Args:
           x: As for `log_prob`; so are the arguments not listed here.

@@ -25,7 +25,7 @@ _PENS, _PENS_REMEDY = "must have values 0 or 1", "1 where the pen lifts after th
 
 @dataclasses.dataclass(frozen=True)
 class Condition:
-    """What a model is told beside x: a condition, or a further field of each example.
+    """Condition of a model, or a further field of each example: its kind, shape, values and checks.
 
     Args:
       kind: "label" (int32 below `num_classes`), "vector" or "image" (float32), or "text" (int32 tokens below
@@ -77,7 +77,7 @@ class Condition:
         return tf.concat([tf.one_hot(v, n) for v, n in each], axis=-1)
 
     def encode(self, condition, name="condition"):
-        """What a user gives as a condition, as a tensor; strings become tokens, filled up with zeros.
+        """A condition as users give it, as a tensor; strings become tokens, filled up with zeros.
 
         Args:
           condition: One condition or a batch; of a text also a string or a list of strings.
@@ -156,7 +156,7 @@ class Condition:
 
     @property
     def held(self):
-        """What its entries must be, for errors."""
+        """Sentence on what its entries must be, for errors."""
         if self.dtype == tf.float32:
             return "must hold finite values"
         several = isinstance(self.num_classes, tuple)
@@ -165,7 +165,7 @@ class Condition:
 
     @property
     def remedy(self):
-        """What to do where they are not, for errors."""
+        """Remedy where they are not, for errors."""
         if self.dtype == tf.float32:
             return "replace or leave out what is not finite"
         what = "tokens" if self.kind == "text" else "labels"
@@ -339,7 +339,7 @@ class Space:
 
     @property
     def held(self):
-        """What entries of x must be, for errors."""
+        """Sentence on what entries of x must be, for errors."""
         low, high = self.value_range
         return {
             "levels": f"must hold integer values 0 to {high:g}",
@@ -349,7 +349,7 @@ class Space:
 
     @property
     def remedy(self):
-        """What to do with an x that holds others, for errors."""
+        """Remedy for an x that holds others, for errors."""
         if self.values == "levels":
             coarser = "binarize it, x > threshold" if self.num_values == 2 else "quantize it"
             return f"{coarser}, or make the model for such values"
@@ -510,7 +510,7 @@ def _with_shape(tensor, shape):
 
 
 def default_kind(event_shape):
-    """What an x is shown as unless its model says otherwise: "image", "video", "points" or "numbers"."""
+    """Kind of an x unless its model says otherwise: "image", "video", "points" or "numbers"."""
     if len(event_shape) >= 3 and event_shape[-1] in (1, 3):
         return {3: "image", 4: "video"}.get(len(event_shape), "numbers")
     return "points" if event_shape == (2,) else "numbers"

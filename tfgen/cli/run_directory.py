@@ -144,7 +144,7 @@ class RunDirectory:
 
 
 def _finite(content):
-    """What JSON can say of nested dicts and lists."""
+    """Nested dicts and lists as JSON has them, numbers that are not finite as null."""
     if isinstance(content, dict):
         return {key: _finite(value) for key, value in content.items()}
     if isinstance(content, (list, tuple)):

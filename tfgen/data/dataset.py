@@ -96,7 +96,7 @@ class Split:
 
 @dataclasses.dataclass(frozen=True)
 class Meaning:
-    """What the numbers of a data set mean to its owner: names of classes and columns, units.
+    """Meaning of a data set's numbers to its owner: names of classes and columns, units.
 
     Args:
         class_names: As in `Data`.
@@ -120,7 +120,7 @@ class Meaning:
         return cls(**{f.name: frozen(facts.get(f.name)) for f in dataclasses.fields(cls)})
 
     def facts(self) -> dict:
-        """What is not None, by name."""
+        """Fields that are not None, by name."""
         return {k: v for k, v in dataclasses.asdict(self).items() if v is not None}
 
     def original(self, x: np.ndarray) -> np.ndarray:
@@ -252,7 +252,7 @@ class Data:
 
     @property
     def meaning(self) -> Meaning:
-        """What classes and numbers mean."""
+        """Meaning of classes and numbers."""
         return Meaning(self.class_names, self.columns, self.mean, self.deviation)
 
     def rescaled(self, meaning: Meaning) -> "Data":

@@ -358,7 +358,7 @@ def _check_case(root: pathlib.Path, names) -> None:
 
 
 def _kindless(path: pathlib.Path) -> str:
-    """What is wrong with a file of no kind, with its remedy."""
+    """Reason why a file is of no kind, with the remedy."""
     remedy = _FOREIGN.get(path.suffix.lower())
     if remedy:
         return f"is of no kind that tfgen reads: {remedy}"

@@ -75,7 +75,7 @@ def folder_of_texts(listing: Listing, request: registry.Request) -> Data:
 
 
 def class_note(listing: Listing) -> list[str]:
-    """What is said of sub-folders whose names are not kept."""
+    """Note about sub-folders whose names are not kept."""
     if listing.class_names is None:
         return []
     return [f"the sub-folders {', '.join(listing.class_names[:5])} are read as one, their names are not kept"]

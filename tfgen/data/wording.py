@@ -1,4 +1,4 @@
-"""What was understood of a data set, and what was done to it, in one line."""
+"""Summary of a data set in one line: what was understood of it, and what was done to it."""
 
 import math
 

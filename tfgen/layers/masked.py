@@ -68,7 +68,7 @@ class ByPixel(NamedTuple):
 
 
 def convolve_above(rows, kernels):
-    """What the rows above contribute to each pixel of a row, for several maps at once.
+    """Contributions of the rows above to each pixel of a row, for several maps at once.
 
     Args:
       rows: `[maps, height, columns, n, in]`, the last `height` rows.

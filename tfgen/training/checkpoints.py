@@ -28,7 +28,7 @@ _BOOKKEEPING = {*vars(keras.Model()), "_arguments", "_functional", "_operations"
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """What a checkpoint holds.
+    """Content of a checkpoint.
 
     Args:
       variables: Keras or TensorFlow variables by path.

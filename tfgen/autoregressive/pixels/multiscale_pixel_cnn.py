@@ -258,7 +258,7 @@ class Group(Layer):
         self.built = True
 
     def trunk(self, context, condition=None):
-        """What earlier groups say of each block.
+        """Features of each block, from the earlier groups.
 
         Args:
           context: `[n, rows, columns, features]`.

@@ -78,7 +78,7 @@ class PixelModel(AutoregressiveModel):
         return None if self.condition is None else self.condition.width
 
     def condition_features(self, condition):
-        """What the layers read of a condition, float32 `[batch, condition_width]`; None without one."""
+        """Features of a condition that the layers read, float32 `[batch, condition_width]`; None without."""
         return None if condition is None else self.condition.features(condition)
 
     def scan(

@@ -181,7 +181,7 @@ class TwoStreams(Layer):
 
 
 class Resolution(Layer):
-    """What both streams pass at one resolution.
+    """Layers that both streams pass at one resolution.
 
     Args:
       num_blocks: Blocks on the way down.
@@ -255,11 +255,11 @@ class ResolutionsByPixel:
             self.grow_down, self.grow_right = here.grow[0].by_row(), here.grow[1].by_pixel()
 
     def left(self):
-        """What the first pixel of a row finds to its left: zeros."""
+        """State to the left of the first pixel of a row: zeros."""
         return self._nothing() | ({"lower": self.lower.left()} if self.lower else {})
 
     def above(self):
-        """What the first row finds above it: zeros, for both streams."""
+        """State above the first row: zeros, for both streams."""
         low = (self.lower.columns,) if self.lower else ()
         rows = {stream: self._nothing((self.columns,), low) for stream in ("down", "right")}
         return rows | ({"lower": self.lower.above()} if self.lower else {})
@@ -338,7 +338,7 @@ class ResolutionsByPixel:
         return nothing
 
     def _blocks_above(self, rows, down):
-        """What each block's two convolutions read of the row above and of the down stream.
+        """Contributions of the row above and of the down stream to each block's two convolutions.
 
         Args:
           rows: `[blocks, 2, columns, n, 2 filters]`.

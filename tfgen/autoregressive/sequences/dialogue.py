@@ -258,7 +258,7 @@ class Histories:
 
     @property
     def unit(self):
-        """What a token is."""
+        """Unit of a token: "word"."""
         return self.vocabulary.unit
 
     def encode(self, text, name="history"):
