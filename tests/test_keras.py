@@ -33,7 +33,8 @@ from tfgen.variational import VAE
 
 DOCS = pathlib.Path(__file__).parent.parent / "docs" / "keras.md"
 RATE = 0.5
-X = np.random.default_rng(0).integers(0, 2, (8, 3)).astype(np.float32)
+# No half of it has an entry that is 1 half of the time, where a first step would not move it.
+X = np.random.default_rng(29).integers(0, 2, (8, 3)).astype(np.float32)
 Y = np.arange(8) % 2
 
 
@@ -548,12 +549,9 @@ def remote_monitor():
 
 
 def averaged(rate):
-    """Weights and their averages of momentum 0.5, which begin as the weights, after two steps by hand."""
-    logits = average = np.zeros(3)
-    for part in (X[:4], X[4:]):
-        logits = logits + rate * (part.mean(0) - sigmoid(logits))
-        average = 0.5 * average + 0.5 * logits
-    return average
+    """Averages of the weights after each of two steps by hand; Keras' begin with the first."""
+    first = rate * (X[:4].mean(0) - 0.5)
+    return (first + first + rate * (X[4:].mean(0) - sigmoid(first))) / 2
 
 
 def swap_ema_weights():
@@ -768,14 +766,18 @@ def test_validation_is_of_the_weights_with_which_the_epoch_ends():
 
 
 def test_averages_of_a_stage_go_to_its_own_variables():
-    """Averages of momentum 1 stay where they began, and Keras leaves them in the model when `fit` ends."""
-    model = TwoStages()
+    """Averages of momentum 1 stay where they begin, after a step; Keras leaves them in the model."""
+    model, scales = TwoStages(), []
     model.logits.assign([1.0, 2.0, 3.0])
     ema = keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=1.0)
     model.compile(ema, stage="sharpen", run_eagerly=True, jit_compile=False)
-    fitted(model)
+    kept = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: scales.append(float(model.scale))
+    )
+    fitted(model, callbacks=[kept])
     close(model.logits, [1.0, 2.0, 3.0])
-    close(model.scale, 1.0)
+    close(model.scale, scales[0])
+    assert abs(scales[0] - scales[1]) > 0.01
 
 
 @pytest.mark.parametrize(
