@@ -587,6 +587,48 @@ MUTANTS = (
         "tests/layers/test_config.py -k every_kind",
     ),
     Mutant(
+        "a fit that trains on whatever it is given", "tfgen/keras_model.py",
+        "        batch = self.check_fields(fields)\n        with tf.init_scope():",
+        "        batch = fields\n        with tf.init_scope():",
+        "tests/test_gate.py -k same_sentence",
+    ),
+    Mutant(
+        "a refused batch that moves what does not depend on it", "tfgen/keras_model.py",
+        "with tf.control_dependencies(tf.nest.flatten(batch)):", "with tf.control_dependencies([]):",
+        "tests/test_gate.py -k same_sentence",
+    ),
+    Mutant(
+        "a data set whose values nobody looks at", "tfgen/model.py",
+        "        self.space.check_stored(split.x, data, where)\n", "",
+        "tests/test_gate.py -k whole_data_set",
+    ),
+    Mutant(
+        "a NaN that passes for a number", "tfgen/space.py",
+        "valid = tf.math.is_finite(x)", "valid = ~tf.math.is_inf(x)",
+        "tests/test_gate.py -k same_sentence",
+    ),
+    Mutant(
+        "every batch of an evaluation with the same noise", "tfgen/keras_model.py",
+        "random.split(random.fold_in(self.seed, -2 - seen))", "random.split(random.fold_in(self.seed, -2))",
+        "tests/test_keras.py -k noise",
+    ),
+    Mutant(
+        "a scheduler that moves one of two optimizers", "tfgen/keras_model.py",
+        "alone = Optimizers(optimizers.values())", "alone = Optimizers(list(optimizers.values())[:1])",
+        "tests/test_keras.py -k learning_rate_scheduler",
+    ),
+    Mutant(
+        "a mixed model called within Keras' scope", "tfgen/keras_model.py",
+        "return self.call(*args, **kwargs)", "return super().__call__(*args, **kwargs)",
+        "tests/test_keras.py -k mixed",
+    ),
+    Mutant(
+        "validation of the weights before the pass was applied", "tfgen/keras_model.py",
+        '        """Validation is of the weights with which the epoch ends."""\n        self._finish()',
+        '        """Validation is of the weights with which the epoch ends."""',
+        "tests/test_keras.py -k validation_is_of",
+    ),
+    Mutant(
         "a seed folded onto another", "tfgen/random.py",
         "if not -(2**63) <= seed < 2**63:", "if False:",
         "tests/test_random.py -k told_apart",

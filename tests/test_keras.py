@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.replicas import two_replicas
 from tests.training.toys import Bits, MomentsBesideGradients, TwoStages, sgd
 from tfgen import random
 from tfgen.adversarial import GAN
@@ -32,7 +33,8 @@ from tfgen.variational import VAE
 
 DOCS = pathlib.Path(__file__).parent.parent / "docs" / "keras.md"
 RATE = 0.5
-X = np.random.default_rng(0).integers(0, 2, (8, 3)).astype(np.float32)
+# No half of it has an entry that is 1 half of the time, where a first step would not move it.
+X = np.random.default_rng(29).integers(0, 2, (8, 3)).astype(np.float32)
 Y = np.arange(8) % 2
 
 
@@ -82,8 +84,10 @@ class Noisy(Bits):
 
 
 def made(cls=Coins, optimizer=None, **options):
+    """A compiled model; without a graph around its steps, which takes longer to trace than to train."""
     model = cls()
-    model.compile(sgd(RATE) if optimizer is None else optimizer, **{"jit_compile": False} | options)
+    options = {"run_eagerly": True, "jit_compile": False} | options
+    model.compile(sgd(RATE) if optimizer is None else optimizer, **options)
     return model
 
 
@@ -147,7 +151,7 @@ def said(function):
 
 
 def optimizer():
-    model = made(optimizer=keras.optimizers.SGD(0.25))
+    model = made(optimizer=keras.optimizers.SGD(0.25), run_eagerly=False)
     fitted(model)
     same_as_descended(model, rate=0.25)
     pair = made(Pair, {"first": sgd(0.25), "second": sgd(0.125)})
@@ -157,13 +161,14 @@ def optimizer():
 
 
 def run_eagerly():
-    model = made(run_eagerly=True)
-    fitted(model)
-    same_as_descended(model)
+    for eagerly in (True, False):
+        model = made(run_eagerly=eagerly)
+        fitted(model)
+        same_as_descended(model)
 
 
 def steps_per_execution():
-    model, counted = made(steps_per_execution=2), Counted()
+    model, counted = made(steps_per_execution=2, run_eagerly=False), Counted()
     fitted(model, callbacks=[counted])
     same_as_descended(model)
     assert counted.calls == {"train": 1}
@@ -171,7 +176,7 @@ def steps_per_execution():
 
 def jit_compile():
     for jit in (True, False):
-        model = made(jit_compile=jit)
+        model = made(jit_compile=jit, run_eagerly=False)
         fitted(model)
         same_as_descended(model)
         assert model._engine.jit == jit
@@ -190,13 +195,13 @@ def auto_scale_loss():
 
 def fit_x():
     for x in (X, tf.constant(X), {"x": X}, X.astype(bool), tf.data.Dataset.from_tensor_slices(X).batch(4)):
-        model = made()
+        model = made(run_eagerly=False)
         fitted(model, x)
         same_as_descended(model)
 
 
 def fit_y():
-    model = made(LabelledCoins)
+    model = made(LabelledCoins, run_eagerly=False)
     model.fit(X, Y, batch_size=8, verbose=0)
     rows = [X[label::2] for label in (0, 1)]
     close(model.table, [RATE * (each - 0.5).sum(0) / len(X) for each in rows])
@@ -297,8 +302,9 @@ def fit_validation_freq():
 
 
 def evaluate_x():
+    model = made(run_eagerly=False)
     for x in (X, {"x": X}, X.astype("uint8"), tf.data.Dataset.from_tensor_slices(X).batch(3)):
-        close(made().evaluate(x, verbose=0)[0], 3 * np.log(2))
+        close(model.evaluate(x, verbose=0)[0], 3 * np.log(2))
 
 
 def evaluate_y():
@@ -336,8 +342,9 @@ def evaluate_return_dict():
 
 
 def predict_x():
+    model = made(run_eagerly=False)
     for x in (X, {"x": X}, X.astype("uint8"), tf.data.Dataset.from_tensor_slices(X).batch(3)):
-        close(made().predict(x, verbose=0), np.full(8, -3 * np.log(2)))
+        close(model.predict(x, verbose=0), np.full(8, -3 * np.log(2)))
     pairs = tf.data.Dataset.from_tensor_slices((X, Y)).batch(3)
     close(made(LabelledCoins).predict(pairs, verbose=0), np.full(8, -3 * np.log(2)))
 
@@ -542,12 +549,9 @@ def remote_monitor():
 
 
 def averaged(rate):
-    """Weights and their averages of momentum 0.5, which begin as the weights, after two steps by hand."""
-    logits = average = np.zeros(3)
-    for part in (X[:4], X[4:]):
-        logits = logits + rate * (part.mean(0) - sigmoid(logits))
-        average = 0.5 * average + 0.5 * logits
-    return average
+    """Averages of the weights after each of two steps by hand; Keras' begin with the first."""
+    first = rate * (X[:4].mean(0) - 0.5)
+    return (first + first + rate * (X[4:].mean(0) - sigmoid(first))) / 2
 
 
 def swap_ema_weights():
@@ -730,7 +734,7 @@ def test_nothing_that_keras_has_is_left_out():
 
 
 def test_batches_of_one_x_have_noise_of_their_own():
-    model = made(Noisy)
+    model = made(Noisy, run_eagerly=False)
     each = [model.evaluate(X[:n], batch_size=1, verbose=0) for n in range(1, 9)]
     noise = np.diff([0, *(n * mean for n, mean in enumerate(each, 1))])
     assert len(np.unique(noise.round(5))) == 8
@@ -744,7 +748,7 @@ def test_batches_of_one_x_have_noise_of_their_own():
 
 def test_loss_is_the_sum_of_the_losses():
     gan = GAN((3,), latent_size=2, hidden=(3,))
-    gan.compile("sgd", jit_compile=False)
+    gan.compile("sgd", run_eagerly=True, jit_compile=False)
     logs = fitted(gan, X)
     close(logs["loss"][0], logs["discriminator/loss"][0] + logs["generator/loss"][0])
     both = made(MomentsBesideGradients, sgd(0.1))
@@ -754,7 +758,7 @@ def test_loss_is_the_sum_of_the_losses():
 
 def test_validation_is_of_the_weights_with_which_the_epoch_ends():
     model = GaussianMixture((3,), num_components=1, regularization=0.1)
-    model.compile(jit_compile=False)
+    model.compile(run_eagerly=True, jit_compile=False)
     logs = fitted(model, validation_data=X)
     close(logs["val_loss"], [-np.mean(model.log_prob(X))])
     # One Gaussian is fitted in one pass, whose loss is that of the weights before.
@@ -762,12 +766,18 @@ def test_validation_is_of_the_weights_with_which_the_epoch_ends():
 
 
 def test_averages_of_a_stage_go_to_its_own_variables():
-    model = TwoStages()
-    model.compile(keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.0), stage="sharpen")
-    before = model.logits.numpy()
-    fitted(model)
-    np.testing.assert_array_equal(model.logits, before)
-    close(model.scale, 0.9 if float(model.scale) > 1.5 else model.scale)
+    """Averages of momentum 1 stay where they begin, after a step; Keras leaves them in the model."""
+    model, scales = TwoStages(), []
+    model.logits.assign([1.0, 2.0, 3.0])
+    ema = keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=1.0)
+    model.compile(ema, stage="sharpen", run_eagerly=True, jit_compile=False)
+    kept = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: scales.append(float(model.scale))
+    )
+    fitted(model, callbacks=[kept])
+    close(model.logits, [1.0, 2.0, 3.0])
+    close(model.scale, scales[0])
+    assert abs(scales[0] - scales[1]) > 0.01
 
 
 @pytest.mark.parametrize(
@@ -809,6 +819,10 @@ def test_scaled_losses_and_several_devices_are_refused():
         made(optimizer=keras.optimizers.SGD(0.1, loss_scale_factor=8.0))
     with pytest.raises(ValueError, match="LossScaleOptimizer"):
         made(optimizer=keras.optimizers.LossScaleOptimizer(sgd()))
+    with two_replicas().scope():
+        copied = Coins()
+    with pytest.raises(ValueError, match=r"the strategy has 2: use tfgen.training.train\(strategy=...\)"):
+        copied.compile()
     chosen = keras.optimizers.MultiOptimizer(lambda variable: sgd())
     with pytest.raises(ValueError, match="dict of optimizers by update"):
         made(optimizer=chosen)

@@ -97,7 +97,9 @@ class UpdatedModel(RemembersArguments, keras.Model):
     def __init__(self, *args, **kwargs):
         # Inputs stay as they are until the gate casts them: bfloat16 knows whole numbers up to 256 only.
         super().__init__(*args, autocast=False, **kwargs)
+        # Of the data that Keras' methods were given: ranks by function, and descriptions that were checked.
         self._ranks = {}
+        self._met = set()
 
     def __call__(self, *args, **kwargs):
         """`call`, whose numbers are those of the same methods called by themselves.
@@ -413,7 +415,9 @@ class UpdatedModel(RemembersArguments, keras.Model):
         specs = keras.tree.map_structure(
             lambda leaf: tf.TensorSpec(leaf.shape, tf.as_dtype(leaf.dtype)), fields
         )
-        tf.function(self.check_fields, autograph=False).get_concrete_function(specs)
+        if (described := repr(specs)) not in self._met:
+            tf.function(self.check_fields, autograph=False).get_concrete_function(specs)
+            self._met.add(described)
         for start in range(0, len(leaves[0]) if every_row else 0, _CHECKED_ROWS):
             part = slice(start, start + _CHECKED_ROWS)
             self.check_fields(keras.tree.map_structure(lambda leaf, part=part: leaf[part], fields))

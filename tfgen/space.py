@@ -323,9 +323,11 @@ class Space:
             raise ValueError(f"{self.owner}: {name} must have shape [{shape}], got {x.shape}: {remedy}.")
         x = _with_shape(x, self.event_shape)
         low, high = self.value_range
-        # NaN equals nothing, and no infinity equals what it is clipped to.
+        # In as few passes over x as can be: NaN equals nothing, and no infinity equals what it is clipped to.
         if self.values == "real":
             valid = tf.math.is_finite(x)
+        elif self.values == "levels" and self.num_values == 2:
+            valid = x * (x - 1.0) == 0.0
         else:
             whole = tf.round(x) if self.values in ("levels", "counts") else x
             valid = tf.clip_by_value(whole, low, min(high, np.finfo(np.float32).max)) == x

@@ -138,8 +138,9 @@ def test_validation_sees_the_streams_that_held_out_data_have():
 
 def test_data_without_the_stream_are_refused_by_name():
     text = "FewLabels reads the stream 'labelled' beside its examples, but planted has none: load it with"
+    whole = fitting(FewLabels())
     with pytest.raises(ValueError, match=text):
-        go(FewLabels(), fitting(FewLabels()), 5)
+        go(FewLabels(), dataclasses.replace(whole, train=dataclasses.replace(whole.train, streams={})), 5)
 
 
 def test_fit_takes_a_dict_within_the_batch():
