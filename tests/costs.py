@@ -16,8 +16,11 @@ RUNNING = set()
 
 # CPU-seconds of `measure_speed` on the machine whose seconds the budget is in (AMD EPYC, quiet).
 REFERENCE = 0.0685
-# What a conformance case, or the oracles of one model, may cost in those seconds; the aim is 25.
-AIM, LIMIT = 25.0, 40.0
+# What a conformance case, or the oracles of one model, may cost in those seconds: 25 is the aim, 40 the limit
+# alone on a quiet machine, and two workers beside each other spend half as much again for the same work.
+AIM, LIMIT = 25.0, 60.0
+# Cases that cost more for a reason: the graph of two streams at two resolutions compiles for 14 seconds.
+DEARER = {"PixelCNNPlusPlus": 100.0}
 # Files whose tests are the oracles of models.
 FAMILIES = ("classical", "autoregressive", "variational", "energy", "denoising", "adversarial")
 # Oracles of several models in one file are counted by model: "file model".
@@ -89,11 +92,12 @@ class Costs:
     def over_budget(self):
         """A line for each case and each model's oracles above the limit."""
         oracles = {file: seconds for file, seconds in self.files.items() if ORACLES.fullmatch(file)}
-        return [
-            f"{name}: {seconds / self.slowness:.0f} CPU-seconds, {LIMIT:.0f} at most, {AIM:.0f} is the aim"
-            for name, seconds in (self.cases + collections.Counter(oracles)).most_common()
-            if seconds / self.slowness > LIMIT
-        ]
+        lines = []
+        for name, seconds in (self.cases + collections.Counter(oracles)).most_common():
+            spent, most = seconds / self.slowness, DEARER.get(name, LIMIT)
+            if spent > most:
+                lines.append(f"{name}: {spent:.0f} CPU-seconds, {most:.0f} at most, {AIM:.0f} is the aim")
+        return lines
 
     def lines(self, count=10):
         """The dearest cases, files and learning trainings, as lines of text."""

@@ -202,7 +202,8 @@ def test_bias_and_temperature_are_those_of_the_head(free):
     np.testing.assert_allclose(
         cold[0], free.law(raw[0]).tempered(0.0).from_uniform(tf.fill((3, 4), 0.5)), atol=1e-5
     )
-    uniform = random.uniform(random.rows(random.as_seed(3), 2), (3, 4))
+    # Each step draws from a seed of its own.
+    uniform = random.uniform(random.fold_in(random.rows(random.as_seed(3), 2)[:, None], tf.range(3)), (4,))
     biased = free.sample(2, bias=2.0, seed=3, length=3)
     expected = Strokes(free.law.num_components, bias=2.0)(free.raw(biased)).from_uniform(uniform)
     np.testing.assert_allclose(biased, expected, atol=1e-4)

@@ -494,7 +494,7 @@ def test_bad_inputs_are_refused(model):
         with pytest.raises(ValueError, match=f"(needs a|reads) {name}"):
             model.log_prob(x, **{k: v for k, v in given.items() if k != name})
         with pytest.raises(ValueError, match=f"{name} must have shape|condition must have shape"):
-            model.log_prob(x, **given | {name: given[name][..., None]})
+            model.log_prob(x, **given | {name: np.stack([given[name]] * 2, axis=-1)})
 
 
 def test_data_that_do_not_fit_are_refused(model):
