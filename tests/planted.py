@@ -44,6 +44,13 @@ def conditions(model, num, seed=0):
     return {"condition": field_values(model.condition, num, np.random.default_rng(100 + seed))}
 
 
+def as_served(model, fields):
+    """A batch's fields, or its conditions, as signatures take them: texts of a vocabulary as strings."""
+    if "condition" not in fields or model.condition.vocabulary is None:
+        return fields
+    return fields | {"condition": tf.constant(model.condition.decode(fields["condition"]))}
+
+
 def extras(model, num, seed=0):
     """What else the model reads of each example: arrays by name."""
     rng = np.random.default_rng(200 + seed)

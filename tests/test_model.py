@@ -56,6 +56,10 @@ def test_a_sequence_begins_alike_however_long_it_gets_and_few_lengths_are_compil
     # 40 and 33 are drawn by 64, 20 by 20, 7, 6 and 5 by 8, 30 by 32.
     assert model._compiled_steps == {64, 32, 20, 8}
     assert model._sampler.experimental_get_tracing_count() == 4
+    # The program of 64 stops after as many steps as are asked for.
+    stopped = model.sample_rows(seeds, length=64, steps=tf.constant(33)).numpy()
+    np.testing.assert_array_equal(stopped[:, :33], longest[:, :33])
+    assert longest[:, 33:].any() and not stopped[:, 33:].any()
     prompted = model.sample(3, seed=4, prompt=[1, 2, 3], length=19).numpy()
     np.testing.assert_array_equal(prompted[:, :3], np.tile([1, 2, 3], (3, 1)))
     again = model.sample(3, seed=4, prompt=[1, 2, 3, *prompted[0, 3:6]], length=19).numpy()

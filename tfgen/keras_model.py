@@ -74,7 +74,18 @@ class RemembersArguments:
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        """The model or layer that `get_config` describes."""
+        """The model or layer that `get_config` describes.
+
+        Raises:
+          ValueError: If the configuration holds an argument that the class does not take.
+        """
+        known = {"name", "trainable", "dtype", *constructor_parameters(cls)}
+        unknown = [name for name in config if name not in known]
+        if unknown:
+            raise ValueError(
+                f"{cls.__name__} takes no {', '.join(unknown)}, which another version of tfgen wrote into "
+                "this configuration: open the file with that version, or train the model again."
+            )
         # Only what Keras serialized (layers, functions, tuples) is a dict; the rest is as it was given.
         restore = keras.saving.deserialize_keras_object
         return cls(**{k: restore(v, custom_objects) if isinstance(v, dict) else v for k, v in config.items()})

@@ -311,7 +311,7 @@ class GenerativeModel(UpdatedModel, abc.ABC):
     def _draw(self, seeds, num, kwargs):
         """`sample_rows`; under XLA by programs of a few sizes, so that another size is no other program.
 
-        Steps beyond the length asked for are drawn and dropped, texts are filled up with zeros.
+        A program for more steps than are asked for is told to stop early, texts are filled up with zeros.
         """
         if not self.jit_sampler or tf.is_tensor(num):
             return self._sampler(seeds, **kwargs)
@@ -321,6 +321,7 @@ class GenerativeModel(UpdatedModel, abc.ABC):
         if length is not None:
             shared["length"] = _steps_of_program(length, self.length, self._compiled_steps)
             self._compiled_steps.add(shared["length"])
+            shared["steps"] = tf.constant(length)
             for name in by_row.keys() & {"given", "mask"}:
                 by_row[name] = _filled_up(by_row[name], shared["length"])
         if "condition" in by_row and self.condition.kind == "text":
@@ -378,17 +379,17 @@ class GenerativeModel(UpdatedModel, abc.ABC):
 
     def signatures(self):
         """Name -> `Signature`: what an export serves; every input and output is batch first."""
-        served = {}
+        served, text = {}, self.example_text()
         if self.samples:
             seeds = {"seeds": tf.TensorSpec([None, 2], tf.int32)} | self.condition_spec()
-            served["sample"] = served["serving_default"] = Signature(self._serve_sample, seeds)
+            served["sample"] = served["serving_default"] = Signature(self._serve_sample, seeds, text)
         if self.density != "none":
             key, sign = _SERVED[self.density]
             inputs = {"x": tf.TensorSpec([None, *self.event_shape], tf.float32)} | self.condition_spec()
             if self.space.sequence:
                 inputs["lengths"] = tf.TensorSpec([None], tf.int32)
             inputs |= {name: field.spec for name, field in self.extra_fields.items()}
-            served[key] = Signature(lambda **given: {key: sign * self.log_prob(**given)}, inputs)
+            served[key] = Signature(lambda **given: {key: sign * self.log_prob(**given)}, inputs, text)
             served["serving_default"] = served[key]
         return served
 
@@ -397,6 +398,12 @@ class GenerativeModel(UpdatedModel, abc.ABC):
         if self.condition is None:
             return {}
         return {"condition": self.condition.spec}
+
+    def example_text(self):
+        """A string that every input of a signature takes that is a text."""
+        if self.condition is None or self.condition.vocabulary is None:
+            return "the"
+        return self.condition.vocabulary.example(self.condition.max_length or 3)
 
     def _serve_sample(self, seeds, condition=None):
         given = {} if condition is None else {"condition": self.check_condition(condition)}

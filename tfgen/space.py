@@ -53,7 +53,14 @@ class Condition:
 
     @property
     def spec(self):
-        """TensorSpec of a batch of conditions."""
+        """TensorSpec of a batch as an export takes it: strings where there is a vocabulary."""
+        if self.vocabulary is not None:
+            return tf.TensorSpec([None], tf.string)
+        return self.values_spec
+
+    @property
+    def values_spec(self):
+        """TensorSpec of a batch of conditions as numbers."""
         return tf.TensorSpec([None, *self.shape], self.dtype)
 
     @property
@@ -80,18 +87,23 @@ class Condition:
         """A condition as users give it, as a tensor; strings become tokens, filled up with zeros.
 
         Args:
-          condition: One condition or a batch; of a text also a string or a list of strings.
+          condition: One condition or a batch; of a text also a string, a list or a tensor of strings.
           name: What it is, for errors.
 
         Raises:
-          ValueError: If a text is empty, too long or has unknown symbols, or there is no vocabulary.
+          ValueError: If a text is empty, too long or has unknown symbols, or there is no vocabulary; of a
+            tensor of strings, InvalidArgumentError when it runs.
         """
         if isinstance(condition, str):
             return self.encode([condition], name)[0]
-        if tf.is_tensor(condition) or np.asarray(condition).dtype.kind not in "USO":
+        strings = tf.is_tensor(condition) and condition.dtype == tf.string
+        if not strings and (tf.is_tensor(condition) or np.asarray(condition).dtype.kind not in "USO"):
             return tf.convert_to_tensor(condition)
         if self.kind != "text" or self.vocabulary is None:
             raise ValueError(f"{name} must be numbers, got text: the model has no vocabulary for it.")
+        if strings:
+            tokens, _ = self.vocabulary.encode_graph(condition, name, least=1, most=self.max_length)
+            return tf.maximum(tokens, 0)
         rows = [self.vocabulary.encode(str(text), name) for text in condition]
         longest = max(map(len, rows), default=0)
         for row in rows:

@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from tests.conformance.cases import make
-from tests.planted import conditions, dataset, perturb, training_batch
+from tests.planted import as_served, conditions, dataset, perturb, training_batch
 from tests.serving.answers import graphs_and_export, keeping
 from tfgen import random
 from tfgen import update as engine
@@ -118,7 +118,8 @@ class Session:
     @functools.cached_property
     def plain(self):
         """The same samples as the export's graph draws them, without XLA."""
-        given = {name: tf.constant(value) for name, value in conditions(self.model, DRAWN).items()}
+        given = as_served(self.model, conditions(self.model, DRAWN))
+        given = {name: tf.constant(value) for name, value in given.items()}
         return self.exported.graphs["sample"](seeds=seeds(DRAWN), **given)["x"].numpy()
 
     @functools.cached_property

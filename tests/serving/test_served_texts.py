@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tests.planted import perturb
 from tfgen import serving
-from tfgen.autoregressive import CharRNN, DialogueModel
+from tfgen.autoregressive import CharRNN, DialogueModel, HandwritingRNN
 
 WORDS = ("<end>", "<turn>", "<unknown>", "the", "hi")
 
@@ -66,7 +66,7 @@ def test_replies_are_scored_with_their_end_under_a_history(tmp_path):
     assert len(np.unique(expected)) == 3
     symbols = json.loads((version / "assets.extra" / "vocabulary.json").read_text())
     assert symbols == {"x": list(WORDS), "condition": list(WORDS)}
-    with pytest.raises(tf.errors.InvalidArgumentError, match="a condition must have 1 to 60 words"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="condition must have 1 to 60 words"):
         signatures["log_prob"](text=tf.constant(["the"]), condition=tf.constant([""]))
 
 
@@ -76,3 +76,35 @@ def test_numbers_without_a_vocabulary_stay_numbers(tmp_path):
     version = serving.export(model, tmp_path, warmup=False)
     assert not (version / "assets.extra" / "vocabulary.json").exists()
     assert "vocabulary" not in (tmp_path / "README.md").read_text()
+
+
+def test_handwriting_is_scored_and_drawn_under_strings(tmp_path, loader):
+    model = HandwritingRNN(
+        condition="text", vocabulary=(" ", "a", "b"), units=3, layers=1, num_components=2, num_windows=2
+    )
+    version, signatures = served(model, tmp_path / "export")
+    x = np.random.default_rng(0).normal(size=(3, 5, 3)).astype(np.float32)
+    x[..., 2] = x[..., 2] > 0
+    lengths, texts = np.array([5, 3, 4], np.int32), np.array(["ab", "b", "aab"], object)
+    tokens = np.array([[1, 2, 0], [2, 0, 0], [1, 1, 2]], np.int32)
+    expected = model.log_prob(x, condition=tokens, lengths=lengths).numpy()
+    assert (
+        abs(expected - model.log_prob(x, condition=np.roll(tokens, 1, axis=0), lengths=lengths).numpy()).min()
+        > 1e-4
+    )
+    np.testing.assert_allclose(model.log_prob(x, condition=list(texts), lengths=lengths), expected, rtol=1e-6)
+    seeds = np.arange(6, dtype=np.int32).reshape(3, 2)
+    asked = {
+        "log_prob": {"x": x, "condition": texts, "lengths": lengths},
+        "log_prob.none": {"x": x[:0], "condition": texts[:0], "lengths": lengths[:0]},
+        "log_prob.empty": {"x": x[:1], "condition": np.array([""], object), "lengths": lengths[:1]},
+        "sample": {"seeds": seeds, "condition": texts},
+        "sample.unknown": {"seeds": seeds[:1], "condition": np.array(["abc"], object)},
+    }
+    answers, _ = loader.ask(version, asked, tmp_path)
+    np.testing.assert_allclose(answers["log_prob"]["log_prob"], expected, rtol=1e-5)
+    assert answers["log_prob.none"]["log_prob"].shape == (0,)
+    assert "must have 1 or more characters" in answers["log_prob.empty"]
+    drawn = model.sample_rows(tf.constant(seeds), condition=tf.constant(tokens)).numpy()
+    np.testing.assert_allclose(answers["sample"]["x"], drawn, atol=2e-5)
+    assert "characters that are not in the model" in answers["sample.unknown"]

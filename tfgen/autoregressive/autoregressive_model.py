@@ -124,7 +124,7 @@ class AutoregressiveModel(GenerativeModel):
             return served
         event = {n: tf.TensorSpec([None, *self.event_shape], tf.float32) for n in ("x", "mask")}
         more = {"seeds": tf.TensorSpec([None, 2], tf.int32)} | self.condition_spec()
-        return served | {"complete": Signature(self._complete, event | more)}
+        return served | {"complete": Signature(self._complete, event | more, self.example_text())}
 
     def _complete(self, x, mask, seeds, condition=None):
         given, mask = self.space.check_known(x, mask)

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 
-def scan(step, inputs, state, out, reverse=False):
+def scan(step, inputs, state, out, reverse=False, steps=None):
     """Runs a recurrence in a `tf.while_loop`.
 
     Args:
@@ -12,6 +12,7 @@ def scan(step, inputs, state, out, reverse=False):
       state: Nest of tensors that the first step finds.
       out: Nest of TensorSpecs: what a step returns.
       reverse: Begin with the last of the inputs; what is returned stands in their order all the same.
+      steps: int32 scalar: how many of the T steps are run, what the others return is 0; None for all.
 
     Returns:
       The last state, and the nest of `[T, ...]` of what the steps returned.
@@ -33,6 +34,7 @@ def scan(step, inputs, state, out, reverse=False):
         return t + 1, state, each(lambda a, v: a.write(place, v), written, values)
 
     variables = (0, state, written)
+    end = size if steps is None else tf.minimum(steps, size)
     # The bound is what lets XLA differentiate the loop.
-    _, state, written = tf.while_loop(lambda t, *_: t < size, body, variables, maximum_iterations=size)
+    _, state, written = tf.while_loop(lambda t, *_: t < end, body, variables, maximum_iterations=size)
     return state, each(lambda a: a.stack(), written)

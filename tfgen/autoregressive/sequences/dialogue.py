@@ -241,8 +241,7 @@ class DialogueModel(SequenceModel):
         return served | {"reply": Signature(self._serve_reply, inputs, self.text.example())}
 
     def _serve_reply(self, history, seeds):
-        memory = self.condition.max_length
-        tokens, _ = self.condition.vocabulary.encode_graph(history, "a history", least=1, most=memory)
+        tokens = self.condition.encode(history, "a history")
         return {"text": self.codec.decode_graph(self.sample_rows(seeds, condition=tokens))}
 
 
@@ -260,6 +259,10 @@ class Histories:
     def unit(self):
         """Unit of a token: "word"."""
         return self.vocabulary.unit
+
+    def example(self, most):
+        """As `Vocabulary.example`."""
+        return self.vocabulary.example(most)
 
     def encode(self, text, name="history"):
         """Tokens of a history, as `Vocabulary.encode`."""

@@ -95,6 +95,7 @@ class HandwritingRNN(SequenceModel):
         length=None,
         bias=0.0,
         stop=True,
+        steps=None,
     ):
         """Draws one sequence of steps for each seed.
 
@@ -108,12 +109,14 @@ class HandwritingRNN(SequenceModel):
           length: Number of steps, an int.
           bias: Graves' probability bias: 0 draws from the density, more is neater.
           stop: Put zeros from the first lift on after which the window is past the end of the text.
+          steps: int32 scalar: how many of the `length` steps are drawn, zeros follow; None for all.
 
         Returns:
           float32 `[n, length, 3]`.
         """
         law = Strokes(self.law.num_components, bias)
-        return self.scan(seeds, temperature, given, mask, condition, length, law=law, stop=stop)["x"]
+        told = {"law": law, "stop": stop, "steps": steps}
+        return self.scan(seeds, temperature, given, mask, condition, length, **told)["x"]
 
     def sample(self, num, bias=0.0, stop=True, **kwargs):
         """Draws `num` sequences, as `SequenceModel.sample` does.
@@ -141,11 +144,10 @@ class HandwritingRNN(SequenceModel):
         if self.condition is None:
             return served
         inputs = {"text": tf.TensorSpec([None], tf.string), "seeds": tf.TensorSpec([None, 2], tf.int32)}
-        return served | {"write": Signature(self._write, inputs, self.condition.vocabulary.example())}
+        return served | {"write": Signature(self._write, inputs, self.example_text())}
 
     def _write(self, text, seeds):
-        tokens, _ = self.condition.vocabulary.encode_graph(text, least=1)
-        x = self.sample_rows(seeds, condition=tf.maximum(tokens, 0))
+        x = self.sample_rows(seeds, condition=self.condition.encode(text, "a text"))
         steps = tf.range(1, tf.shape(x)[1] + 1) * tf.cast(tf.reduce_any(x != 0.0, axis=2), tf.int32)
         return {"strokes": x, "lengths": tf.reduce_max(steps, axis=1)}
 

@@ -1,6 +1,7 @@
 """Sequences step by step: prompts, strings and sounds, and the one loop that draws them."""
 
 import abc
+import dataclasses
 
 import numpy as np
 import tensorflow as tf
@@ -91,6 +92,7 @@ class SequenceModel(AutoregressiveModel):
         with_raw=False,
         law=None,
         stop=True,
+        steps=None,
     ):
         """As in `AutoregressiveModel`, step by step.
 
@@ -104,6 +106,7 @@ class SequenceModel(AutoregressiveModel):
           with_raw: As there.
           law: What steps are drawn from, another than the model's own.
           stop: Draw zeros where a sequence has `ended`.
+          steps: int32 scalar: how many of the `length` steps are drawn, zeros follow; None for all.
         """
         known = seeds.shape[0]
         num = known or tf.shape(seeds)[0]
@@ -131,8 +134,14 @@ class SequenceModel(AutoregressiveModel):
             return (state, x), drawn
 
         begin = (self.start(num, condition), self.nothing(num))
-        _, drawn = scan(step, inputs, begin, out)
+        _, drawn = scan(step, inputs, begin, out, steps=steps)
         return {name: _swapped(part) for name, part in drawn.items()}
+
+    def sample_rows(
+        self, seeds, temperature=1.0, given=None, mask=None, condition=None, length=None, steps=None
+    ):  # fmt: skip
+        """As in `AutoregressiveModel`; only so many `steps` of `length` are drawn as `scan` is told."""
+        return self.scan(seeds, temperature, given, mask, condition, length, steps=steps)["x"]
 
     def sample(self, num, prompt=None, length=None, **kwargs):
         """Draws `num` sequences, as `GenerativeModel.sample` does.
@@ -178,19 +187,19 @@ class SequenceModel(AutoregressiveModel):
         return self.codec.decode(x)
 
     def signatures(self):
-        """Of texts, `log_prob` takes strings, and conditions that are texts as strings, too.
+        """Of texts, `log_prob` takes strings.
 
-        `log_prob_of_tokens` is `log_prob` as other models have it. Without a condition there is `continue`,
+        `log_prob_of_tokens` takes numbers, as other models' does. Without a condition there is `continue`,
         from prompts to texts of `length` tokens.
         """
         served = super().signatures()
         if self.kind != "text":
             return served
-        text = {"text": tf.TensorSpec([None], tf.string)}
-        inputs = text | self.condition_spec()
-        if self.condition is not None and self.condition.vocabulary is not None:
-            inputs |= {"condition": tf.TensorSpec([None], tf.string)}
-        served["log_prob_of_tokens"] = served["log_prob"]
+        numbers = dict(served["log_prob"].inputs)
+        if self.condition is not None:
+            numbers["condition"] = self.condition.values_spec
+        served["log_prob_of_tokens"] = dataclasses.replace(served["log_prob"], inputs=numbers)
+        inputs = {"text": tf.TensorSpec([None], tf.string)} | self.condition_spec()
         served["log_prob"] = Signature(self._log_prob_of_texts, inputs, self.text.example())
         served["serving_default"] = served["log_prob"]
         if self.condition is not None:
@@ -200,14 +209,7 @@ class SequenceModel(AutoregressiveModel):
 
     def _log_prob_of_texts(self, text, condition=None):
         x, lengths = self.codec.encode_graph(text)
-        told = {}
-        if condition is not None and condition.dtype == tf.string:
-            most = self.condition.max_length
-            tokens, _ = self.condition.vocabulary.encode_graph(condition, "a condition", least=1, most=most)
-            told = {"condition": tf.maximum(tokens, 0)}
-        elif condition is not None:
-            told = {"condition": condition}
-        return {"log_prob": self.log_prob(x, lengths=lengths, **told)}
+        return {"log_prob": self.log_prob(x, condition, lengths)}
 
     def _continue(self, prompt, seeds):
         tokens, _ = self.text.encode_graph(prompt, "a prompt", least=1, most=self.length)
