@@ -352,8 +352,8 @@ MUTANTS = (
     ),
     Mutant(
         "a covariance that forgets its shift", "tfgen/classical/gaussian_mixture.py",
-        'covariance = sums["scatter"] / count[:, None, None] - shift[:, :, None] * shift[:, None]',
-        'covariance = sums["scatter"] / count[:, None, None]',
+        'covariance = sums["second"] / count[:, None, None] - mean[:, :, None] * mean[:, None]',
+        'covariance = sums["second"] / count[:, None, None]',
         MIXTURE,
     ),
     Mutant(

@@ -1,5 +1,6 @@
 """Models that the deep ones are compared with."""
 
 from tfgen.classical.gaussian_mixture import GaussianMixture
+from tfgen.classical.kmeans import KMeans
 
-__all__ = ["GaussianMixture"]
+__all__ = ["GaussianMixture", "KMeans"]
