@@ -40,7 +40,7 @@ def started(x, covariance="full", regularization=1e-6, num_components=4, event_s
     return model
 
 
-def run_em(model, x, passes, batch_size=128):
+def run_em(model, x, passes, batch_size=128, name="em"):
     """Full passes in batches, the last one smaller; the loss before each pass's step."""
     engine, losses = Step(model.updates(), {}), []
     spec = {"x": tf.TensorSpec([None, *x.shape[1:]], tf.float32)}
@@ -53,7 +53,7 @@ def run_em(model, x, passes, batch_size=128):
     for _ in range(passes):
         for i in range(0, len(x), batch_size):
             step({"x": tf.constant(x[i : i + batch_size])})
-        losses.append(float(engine.finish_epoch()["em/loss"]))
+        losses.append(float(engine.finish_epoch()[f"{name}/loss"]))
     return np.array(losses)
 
 

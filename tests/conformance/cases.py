@@ -19,7 +19,7 @@ from tfgen.autoregressive import (
     PixelRNN,
     WaveNet,
 )
-from tfgen.classical import GaussianMixture, KMeans
+from tfgen.classical import GaussianMixture, KMeans, ProbabilisticPCA
 from tfgen.energy import RBM
 from tfgen.variational import VAE
 
@@ -70,8 +70,19 @@ CASES = {
     ),
     "KMeans by mini-batches": Case(
         KMeans,
-        {"event_shape": (1,), "num_clusters": 3, "algorithm": "mini_batch", "start": "k-means||"},
+        {"event_shape": (2,), "num_clusters": 3, "algorithm": "mini_batch", "start": "k-means||"},
         jit=True,
+    ),
+    "ProbabilisticPCA": Case(
+        ProbabilisticPCA,
+        {"event_shape": (2,), "num_components": 1},
+        shapes=((3,), (3, 2), (2, 3, 3)),
+        bad=({"num_components": 2}, {"algorithm": "power"}, {"regularization": 0.0}),
+    ),
+    "ProbabilisticPCA by EM": Case(
+        ProbabilisticPCA,
+        {"event_shape": (2,), "num_components": 1, "missing": True},
+        bad=({"algorithm": "closed_form"},),
     ),
     "PixelCNN": Case(
         PixelCNN,

@@ -2,5 +2,6 @@
 
 from tfgen.classical.gaussian_mixture import GaussianMixture
 from tfgen.classical.kmeans import KMeans
+from tfgen.classical.probabilistic_pca import ProbabilisticPCA
 
-__all__ = ["GaussianMixture", "KMeans"]
+__all__ = ["GaussianMixture", "KMeans", "ProbabilisticPCA"]
