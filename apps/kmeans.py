@@ -4,6 +4,7 @@ On the 8x8 digits: mean squared distance 2.6 to the nearest of 10 centers, in se
 
 python -m apps.kmeans --num_clusters=20
 python -m apps.kmeans --algorithm=mini_batch --dataset=file:table.csv
+python -m apps.kmeans --preset=mnist --data_dir=...
 """
 
 from tfgen.cli import App
@@ -13,6 +14,10 @@ app = App(
     steps=40,
     batch_size=1000,
     checkpoint_every=4,
+    presets={
+        # 25 batches are a pass.
+        "mnist": {"dataset": "mnist", "num_clusters": 100, "batch_size": 2000, "steps": 800},
+    },
 )
 
 if __name__ == "__main__":

@@ -158,7 +158,7 @@ def first_bad_row(array, low, high, integer):
 
 
 def told_of_row(message, array, row, remedy, where):
-    """The sentence about a row of a data set that is refused, as `told`.
+    """The sentence about a row of a data set that is refused, as `told`; of a vector with the column.
 
     Args:
       message: What must hold.
@@ -170,7 +170,9 @@ def told_of_row(message, array, row, remedy, where):
     values = np.asarray(array[row], np.float64)
     missing = np.isnan(values)
     low, high = np.where(missing, np.inf, values).min(), np.where(missing, -np.inf, values).max()
-    return told(message, low, high, missing.sum(), remedy, f" in row {row} of {where}")
+    lost = np.flatnonzero(~np.isfinite(values)) if values.ndim == 1 else ()
+    column = f", column {lost[0]}" if len(lost) else ""
+    return told(message, low, high, missing.sum(), remedy, f" in row {row}{column} of {where}")
 
 
 def shown(value):

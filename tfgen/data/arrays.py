@@ -79,6 +79,7 @@ def from_arrays(
     vocabulary=None,
     unit="character",
     notes=(),
+    missing=False,
 ) -> Data:
     """A data set of arrays.
 
@@ -104,6 +105,7 @@ def from_arrays(
         vocabulary: The symbols of the tokens of "text", or what "counts" count.
         unit: What a token is, "character" or "word".
         notes: Notes to be said when a run starts.
+        missing: Whether NaN in x stands for an entry that is not known, for models that take it.
 
     Returns:
         The data set.
@@ -117,7 +119,7 @@ def from_arrays(
             pairs[part] = given if isinstance(given, tuple) else (given, None)
     share = validation if np.isscalar(validation) else None
     xs = {
-        part: _numbers(f"x of {part}" if len(pairs) > 1 else "x", pair[0], name)
+        part: _numbers(f"x of {part}" if len(pairs) > 1 else "x", pair[0], name, missing)
         for part, pair in pairs.items()
     }
     labels, num_classes, class_names = _labels(
@@ -186,7 +188,17 @@ def standardized(parts, columns, notes: list[str]) -> tuple[list[Split], dict]:
         notes: What was done is added here.
     """
     train = np.asarray(parts[0].x, np.float64)
-    mean, deviation = train.mean(axis=0), train.std(axis=0)
+    gaps = np.isnan(train)
+    if gaps.all(axis=0).any():
+        column = int(np.argmax(gaps.all(axis=0)))
+        raise DataError(
+            f"column {columns[column] if columns else column + 1} is missing in every row to train on: leave "
+            "it out"
+        )
+    if gaps.any():
+        mean, deviation = np.nanmean(train, axis=0), np.nanstd(train, axis=0)
+    else:
+        mean, deviation = train.mean(axis=0), train.std(axis=0)
     constant = deviation <= 1e-12 * np.maximum(np.abs(mean), 1.0)
     deviation = np.where(constant, 1.0, deviation)
     made = [
@@ -262,8 +274,8 @@ def _is_y(name: str) -> bool:
     return bool(set(re.findall(r"[^\W\d_]+", name.lower())) & _Y)
 
 
-def _numbers(what: str, x, name: str) -> np.ndarray:
-    """An array of finite numbers, bools as zeros and ones."""
+def _numbers(what: str, x, name: str, missing: bool = False) -> np.ndarray:
+    """An array of finite numbers, bools as zeros and ones; where entries may be missing, also of NaN."""
     try:
         array = np.asarray(x)
     except ValueError as error:
@@ -276,8 +288,11 @@ def _numbers(what: str, x, name: str) -> np.ndarray:
         )
     if array.dtype.kind == "b":
         return array.astype(np.uint8)
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        wrong = np.argwhere(~np.isfinite(array))
+    bad = ~np.isfinite(array)
+    if missing:
+        bad &= ~np.isnan(array)
+    if bad.any():
+        wrong = np.argwhere(bad)
         place = ", column ".join(str(i) for i in (wrong[0] + 1)[: 2 if array.ndim == 2 else 1])
         more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
         value = array[tuple(wrong[0])]
