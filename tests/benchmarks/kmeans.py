@@ -11,7 +11,7 @@ import numpy as np
 
 from tests.benchmarks import measure
 
-POINTS, DIMS, CLUSTERS, BATCH, PASSES, ROUNDS = 1_000_000, 16, 64, 10_000, 5, 5
+POINTS, DIMS, CLUSTERS, BATCH, PASSES, ROUNDS = 1_000_000, 16, 64, 20_000, 5, 5
 
 
 def points():

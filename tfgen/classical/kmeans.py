@@ -14,6 +14,8 @@ from tfgen.model import GenerativeModel, Signature, Update, View
 tfd, tfb = tfp.distributions, tfp.bijectors
 
 _MIN_COUNT = 10.0 * np.finfo(np.float64).eps
+# Parts of a batch that are summed at the same time.
+_PARTS = 4
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -121,9 +123,11 @@ class KMeans(GenerativeModel):
     def _statistics(self, batch, seed, step):
         """Of each cluster how many x, the sums of x - c_k and |x - c_k|^2; when, and in how many parts."""
         del seed
-        sums = _cluster_sums(
-            tf.reshape(batch["x"], [-1, self.size]), tf.convert_to_tensor(self.centers.value)
-        )
+        x, centers = tf.reshape(batch["x"], [-1, self.size]), tf.convert_to_tensor(self.centers.value)
+        # XLA computes on one thread: parts of the batch take one each.
+        ends = [tf.shape(x)[0] * part // _PARTS for part in range(_PARTS + 1)]
+        parts = [x[first:end] for first, end in zip(ends[:-1], ends[1:], strict=True)]
+        sums = tf.add_n([_cluster_sums(part, centers) for part in parts])
         return {
             "count": sums[:, 0],
             "scatter": sums[:, 1],
