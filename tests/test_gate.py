@@ -490,6 +490,11 @@ def test_the_first_bad_row_of_large_and_small_arrays(monkeypatch):
         floats[11, 3] = wrong
         assert stored.first_bad_row(floats, -np.inf, np.inf, True) == 11
     assert stored.first_bad_row(floats, 0, 1, False) is None
+    # Whoever asks a stream again does not read it again.
+    read = []
+    stream = Stream(lambda numbers: read.append(len(numbers)) or floats[numbers], 20, (4,), np.float32)
+    assert [stored.first_bad_row(stream, 0, 1, True) for _ in range(3)] == [11] * 3
+    assert sum(read) == 12
     assert stored.first_bad_row(np.zeros((0, 4)), 0, 1, True) is None
     assert stored.first_bad_row(np.full((2, 3), 255, np.uint8), 0, 255, True) is None
 

@@ -31,7 +31,7 @@ def first_bad_row(array, low, high, integer):
     """The first row of an array whose values are not all finite, within bounds and, where asked, whole.
 
     Args:
-      array: NumPy numbers `[rows, ...]`.
+      array: NumPy numbers `[rows, ...]`; of a `tfgen.data.stream.Stream` the answer is kept.
       low: Lowest value that is taken, a number or an array of the shape of a row.
       high: Highest, the same.
       integer: Whether values must be whole.
@@ -39,6 +39,15 @@ def first_bad_row(array, low, high, integer):
     Returns:
       An int, or None where all is well.
     """
+    if not hasattr(array, "found"):
+        return _first_bad_row(array, low, high, integer)
+    question = low, high, integer
+    if question not in array.found:
+        array.found[question] = _first_bad_row(array, low, high, integer)
+    return array.found[question]
+
+
+def _first_bad_row(array, low, high, integer):
     if not array.size:
         return None
     scalars = np.ndim(low) == np.ndim(high) == 0

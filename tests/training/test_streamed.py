@@ -19,6 +19,7 @@ from tests.training.toys import (
     TwoStages,
     fitting,
     sgd,
+    streamed,
     with_stream,
 )
 from tfgen import data
@@ -46,16 +47,6 @@ def photos(tmp_path_factory):
         (root / "ab"[i % 2]).mkdir(exist_ok=True)
         Image.fromarray(rng.randint(0, 256, (8, 8), np.uint8)).save(root / "ab"[i % 2] / f"{i}.png")
     return {stream: data.load(f"folder:{root}", stream=stream) for stream in (True, False)}
-
-
-def streamed(examples):
-    """The same data set, each x of it a stream."""
-
-    def part(split):
-        streams = {name: part(stream) for name, stream in split.streams.items()}
-        return dataclasses.replace(split, x=Stream.of(split.x), streams=streams)
-
-    return dataclasses.replace(examples, **{p: part(getattr(examples, p)) for p in data.dataset.PARTS})
 
 
 def go(model, examples, steps, directory=None, **keywords):

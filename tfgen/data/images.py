@@ -113,7 +113,7 @@ class _Files:
     """
 
     def __init__(self, listing: Listing, decode, shape):
-        self.root, self.decode, self.shape = listing.root, decode, shape
+        self.root, self.decode, self.shape = os.fspath(listing.root), decode, shape
         # A tenth of what paths as objects would take.
         self.names = np.array([os.fsencode(path.relative_to(listing.root)) for path in listing.paths])
 
@@ -134,7 +134,7 @@ class _Files:
         return images
 
     def _image(self, number):
-        path = self.root / os.fsdecode(self.names[number])
+        path = os.path.join(self.root, os.fsdecode(self.names[number]))
         try:
             image = self.decode(path)[0]
         except _Unusable as error:
@@ -209,7 +209,7 @@ def _colour(name: str | None) -> tuple[int, int, int] | None:
         ) from error
 
 
-def _read(path: pathlib.Path, size: int | None, background, channels: int | None):
+def _read(path: os.PathLike | str, size: int | None, background, channels: int | None):
     """One file: uint8 `[H, W, C]`, what was done to it, and its size as it came.
 
     Raises:
@@ -227,7 +227,7 @@ def _read(path: pathlib.Path, size: int | None, background, channels: int | None
             deep = any(";16" in str(tile[3]) for tile in image.tile) and not image.mode.startswith("I")
             image.load()
             turned = image.getexif().get(0x0112, 1) not in (0, 1)
-            upright = ImageOps.exif_transpose(image)
+            upright = ImageOps.exif_transpose(image) if turned else image
     except _Unusable:
         raise
     except Exception as error:  # Pillow's decoders raise whatever a broken file makes them.

@@ -132,7 +132,7 @@ def train(
     on_tpu = isinstance(strategy, tf.distribute.TPUStrategy)
     held_out = data.validation.take(slice(None, validation_examples))
     with strategy.scope() if on_tpu else contextlib.nullcontext():
-        rows = batch_size * _most_batches(model.stages())
+        rows = batch_size * most_batches(model.stages())
         splits = Examples(data.train, data, model, rows=rows), Examples(held_out, data, model)
     with strategy.scope() if strategy else contextlib.nullcontext():
         run = Run(model, splits, steps, batch_size, optimizer, seed, strategy, jit, clip_norm)
@@ -151,7 +151,7 @@ def train(
         ) from error
 
 
-def _most_batches(stages):
+def most_batches(stages):
     """Most batches that a step of any stage takes, that of a pass over the data included."""
     over_epoch = [any(update.over == "epoch" for update in stage.updates) for stage in stages]
     return max(batches_per_step(s.updates) + o for s, o in zip(stages, over_epoch, strict=True))
