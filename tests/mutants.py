@@ -57,7 +57,7 @@ MUTANTS = (
         "tests/test_data.py -k 'rare or few_labels'",
     ),
     Mutant(
-        "a stream lost when examples are taken", "tfgen/data/dataset.py",
+        "a stream lost when examples are taken", "tfgen/data/examples.py",
         "            {key: value[index] for key, value in self.extra.items()},\n            self.streams,",
         "            {key: value[index] for key, value in self.extra.items()},",
         "tests/test_data.py -k streams_stay",
@@ -68,14 +68,13 @@ MUTANTS = (
         "tests/test_folder_data.py",
     ),
     Mutant(
-        "classes 0, 10, 2 in the order of their letters", "tfgen/data/folder.py",
+        "classes 0, 10, 2 in the order of their letters", "tfgen/data/meaning.py",
         "sorted(names, key=lambda name: (values[name], name))", "sorted(names)",
         "tests/test_folder_data.py",
     ),
     Mutant(
         "the table's own statistics instead of the training split's", "tfgen/data/arrays.py",
-        "train = np.asarray(parts[0].x, np.float64)",
-        "train = np.concatenate([np.asarray(p.x, np.float64) for p in parts])",
+        "_moments(parts[0].x)", "_moments(np.concatenate([p.x for p in parts]))",
         "tests/test_table_data.py",
     ),
     Mutant(
@@ -281,9 +280,30 @@ MUTANTS = (
         "tests/test_packaging.py -k keras_files",
     ),
     Mutant(
-        "resumed data off by one batch", "tfgen/training/stage.py",
-        "order[:count] = each(local, count)", "order[:count] = each(local + (count > 1), count)",
+        "resumed data off by one batch", "tfgen/training/feed.py",
+        "indices[:count] = order(step, count)", "indices[:count] = order(step + (count > 1), count)",
         f"{LOOP} -k 'control_c or statistics'",
+    ),
+    Mutant(
+        "streamed steps that all take the first ones of their block", "tfgen/training/feed.py",
+        "first = step - self.block.start", "first = 0",
+        "tests/training/test_streamed.py -k 'block_is or passes_of'",
+    ),
+    Mutant(
+        "streamed examples in the order in which they were read", "tfgen/data/stream.py",
+        "self._read(unique)[places.reshape(-1)]", "self._read(unique)[np.sort(places.reshape(-1))]",
+        "tests/test_stream_data.py -k indexed",
+    ),
+    Mutant(
+        "a view of a memory map that is read from where the map begins", "tfgen/data/stream.py",
+        "self.offset = start + array.ctypes.data - np.frombuffer(array._mmap, np.uint8).ctypes.data",
+        "self.offset = array.offset",
+        "tests/test_stream_data.py -k maps",
+    ),
+    Mutant(
+        "a data set that takes labels beyond its classes", "tfgen/data/dataset.py",
+        "np.asarray(high)[()], True", "np.asarray(high)[()] + 1, True",
+        "tests/test_gate.py -k refuses_what",
     ),
     Mutant(
         "a pass that counts an example twice", "tfgen/training/batches.py",

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import tensorflow as tf
 
-from tfgen import checks, random
+from tfgen import checks, random, stored
 from tfgen.keras_model import UpdatedModel
 from tfgen.space import Condition, Space, default_kind
 from tfgen.update import Stage, Update, assign_replica_rows, replica_rows
@@ -559,10 +559,10 @@ class GenerativeModel(UpdatedModel, abc.ABC):
             if field is not None and key in fields:
                 field.check_stored(fields[key], name, key, where)
         if "lengths" in fields:
-            row = checks.first_bad_row(fields["lengths"], 0, split.x.shape[1], True)
+            row = stored.first_bad_row(fields["lengths"], 0, split.x.shape[1], True)
             if row is not None:
                 message = f"{name}: lengths must be 0 to the steps of x"
-                raise ValueError(checks.told_of_row(message, fields["lengths"], row, "count them", where))
+                raise ValueError(stored.told_of_row(message, fields["lengths"], row, "count them", where))
 
     def check_condition(self, condition):
         """The condition in its dtype, checked as x is; None for a model without.

@@ -15,7 +15,7 @@ from tfgen.cli.run_directory import RunDirectory
 _FREE_ON_RESUME = {
     "resume", "overwrite", "steps", "data_dir", "download", "run_dir", "num", "temperature", "checkpoint",
     "importance_samples", "xla", "help", "tpu", "preset", "early_stopping", "prompt", "label", "output",
-    "list_datasets",
+    "list_datasets", "stream",
 }  # fmt: skip
 
 

@@ -289,9 +289,8 @@ def load_data(flags, settings):
     """The data set that a run's flags name, from where the settings say."""
     # Runs of earlier releases lack some of the flags.
     options = {name: flags[name] for name in DATA_OPTIONS if flags.get(name) is not None}
-    return datasets.load(
-        flags["dataset"], data_dir=settings["data_dir"], download=settings["download"], **options
-    )
+    options |= {name: settings.get(name) for name in ("data_dir", "download", "stream")}
+    return datasets.load(flags["dataset"], **options)
 
 
 def _flags_for(data, flags, settings):
