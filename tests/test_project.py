@@ -18,7 +18,7 @@ from tfgen.on_demand import FAMILIES
 # Not resolved: where files are links into a sandbox, the tests read the sandbox's tree.
 ROOT = Path(__file__).parent.parent
 
-LEAVES = {"random", "checks", "media"}
+LEAVES = {"random", "checks", "media", "progress"}
 CONTRACT = {"model", "space", "update", "keras_model"}
 FAMILY_MAY = {*LEAVES, *CONTRACT, "distributions", "layers", "networks", "estimators"}
 # What each part of tfgen may import of tfgen, besides itself.
@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "random": set(),
     "checks": set(),
     "media": set(),
+    "progress": set(),
     "data": {"media"},
     "update": {"random", "checks"},
     "keras_model": {"random", "checks", "update"},

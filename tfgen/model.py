@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import tensorflow as tf
 
-from tfgen import checks, random
+from tfgen import checks, progress, random
 from tfgen.keras_model import UpdatedModel
 from tfgen.space import Condition, Space, default_kind
 from tfgen.update import Stage, Update, assign_replica_rows, replica_rows
@@ -102,6 +102,8 @@ class GenerativeModel(UpdatedModel, abc.ABC):
       extra_fields: {name: `Condition`}: what else it reads of an example, passed on by name.
       streams: Names of the further streams of examples (`tfgen.data.Split.streams`) that its objectives read:
         `batch[name]` is a dict as the batch itself, of as many examples.
+      main_figures: Which of the scalars of its updates and of validation the training's line shows;
+        `metrics.csv` has all.
       step: int64 weight, the training's steps so far.
       stage: int64 weight [3]: the number of the stage that is, or was last, trained, its first step, and the
         step at which it ends.
@@ -126,6 +128,7 @@ class GenerativeModel(UpdatedModel, abc.ABC):
     drawing_order = None
     extra_fields = {}  # noqa: RUF012
     streams = ()
+    main_figures = ("loss",)
     length = None
     rate = None
     jit_updates = True
@@ -271,7 +274,8 @@ class GenerativeModel(UpdatedModel, abc.ABC):
             kwargs["condition"] = self._broadcast_condition(condition, num)
         for name in kwargs.keys() - inspect.signature(self.sample_rows).parameters.keys():
             raise ValueError(f"{type(self).__name__} samples without {name}: leave it out.")
-        return self._draw(random.rows(random.as_seed(seed), num), num, kwargs)
+        with progress.doing("drawing samples"):
+            return self._draw(random.rows(random.as_seed(seed), num), num, kwargs)
 
     def fields(self, split):
         """Arrays of a `tfgen.data.Split` that this model reads, by name: "x" and as needed more."""
@@ -332,7 +336,7 @@ class GenerativeModel(UpdatedModel, abc.ABC):
         size = _rows_of_program(num, sizes)
         sizes.add(size)
         parts = []
-        for start in range(0, num, size):
+        for start in progress.through(range(0, num, size), "part"):
             # The last rows are drawn again to fill the program up, and dropped.
             rows = tf.minimum(tf.range(start, start + size), num - 1)
             parts.append(self._sampler(**{k: tf.gather(v, rows) for k, v in by_row.items()}, **shared))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import functools
 import math
 import pathlib
 import re
@@ -259,6 +260,8 @@ def cut(every: Split, validation: int | float | None, what: str, unit: str) -> t
     Raises:
         DataError: If there are fewer than three.
     """
+    if validation == "all":
+        return every, every, every
     if len(every) < 3:
         raise DataError(f"{what} holds {len(every)} {unit}: train, validation and test need 3 at least")
     order, size = stratified_order(len(every), _one_label(every)), a_sixth(len(every))
@@ -275,6 +278,9 @@ def arrange(parts: Mapping[str, Split], validation: int | float | None) -> tuple
         validation: As `hold_out` takes it.
     """
     rest, published = parts["train"], parts.get("validation")
+    if validation == "all":
+        every = functools.reduce(Split.join, [parts[name] for name in PARTS if name in parts])
+        return every, every, every
     rest = rest.take(stratified_order(len(rest), _one_label(rest)))
     published = published if published is not None and len(published) else None
     return (*hold_out(rest, validation, a_sixth(len(rest)), published=published), parts["test"])
