@@ -95,12 +95,12 @@ class Display:
         finally:
             with self._lock:
                 self.tasks.remove(task)
-                self._clear()
+                self.clear()
 
     def write(self, line):
         """Writes a line that stays."""
         with self._lock:
-            self._clear()
+            self.clear()
             print(line, file=self.out, flush=True)
             self._written = self.clock()
 
@@ -124,7 +124,8 @@ class Display:
             print(f"\r{text[:width]}\x1b[K", end="", file=self.out, flush=True)
             self._stands = True
 
-    def _clear(self):
+    def clear(self):
+        """Takes the line that is rewritten off a terminal."""
         if self._stands:
             print("\r\x1b[K", end="", file=self.out, flush=True)
             self._stands = False
@@ -163,6 +164,7 @@ def shown(out=None):
         _display = None
         ended.set()
         ticker.join()
+        display.clear()
 
 
 def write(line):

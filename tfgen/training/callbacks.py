@@ -183,7 +183,7 @@ class Progress(keras.callbacks.Callback):
         stage, rate = self._stage(), sum(steps for steps, _ in self._calls) / seconds
         speed = f"{1 / rate:.2g} s/step"
         if rate >= 1:
-            speed = f"{rate:.0f} steps/s" if rate >= 10 else f"{rate:.1f} steps/s"
+            speed = f"{rate:.0f} steps/s" if rate >= 9.95 else f"{rate:.1f} steps/s"
         steps = stage.end - self.run.step
         if not steps:
             return [speed]
