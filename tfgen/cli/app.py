@@ -142,11 +142,11 @@ class App:
         command, *rest = words or ["train"]
         if rest:
             raise UsageError(f"unexpected argument {rest[0]!r}: flags are written --name=value.")
+        if command == "help":
+            values["help"].value, command = True, "train"
         known = flagset.COMMANDS | self.commands
         if command not in known:
             raise UsageError(f"unknown command {command!r}; it is one of {', '.join(known)}.")
-        if command == "help":
-            values["help"].value, command = True, "train"
         if command == "train" and values["output"].present:
             raise UsageError(
                 f"--output={values['output'].value} names what sample and evaluate write: a training writes "
