@@ -274,8 +274,7 @@ class GenerativeModel(UpdatedModel, abc.ABC):
             kwargs["condition"] = self._broadcast_condition(condition, num)
         for name in kwargs.keys() - inspect.signature(self.sample_rows).parameters.keys():
             raise ValueError(f"{type(self).__name__} samples without {name}: leave it out.")
-        with progress.doing("drawing samples"):
-            return self._draw(random.rows(random.as_seed(seed), num), num, kwargs)
+        return self._draw(random.rows(random.as_seed(seed), num), num, kwargs)
 
     def fields(self, split):
         """Arrays of a `tfgen.data.Split` that this model reads, by name: "x" and as needed more."""
@@ -318,7 +317,8 @@ class GenerativeModel(UpdatedModel, abc.ABC):
         A program for more steps than are asked for is told to stop early, texts are filled up with zeros.
         """
         if not self.jit_sampler or tf.is_tensor(num):
-            return self._sampler(seeds, **kwargs)
+            with progress.doing("drawing samples"):
+                return self._sampler(seeds, **kwargs)
         by_row = {"seeds": seeds} | {k: v for k, v in kwargs.items() if k in ("condition", "given", "mask")}
         shared = {k: v for k, v in kwargs.items() if k not in by_row}
         length = shared.get("length")
@@ -336,7 +336,7 @@ class GenerativeModel(UpdatedModel, abc.ABC):
         size = _rows_of_program(num, sizes)
         sizes.add(size)
         parts = []
-        for start in progress.through(range(0, num, size), "part"):
+        for start in progress.through(range(0, num, size), "drawing samples"):
             # The last rows are drawn again to fill the program up, and dropped.
             rows = tf.minimum(tf.range(start, start + size), num - 1)
             parts.append(self._sampler(**{k: tf.gather(v, rows) for k, v in by_row.items()}, **shared))

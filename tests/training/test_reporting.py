@@ -96,10 +96,16 @@ def test_speed_and_time_left_leave_compilation_and_evaluations_out():
     training.takes(100, 10.0)
     assert training.line == "step 200/1000"
     training.evaluates(30.0)
-    # 800 steps at 199/20 a second, and eight evaluations of 30 s.
-    assert training.out.getvalue().splitlines()[-1].endswith("9.9 steps/s  5 min 20 s left")
+    # The first evaluation compiled what it needs: 800 steps at 199/20 a second are all that is foreseen.
+    assert training.out.getvalue().splitlines()[-1].endswith("10 steps/s  1 min 20 s left")
+    training.takes(100, 10.0)
+    training.evaluates(30.0)
+    # 700 steps at 299/30 a second, and seven evaluations of 30 s.
+    assert training.out.getvalue().splitlines()[-1].endswith("10 steps/s  4 min 40 s left")
     training.takes(50, 25.0)
-    assert "val_loss 2" in training.line and training.line.startswith("step 250/1000  loss 1  val_loss 2  5.")
+    assert "val_loss 2" in training.line and training.line.startswith(
+        "step 350/1000  loss 1  val_loss 2  6.3 "
+    )
 
 
 def test_slow_steps_and_stages():
@@ -114,7 +120,7 @@ def test_slow_steps_and_stages():
     assert training.line == "step 10/30  prior 0/20  compiling the first step"
     training.takes(1, 20.0)
     training.takes(9, 0.9)
-    assert training.line == "step 20/30  prior 10/20  loss 1  val_loss 2  10 steps/s  2 s left"
+    assert training.line == "step 20/30  prior 10/20  loss 1  val_loss 2  10 steps/s  1 s left"
 
 
 def test_evaluations_do_not_fill_a_log():

@@ -128,9 +128,9 @@ class App:
             print(f"resumed at step {config['steps']}: the run is finished; more --steps go on with it")
             return
         settings["present"] = [name for name in values if values[name].present]
-        start_tensorflow()
-        from tfgen.cli import commands
-
+        with progress.shown(), progress.doing("starting TensorFlow"):
+            start_tensorflow()
+            from tfgen.cli import commands
         if command in self.commands:
             commands.further(command, config, run, settings)
             return

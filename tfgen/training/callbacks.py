@@ -102,9 +102,10 @@ class Progress(keras.callbacks.Callback):
         self.every = every
         self.clock = clock
         self._figures = {}
-        # Steps and seconds of the last calls; seconds of the last evaluation, its checkpoint included.
+        # Steps and seconds of the last calls; seconds of the last evaluation, its checkpoint included, the
+        # first left out, which compiles what it needs.
         self._calls = collections.deque(maxlen=_CALLS)
-        self._pause = 0.0
+        self._pause = None
         self._state = "between"
         self._compiled = None
         self._lines = 0
@@ -122,7 +123,7 @@ class Progress(keras.callbacks.Callback):
         """Notes that a call of the loop begins."""
         now = self.clock()
         if self._state == "between" and self._calls:
-            self._pause = now - self._began
+            self._pause = 0.0 if self._pause is None else now - self._began
         self._began = now
         self._state = "training"
         # The first call of a stage compiles it, and says nothing about the speed.
@@ -187,7 +188,7 @@ class Progress(keras.callbacks.Callback):
         steps = stage.end - self.run.step
         if not steps:
             return [speed]
-        left = steps / rate + -(-steps // self.every) * self._pause
+        left = steps / rate + -(-steps // self.every) * (self._pause or 0.0)
         of_stage = "" if stage is self.run.stages[-1] else f" of {stage.stage.name}"
         return [speed, f"{progress.duration(left)}{of_stage} left"]
 
