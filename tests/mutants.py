@@ -400,6 +400,60 @@ MUTANTS = (
         f"{SERVING} -k 'round_trip and bound'",
     ),
     Mutant(
+        "a speed that counts compilation", "tfgen/training/callbacks.py",
+        """        if self._compiled != self.run.number:
+            self._calls.clear()
+            self._state = "compiling\"""", """        if self._compiled is None:
+            self._calls.clear()
+            self._state = "between\"""",
+        "tests/training/test_reporting.py",
+    ),
+    Mutant(
+        "time left without the evaluations", "tfgen/training/callbacks.py",
+        "-(-steps // self.every) * (self._pause or 0.0)", "0.0",
+        "tests/training/test_reporting.py -k speed",
+    ),
+    Mutant(
+        "a log that gets a line every three seconds", "tfgen/progress.py",
+        "max(_PAUSE, _SHARE * (now - self._began))", "_PAUSE", "tests/test_progress.py -k log",
+    ),
+    Mutant(
+        "a course that forgets that its update repeats", "tfgen/training/schedules.py",
+        "course(rate, times * (end - first), schedule, times * warmup)",
+        "course(rate, end - first, schedule, warmup)",
+        "tests/training/test_schedules.py -k 'repeats or player'",
+    ),
+    Mutant(
+        "a course over the whole training in every stage", "tfgen/training/schedules.py",
+        "course(rate, times * (end - first), schedule", "course(rate, times * steps, schedule",
+        "tests/training/test_schedules.py -k stage",
+    ),
+    Mutant(
+        "a warm-up that takes no time off the course", "tfgen/training/schedules.py",
+        "self._follows(tf.maximum(step - self.steps, 0.0))", "self._follows(step)",
+        "tests/training/test_schedules.py -k formula",
+    ),
+    Mutant(
+        "a course that more steps change", "tfgen/cli/app.py",
+        'course != "constant" and steps.present', 'course == "none" and steps.present',
+        "tests/test_cli.py -k says_what",
+    ),
+    Mutant(
+        "completed pictures in another order", "tfgen/data/folder.py",
+        """    if validation == "all":
+        return every, every, every
+    if len""", """    if validation == "all":
+        return every, every, every.take(slice(None, None, -1))
+    if len""",
+        "tests/test_cli.py -k pictures_are",
+    ),
+    Mutant(
+        "annealing that begins each part anew", "tfgen/estimators/ais.py",
+        "step, (first, state, log_w), maximum_iterations=last)", "step, (first * 0, state, log_w), "
+        "maximum_iterations=last)",
+        "tests/estimators/test_ais.py",
+    ),
+    Mutant(
         "a history that loses a row when it goes on", "tfgen/training/callbacks.py",
         'row["step"] <= until', 'row["step"] < until',
         f"{TRAINING} -k 'resumed and counts'",

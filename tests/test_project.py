@@ -18,7 +18,7 @@ from tfgen.on_demand import FAMILIES
 # Not resolved: where files are links into a sandbox, the tests read the sandbox's tree.
 ROOT = Path(__file__).parent.parent
 
-LEAVES = {"random", "checks", "media", "stored"}
+LEAVES = {"random", "checks", "media", "progress", "stored"}
 CONTRACT = {"model", "space", "update", "keras_model"}
 FAMILY_MAY = {*LEAVES, *CONTRACT, "distributions", "layers", "networks", "estimators"}
 # What each part of tfgen may import of tfgen, besides itself.
@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "stored": set(),
     "checks": {"stored"},
     "media": set(),
+    "progress": set(),
     "data": {"media", "stored"},
     "update": {"random", "checks"},
     "keras_model": {"random", "checks", "update"},

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import tensorflow as tf
 
-from tfgen import checks, random, stored
+from tfgen import checks, progress, random, stored
 from tfgen.keras_model import UpdatedModel
 from tfgen.space import Condition, Space, default_kind
 from tfgen.update import Stage, Update, assign_replica_rows, replica_rows
@@ -102,6 +102,8 @@ class GenerativeModel(UpdatedModel, abc.ABC):
       extra_fields: {name: `Condition`}: what else it reads of an example, passed on by name.
       streams: Names of the further streams of examples (`tfgen.data.Split.streams`) that its objectives read:
         `batch[name]` is a dict as the batch itself, of as many examples.
+      main_figures: Which of the scalars of its updates and of validation the training's line shows;
+        `metrics.csv` has all.
       step: int64 weight, the training's steps so far.
       stage: int64 weight [3]: the number of the stage that is, or was last, trained, its first step, and the
         step at which it ends.
@@ -126,6 +128,7 @@ class GenerativeModel(UpdatedModel, abc.ABC):
     drawing_order = None
     extra_fields = {}  # noqa: RUF012
     streams = ()
+    main_figures = ("loss",)
     length = None
     rate = None
     jit_updates = True
@@ -314,7 +317,8 @@ class GenerativeModel(UpdatedModel, abc.ABC):
         A program for more steps than are asked for is told to stop early, texts are filled up with zeros.
         """
         if not self.jit_sampler or tf.is_tensor(num):
-            return self._sampler(seeds, **kwargs)
+            with progress.doing("drawing samples"):
+                return self._sampler(seeds, **kwargs)
         by_row = {"seeds": seeds} | {k: v for k, v in kwargs.items() if k in ("condition", "given", "mask")}
         shared = {k: v for k, v in kwargs.items() if k not in by_row}
         length = shared.get("length")
@@ -332,7 +336,7 @@ class GenerativeModel(UpdatedModel, abc.ABC):
         size = _rows_of_program(num, sizes)
         sizes.add(size)
         parts = []
-        for start in range(0, num, size):
+        for start in progress.through(range(0, num, size), "drawing samples"):
             # The last rows are drawn again to fill the program up, and dropped.
             rows = tf.minimum(tf.range(start, start + size), num - 1)
             parts.append(self._sampler(**{k: tf.gather(v, rows) for k, v in by_row.items()}, **shared))

@@ -41,7 +41,7 @@ def load(
     data_dir: str | os.PathLike | None = None,
     download: bool = False,
     binarize: str = "none",
-    validation: int | float | None = None,
+    validation: int | float | str | None = None,
     seed: int = 0,
     image_size: int | None = None,
     unit: str = "character",
@@ -71,7 +71,9 @@ def load(
         download: Whether a TFDS set that is absent may be fetched and prepared.
         binarize: How levels become binary: "none", "threshold", "fixed" or "dynamic".
         validation: What to hold out of the training part: a count, a fraction, or None for the
-            set's own validation split or a share that each loader states.
+            set's own validation split or a share that each loader states. "all", for images, arrays,
+            tables, sounds and drawings of one's own, makes every example, in the order in which they
+            lie there, one to train on, to validate and to test on: for what a trained model looks at.
         seed: Which points a synthetic set draws.
         image_size: The side in pixels to which images of TFDS sets and folders are cut (the
             square in the middle) and scaled; None takes them as they are.

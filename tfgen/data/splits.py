@@ -5,12 +5,13 @@ that a data set is the same in every release.
 """
 
 import dataclasses
+import functools
 import numbers
 from collections.abc import Mapping
 
 import numpy as np
 
-from tfgen.data.examples import DataError, Split
+from tfgen.data.examples import PARTS, DataError, Split
 
 
 def stratified_order(count: int, label: np.ndarray | None = None) -> np.ndarray:
@@ -160,6 +161,8 @@ def cut(every: Split, validation: int | float | None, what: str, unit: str) -> t
     Raises:
         DataError: If there are fewer than three.
     """
+    if validation == "all":
+        return every, every, every
     if len(every) < 3:
         raise DataError(f"{what} holds {len(every)} {unit}: train, validation and test need 3 at least")
     order, size = stratified_order(len(every), _one_label(every)), a_sixth(len(every))
@@ -176,6 +179,9 @@ def arrange(parts: Mapping[str, Split], validation: int | float | None) -> tuple
         validation: As `hold_out` takes it.
     """
     rest, published = parts["train"], parts.get("validation")
+    if validation == "all":
+        every = functools.reduce(Split.join, [parts[name] for name in PARTS if name in parts])
+        return every, every, every
     rest = rest.take(stratified_order(len(rest), _one_label(rest)))
     published = published if published is not None and len(published) else None
     return (*hold_out(rest, validation, a_sixth(len(rest)), published=published), parts["test"])

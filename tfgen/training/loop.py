@@ -8,7 +8,7 @@ import signal
 import keras
 import tensorflow as tf
 
-from tfgen import checks, random
+from tfgen import checks, progress, random
 from tfgen.data.stream import ahead
 from tfgen.model import GenerativeModel
 from tfgen.training.batches import Examples, spans
@@ -307,21 +307,26 @@ class Run:
         seeds = [random.split(random.fold_in(self.seed, -2 - start)) for start, _ in found]
         batches = (self.validation.rows(*span, seed) for span, (seed, _) in zip(found, seeds, strict=True))
         batches = ahead(batches) if self.validation.streamed else batches
-        for (start, end), (_, seed), batch in zip(found, seeds, batches, strict=True):
+        parts = list(zip(found, seeds, strict=True))
+        for ((start, end), (_, seed)), batch in zip(
+            progress.through(parts, "validating"), batches, strict=True
+        ):
             for name, value in self._validate(batch, seed).items():
                 totals[name] = totals.get(name, 0.0) + float(value) * (end - start) / count
         return {f"val_{name}": value for name, value in totals.items()}
 
-    def _callbacks(self, pictures, more):
+    def _callbacks(self, every, pictures, more):
         path = self.directory if self.workers.chief else None
         if path:
             path.mkdir(parents=True, exist_ok=True)
         history = History(path / "metrics.csv" if path else None, self.step)
-        chosen = [history, *more]
+        chosen, told = [history, *more], contextlib.nullcontext()
         if path:
             show = (lambda: pictures(self.model)) if pictures else None
-            chosen += [TensorBoard(path / "tensorboard", show), Progress(self.steps)]
-        return history, chosen
+            reporter = Progress(self, every)
+            chosen += [reporter, TensorBoard(path / "tensorboard", show)]
+            told = reporter.shown()
+        return history, chosen, told
 
     def go(self, every, early_stopping, validation_examples, pictures, more):
         """Trains to the end.
@@ -336,13 +341,13 @@ class Run:
         Returns:
           The history: a dict for each evaluation.
         """
-        history, chosen = self._callbacks(pictures, more)
+        history, chosen, told = self._callbacks(every, pictures, more)
         callbacks = keras.callbacks.CallbackList(chosen, model=self.model)
         self.model.stop_training = False
         callbacks.on_train_begin()
         self._read_losses(history.rows)
         ended = False
-        with _stop_signals() as stop, contextlib.ExitStack() as left:
+        with told, _stop_signals() as stop, contextlib.ExitStack() as left:
             for stage in self.stages:
                 left.callback(stage.feed.close)
             for stage in self.stages[max(self.number, 0) :]:
@@ -358,6 +363,11 @@ class Run:
 
     def _enter(self, stage):
         """Begins a stage: a function of the weights and the seed, so that it can be done again."""
+        name = f" stage {stage.stage.name}" if len(self.stages) > 1 else ""
+        with progress.doing(f"beginning{name}"):
+            self._begin(stage)
+
+    def _begin(self, stage):
         batch_seed, seed = random.split(random.fold_in(self.seed, _BEGIN))
         begins = stage.number == 0 and type(self.model).begin is not GenerativeModel.begin
         first = None
@@ -414,6 +424,7 @@ class Run:
         """Trains up to the next evaluation, evaluates, saves; whether the run shall end."""
         until = min(self.step // every * every + every, stage.end)
         while self.step < until:
+            callbacks.on_train_batch_begin(self.step)
             self.step, finished = stage.advance(self.step, until)
             if finished is not None:
                 self.finished.assign(finished)
@@ -423,7 +434,7 @@ class Run:
             if asked and self.step < until:
                 self._save_last()
                 raise Interrupted(self.step)
-        logs = self._logs(stage)
+        logs = self._logs(stage) | stage.rates()
         self.total.assign(tf.zeros_like(self.total))
         self.finished.assign(tf.zeros_like(self.finished))
         self.passes = 0
@@ -454,7 +465,8 @@ class Run:
         self.model.step.assign(self.step)
         self.counters.assign([self.steps, self.evaluated, self.passes, *self.bounds])
         if self.last:
-            self.last.save(self.step)
+            with progress.doing("saving"):
+                self.last.save(self.step)
 
 
 @contextlib.contextmanager

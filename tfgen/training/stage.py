@@ -169,6 +169,14 @@ class StageRun:
         """Means of the scalars over the `steps` steps since the last evaluation."""
         return dict(zip(self.names, (self.run.total.numpy() / max(steps, 1)).astype(float), strict=False))
 
+    def rates(self):
+        """The learning rates that a schedule moves, by update: of the next step."""
+        return {
+            f"{update}/learning_rate": float(optimizer.learning_rate)
+            for update, optimizer in self.optimizers.items()
+            if isinstance(optimizer.get_config()["learning_rate"], dict)
+        }
+
     def named(self, finished):
         """The scalars of a pass by name."""
         if not self.pass_names:
