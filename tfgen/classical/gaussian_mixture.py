@@ -190,7 +190,7 @@ class GaussianMixture(GenerativeModel):
             return {"components": View(ellipses, "curves", title=title)}
         order = np.argsort(-weights, kind="stable")[:num]
         means = tf.reshape(tf.gather(self.means.value, order), [-1, *self.event_shape])
-        words = [f"{100 * weights[k]:.2g} %" for k in order]
+        words = [f"{100 * weights[k]:.1f} %" for k in order]
         return {"components": View(means, captions=words, title="means of the components, by weight")}
 
     def signatures(self):

@@ -209,8 +209,9 @@ def _meaning(data):
 
 def draw_view(model, view, data=None, meaning=None):
     """The pictures of a `View`, more than one for frames; an empty list where its kind has none."""
-    array, captions, title = np.asarray(view.array), view.captions, view.title or ""
-    meaning, images = meaning or _meaning(data), as_images(model, array)
+    array, captions, meaning = np.asarray(view.array), view.captions, meaning or _meaning(data)
+    images = as_images(model, array)
+    title = view.title or ("x" if images is None else "")
     if view.layout == "plane":
         return [pictures.classes(array, captions, view.heads or ("z[0]", "z[1]"), view.title)]
     if view.layout == "curves":
@@ -225,7 +226,10 @@ def draw_view(model, view, data=None, meaning=None):
         told = captions or [f"{title} {i}" for i in range(len(array))]
         found = [draw(model, [Panel(t, row) for t, row in zip(told, array, strict=True)], meaning)]
     else:
-        found = [draw(model, Panel(title, array, captions), meaning)]
+        panels = [Panel(title, array, captions)]
+        if _plotted(model) and data is not None:
+            panels.insert(0, real_panel(model, data, _REAL, random.as_seed(0)))
+        found = [draw(model, panels, meaning)]
     return [] if None in found else found
 
 
@@ -521,7 +525,7 @@ def _panels(model, columns):
 def _names(lines):
     """Names of the lines of one panel by column: as short as sets them apart."""
     names = [split for _, _, split in lines]
-    if len({scalar for _, scalar, _ in lines}) > 1:
+    if len(set(names)) < len(names):
         names = [f"{scalar.replace('_', ' ')}, {split}" for _, scalar, split in lines]
     if len(set(names)) < len(names):
         names = [column.replace("_", " ") for column, *_ in lines]

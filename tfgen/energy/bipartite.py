@@ -203,7 +203,10 @@ class BipartiteModel(GenerativeModel):
         if data is not None:
             x = self.space.from_data(data.test.x[: min(num, _RECONSTRUCTED)], data, seed)
             shown["reconstructions"] = View(
-                tf.stack([x, self.reconstruct(x)]), "rows", ("data", "p(v = 1 | h)")
+                tf.stack([x, self.reconstruct(x)]),
+                "rows",
+                ("data", "reconstructed"),
+                "test examples and the means of v given the means of h",
             )
         return shown
 

@@ -161,13 +161,13 @@ def _sheet(lines, scale, gap, under=None, before=None, above=None, title=None) -
     font, large, margin = font_of(_CAPTION), font_of(_TITLE, bold=True), gap + 4
     across, down = width + gap, height + gap + (20 if under else 0)
     left = 0 if before is None else 8 + math.ceil(max(font.getlength(str(text)) for text in before))
-    top = (0 if title is None else 26) + (0 if above is None else 20)
+    top = (26 if title else 0) + (0 if above is None else 20)
     wide = left + 2 * margin + longest * across - gap
-    if title is not None:
+    if title:
         wide = max(wide, math.ceil(large.getlength(title)) + 2 * margin)
     picture = Image.new("RGB", (wide, top + 2 * margin + len(lines) * down - gap), _PAPER)
     draw = ImageDraw.Draw(picture)
-    if title is not None:
+    if title:
         draw.text((left + margin, margin + 11), title, _INK, large, anchor="lm")
     for j, text in enumerate(above or ()):
         x = left + margin + j * across + width / 2
@@ -258,7 +258,7 @@ def scatter(
     """Clouds of points in the plane, side by side between the same axes.
 
     Both axes have one scale, unless one extent is more than 5 times the other. The first cloud sets them, so
-    that pictures of a run can be compared; how many points of another lie outside is written below it.
+    that pictures of a run can be compared; how many points of another lie outside stands in its title.
 
     Args:
         clouds: `[N, 2]` by title, from left to right.
@@ -292,10 +292,11 @@ def scatter(
                     captions[j], line.mean(axis=0), fontsize=8, color=_TEXT, ha="center", va="center"
                 )
         outside = int((~(np.abs(cloud - center) <= half).all(axis=1)).sum())
-        told = f"\n{outside} of {len(cloud)} points lie outside" if i and outside else ""
-        axes.set_xlabel(names[0] + told, color=_COLORS[1] if told else _TEXT)
+        # The first cloud sets the axes, which leave out none of it.
+        told = f", {outside} outside" if outside else ""
+        axes.set_title(f"{name}, {len(cloud)} points{told}", fontsize=11, color=_COLORS[1] if told else _TEXT)
+        axes.set_xlabel(names[0], color=_TEXT)
         axes.set_ylabel(names[1], color=_TEXT)
-        axes.set_title(f"{name}, {len(cloud)} points", fontsize=11, color=_TEXT)
         (left, bottom), (right, top) = center - half, center + half
         axes.set(xlim=(left, right), ylim=(bottom, top))
         axes.set_aspect("equal" if alike else "auto")
@@ -537,8 +538,9 @@ def curves(
             right.spines["right"].set_color(_MUTED)
         if lines:
             # Above the lines, of which it would else hide one.
-            place = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "ncols": 2}
-            axes.legend(**place, frameon=False, fontsize=9, borderaxespad=0.2, columnspacing=1.2)
+            place = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0)}
+            ncols = 1 if max(map(len, lines.values())) > 12 else 2
+            axes.legend(**place, ncols=ncols, frameon=False, fontsize=9, borderaxespad=0.2, columnspacing=1.2)
     if title:
         figure.suptitle(title, fontsize=11, color=_TEXT)
     return _render(figure)

@@ -65,13 +65,11 @@ def report_views(model, data, num, seed):
     x = model.space.from_data(data.test.x[:rows], data, seed)
     few = x[: min(num, 200 if points else _RECONSTRUCTED)]
     again = model.reconstruct(few)
-    pairs = tf.stack([few, again])
-    # A point and its reconstruction are the ends of a line.
-    shown = (
-        View(tf.stack([few, again], axis=1), "curves")
-        if points
-        else View(pairs, "rows", ("data", "reconstructed"))
-    )
+    title = "test examples and their reconstructions"
+    if points:  # Both ends of a line.
+        shown = View(tf.stack([few, again], axis=1), "curves", title=title)
+    else:
+        shown = View(tf.stack([few, again]), "rows", ("data", "reconstructed"), title)
     found = {"reconstructions": shown}
     if len(x) > 1 and (points or model.kind in ("image", "video")):
         paths = min(_PATHS, len(x) // 2)
