@@ -372,9 +372,17 @@ VAE_ROWS = [
     {"step": 2.0, "vae/loss": 7.0, "vae/kl": 1.5, "vae/elbo": -7.0, "val_loss": 8.5, "val_kl": 2.5},
 ]
 GAN_ROWS = [
-    {"step": 1.0, "discriminator/loss": 1.0, "discriminator/fake_logit": -1.0,
-     "discriminator/real_logit": 1.0, "generator/loss": 2.0, "generator/fake_logit": 0.0, "val_loss": 3.0, "val_discriminator_loss": 1.1},
-]  # fmt: skip
+    {
+        "step": 1.0,
+        "discriminator/loss": 1.0,
+        "discriminator/fake_logit": -1.0,
+        "discriminator/real_logit": 1.0,
+        "generator/loss": 2.0,
+        "generator/fake_logit": 0.0,
+        "val_loss": 3.0,
+        "val_discriminator_loss": 1.1,
+    },
+]
 
 
 def test_curves_have_one_quantity_an_axis_with_its_unit(tmp_path, monkeypatch):

@@ -20,7 +20,7 @@ _SOUNDS, _VIDEOS, _COUNTS, _DRAWINGS = 8, 8, 16, 24
 # Frames of a video, at most, in a picture.
 _FRAMES = 16
 # Of points and real vectors a picture shows so many samples, since a cloud of few says little, and data.
-_CLOUD, _REAL = 1000, 2000
+_CLOUD, _REAL, _MOST_ENTRIES = 1000, 2000, 2**24
 # Labels up to so many have a row of a picture each; more have their captions under each tile.
 _LABEL_ROWS = 20
 
@@ -78,8 +78,10 @@ def real_panel(model, data, num, seed, meaning=None):
     kind = None if model.condition is None else model.condition.kind
     if kind not in (None, "label"):
         name = "test"
-    # Of each label as many as of its samples: they are chosen when the picture is drawn.
-    part = getattr(data, name).take(slice(0, num if kind is None and not _plotted(model) else _REAL))
+    if kind == "label" or _plotted(model):
+        # Of each label as many as of its samples: they are chosen when the picture is drawn.
+        num = max(num, min(_REAL, _MOST_ENTRIES // math.prod(data.train.x.shape[1:])))
+    part = getattr(data, name).take(slice(0, num))
     x = np.asarray(model.space.from_data(part.x, data, seed))
     captions = None
     if kind == "label" and part.label is not None:
@@ -158,11 +160,8 @@ def _draw_images(panels):
     for panel in panels:
         panel = panel.first(len(samples.x))
         told = panel.captions if captions is not None else None
-        grids.append(
-            pictures.grid(
-                panel.x, labels=told, title=title if len(grids) == len(panels) - 1 else panel.title, page=page
-            )
-        )
+        named = title if len(grids) == len(panels) - 1 else panel.title
+        grids.append(pictures.grid(panel.x, labels=told, title=named, page=page))
     return pictures.beside(grids, gap=16)
 
 
@@ -175,9 +174,8 @@ def _draw_videos(panels):
     drawn = []
     for panel in panels:
         few = panel.first(_VIDEOS)
-        frames = few.x.shape[1]
-        shown = np.unique(np.linspace(0, frames - 1, _FRAMES).round().astype(int))
-        heads = [f"{t}" for t in shown]
+        shown = np.unique(np.linspace(0, few.x.shape[1] - 1, _FRAMES).round().astype(int))
+        heads = [str(t) for t in shown]
         drawn.append(
             pictures.rows(
                 few.x[:, shown], few.captions, heads=heads, title=f"{few.title}, by frame", page=1000

@@ -90,12 +90,12 @@ def rows(
         images: `[rows, columns, H, W, C]`, values as `grid` takes them; or a sequence of rows, not all
             equally long.
         captions: A line before each row.
-        scale: As in `grid`; by default as much as there, but no picture gets wider than `page`.
+        scale: As in `grid`; by default as much as there, but no picture gets larger than `page`.
         gap: As in `grid`.
         levels: As in `grid`.
         heads: A line above each column, cut short where it is too wide.
         title: A line above all.
-        page: Width that the picture has at most, unless `scale` is given, in pixels.
+        page: Width and height that the tiles take at most, unless `scale` is given, in pixels.
 
     Returns:
         An RGB picture.
@@ -114,7 +114,8 @@ def rows(
         if given is not None and len(given) != count:
             raise ValueError(f"{name} has {len(given)} lines for {count}: give one each")
     if scale is None:
-        scale = _enlarged(height, width, max(1, page // longest - gap))
+        most = min(page // longest - gap, (page // len(lines) - gap) * width // height)
+        scale = _enlarged(height, width, max(1, most))
     lines = [_bytes(line, levels) if len(line) else line for line in lines]
     return _sheet(lines, scale, gap, before=captions, above=heads, title=title)
 
