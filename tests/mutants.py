@@ -120,8 +120,7 @@ MUTANTS = (
     ),
     Mutant(
         "pictures: samples called data", "tfgen/cli/gallery.py",
-        "panels = [real_panel(model, data, num, seed, meaning), samples]",
-        "panels = [samples, real_panel(model, data, num, seed, meaning)]",
+        "panels = [real, samples]", "panels = [samples, real]",
         "tests/test_gallery.py -k samples_stand_beside",
     ),
     Mutant(

@@ -353,6 +353,11 @@ def test_a_cloud_shows_more_samples_than_are_written(tmp_path, monkeypatch):
     written, ((panel,),) = np.load(tmp_path / "samples.npy"), drawn
     assert written.shape == (7, 2) and panel.x.shape == (1000, 2)
     np.testing.assert_array_equal(panel.x[:7], written)
+    # Not more than there are data, of which a few held out are too few.
+    part = Split(np.zeros((90, 2), np.float32))
+    data = Data("few", "vector", (2,), None, None, None, None, part, part.take(slice(0, 20)), part)
+    save_samples(model, tmp_path, 7, 3, data)
+    assert [(p.title, len(p.x)) for p in drawn[-1]] == [("data (training)", 90), ("samples", 90)]
 
 
 def test_sounds_are_captioned_by_their_files(tmp_path, monkeypatch):

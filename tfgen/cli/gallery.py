@@ -20,7 +20,7 @@ _SOUNDS, _VIDEOS, _COUNTS, _DRAWINGS = 8, 8, 16, 24
 # Frames of a video, at most, in a picture.
 _FRAMES = 16
 # Of points and real vectors a picture shows so many samples, since a cloud of few says little, and data.
-_CLOUD, _REAL, _MOST_ENTRIES = 1000, 2000, 2**24
+_CLOUD, _REAL, _MOST_ENTRIES, _FEWEST = 1000, 2000, 2**24, 200
 # Labels up to so many have a row of a picture each; more have their captions under each tile.
 _LABEL_ROWS = 20
 
@@ -64,8 +64,9 @@ def as_images(model, x):
 def real_panel(model, data, num, seed, meaning=None):
     """Examples that samples are shown beside, as the model reads them.
 
-    They are of the validation split, or of the training split where that is empty. A model with a condition
-    that is no label is shown beside the test examples whose conditions `conditions` takes.
+    They are of the validation split, or of the training split where that is empty, or too small for a cloud
+    of points. A model with a condition that is no label is shown beside the test examples whose conditions
+    `conditions` takes.
 
     Args:
       model: The model.
@@ -74,7 +75,9 @@ def real_panel(model, data, num, seed, meaning=None):
       seed: int32 [2], for dynamic binarization.
       meaning: `tfgen.data.Meaning` of the data, for the names of labels; None takes that of `data`.
     """
-    name = "validation" if len(data.validation) else "train"
+    # A cloud of few says little.
+    least = min(_FEWEST, len(data.train)) if _plotted(model) else 1
+    name = "validation" if len(data.validation) >= least else "train"
     kind = None if model.condition is None else model.condition.kind
     if kind not in (None, "label"):
         name = "test"
@@ -299,7 +302,10 @@ def save_samples(model, directory, num, seed, data=None, meaning=None, **keyword
     panels = [samples]
     # What was asked for by itself has no examples beside it, but for labels.
     if data is not None and (not asked or getattr(model.condition, "kind", None) == "label"):
-        panels = [real_panel(model, data, num, seed, meaning), samples]
+        real = real_panel(model, data, num, seed, meaning)
+        if _plotted(model):
+            samples = samples.first(max(num, len(real.x)))
+        panels = [real, samples]
     paths = _WRITERS[model.kind](model, x, directory, panels, meaning)
     if meaning.columns is not None and model.kind in ("points", "numbers"):
         paths.append(directory / "samples.csv")

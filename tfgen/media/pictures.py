@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _SIDE = 64  # A tile has at least this many pixels on its longer side.
 _PAGE = 1200  # Pixels that a grid has in width and height at most, unless it is told more.
+_FEW = 20  # Fewer points than so are drawn large, and make no histogram.
 _FEWEST = 16  # A page shows at least so many tiles, made smaller if need be.
 _ALIKE = 5.0  # Two axes whose extents differ by no more have one scale.
 _PAPER, _INK, _MUTED = (244, 243, 239), (60, 60, 60), "#b9b6ad"
@@ -356,7 +357,8 @@ def pairs(clouds: Mapping[str, np.ndarray], names: Sequence[str], most: int = 6)
     """Vectors as a matrix of scatter plots, a column against each other, and histograms on the diagonal.
 
     Args:
-        clouds: `[N, D]` by name, drawn over each other. The first sets the axes.
+        clouds: `[N, D]` by name, drawn over each other. The first sets the axes; of fewer than 20 others each
+            is a line in the histograms.
         names: Of the D columns.
         most: How many columns are shown, the first ones.
 
@@ -386,15 +388,20 @@ def pairs(clouds: Mapping[str, np.ndarray], names: Sequence[str], most: int = 6)
             for k, (name, cloud) in enumerate(clouds.items()):
                 told = {"label": f"{name}, {len(cloud)} rows"} if i == j == 0 else {}
                 color = _COLORS[k % len(_COLORS)]
-                if i == j:
-                    kind = "stepfilled" if k == 0 else "step"
-                    alpha = {"alpha": 0.4} if k == 0 else {"lw": 1.6}
-                    axes.hist(
-                        cloud[:, i], edges[i], density=True, histtype=kind, color=color, **alpha, **told
+                few = k > 0 and len(cloud) < _FEW
+                if i == j and few:
+                    axes.vlines(cloud[:, i], 0.0, axes.get_ylim()[1], color=color, lw=1.8, **told)
+                elif i == j:
+                    filled = (
+                        {"histtype": "stepfilled", "alpha": 0.4}
+                        if k == 0
+                        else {"histtype": "step", "lw": 1.6}
                     )
+                    axes.hist(cloud[:, i], edges[i], density=True, color=color, **filled, **told)
                 else:
-                    area = float(np.clip(5000 / len(cloud), 4, 20))
-                    axes.scatter(cloud[:, j], cloud[:, i], s=area, c=color, alpha=0.5, linewidths=0)
+                    area = 44.0 if few else float(np.clip(5000 / len(cloud), 4, 20))
+                    alpha = 1.0 if few else 0.5
+                    axes.scatter(cloud[:, j], cloud[:, i], s=area, c=color, alpha=alpha, linewidths=0)
                     axes.set_ylim(edges[i][0], edges[i][-1])
             axes.set_xlim(edges[j][0], edges[j][-1])
             axes.locator_params(nbins=4)
