@@ -354,6 +354,34 @@ def test_large_images_are_shown_smaller_and_fewer_and_the_title_says_so():
     assert pictures.grid(images, scale=1, columns=8).width == 8 * 302 - 2 + 12
 
 
+@pytest.mark.filterwarnings("error")
+def test_names_of_users_are_no_formulas_and_need_no_letters_of_the_font():
+    """A dollar opens a formula in matplotlib, and two of them that make none are an error there."""
+    names, x = ("$x_{$", "$\\frac$", "猫"), np.eye(3)
+    sizes = [
+        pictures.pairs({"$_$": x, "samples": x}, names).size,
+        pictures.scatter({"$_$": x[:, :2]}, names[:2], [x[:, :2]], ("$^$",)).size,
+        pictures.classes(x[:, :2], names).size,
+        pictures.counts(x, names, names).size,
+        pictures.sounds({"$_$": x}, 8000, {"$_$": names}).size,
+        pictures.curves({"step": [1], "a": [1.0]}, {"$_$": {"a": "$^$"}}).size,
+    ]
+    assert sizes == [(570, 600), (460, 480), (680, 560), (720, 200), (850, 276), (720, 400)]
+
+
+def test_classes_are_named_in_the_order_of_their_numbers():
+    """The colors of a plot are those of the order 2, 10, b, not of the letters'."""
+    points = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    pale = [0.7 * np.array(c) + 76.5 for c in ((31, 119, 180), (255, 127, 14), (44, 160, 44))]
+    places = []
+    for color in pale:
+        marks = _marks(pictures.classes(points, ("10", "b", "2")), color)
+        places.append(_blobs(marks[marks[:, 1] < 600])[0])
+    two, ten, b = places
+    # 2 is up left, 10 down left, b down right.
+    assert two[0] < ten[0] - 200 and abs(ten[0] - b[0]) < 3 and b[1] > ten[1] + 200
+
+
 def test_words_that_are_too_wide_are_cut_and_letters_of_many_scripts_are_there():
     font = pictures.font_of(13)
     assert pictures.shorten("кошка", font, 100) == "кошка"

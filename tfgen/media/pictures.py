@@ -5,6 +5,7 @@ import math
 import numbers
 import os
 import pathlib
+import warnings
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ _PAPER, _INK, _MUTED = (244, 243, 239), (60, 60, 60), "#b9b6ad"
 _TEXT, _INK_LINE = "#3c3c3c", "#1d1d1d"
 _COLORS = ("#2f6f9f", "#c8553d", "#4f8a5b", "#8a63a5", "#b8862b", "#5b5b5b")
 _CAPTION, _TITLE = 13, 16  # Sizes of words, in pixels.
+_MOST_BEFORE = 200  # Pixels of the words before a row, at most.
 
 
 def grid(
@@ -162,7 +164,8 @@ def _sheet(lines, scale, gap, under=None, before=None, above=None, title=None) -
     width, height = _scaled_size(width, height, scale)
     font, large, margin = font_of(_CAPTION), font_of(_TITLE, bold=True), gap + 4
     across, down = width + gap, height + gap + (20 if under else 0)
-    left = 0 if before is None else 8 + math.ceil(max(font.getlength(str(text)) for text in before))
+    before = before and [shorten(str(text), font, _MOST_BEFORE) for text in before]
+    left = 0 if before is None else 8 + math.ceil(max(font.getlength(text) for text in before))
     top = (26 if title else 0) + (0 if above is None else 20)
     wide = left + 2 * margin + longest * across - gap
     if title:
@@ -177,7 +180,7 @@ def _sheet(lines, scale, gap, under=None, before=None, above=None, title=None) -
     for i, line in enumerate(lines):
         y = top + margin + i * down
         if before is not None:
-            draw.text((left - 2, y + height / 2), str(before[i]), _INK, font, anchor="rm")
+            draw.text((left - 2, y + height / 2), before[i], _INK, font, anchor="rm")
         for j, tile in enumerate(line):
             x = left + margin + j * across
             picture.paste(_scaled(tile, scale), (x, y))
@@ -328,6 +331,8 @@ def classes(
     Raises:
         ValueError: If the points are not in a plane, or the labels have another number.
     """
+    import matplotlib
+
     points = _checked_points("points", points)
     if labels is not None and len(labels) != len(points):
         raise ValueError(f"labels has {len(labels)} classes for {len(points)} points: give one each")
@@ -335,10 +340,7 @@ def classes(
     axes = figure.add_subplot()
     _plain(axes)
     area = float(np.clip(8000 / len(points), 8, 36))
-    found = [None] if labels is None else list(dict.fromkeys(labels))
-    found = sorted(found, key=str) if None not in found else found
-    import matplotlib
-
+    found = [None] if labels is None else sorted(set(labels), key=_in_order)
     colors = matplotlib.colormaps["tab10" if len(found) <= 10 else "tab20"].colors
     for i, label in enumerate(found):
         of_it = points if labels is None else points[[other == label for other in labels]]
@@ -451,6 +453,11 @@ def matrix(panels: Mapping[str, np.ndarray], most: tuple[int, int] = (64, 256)) 
         axes.set_title(f"{name}, {len(panel)} rows", fontsize=11, color=_TEXT)
     figure.colorbar(image, ax=list(panes), label="value", pad=0.01)
     return _render(figure)
+
+
+def _in_order(text: str) -> tuple:
+    """The key by which numbers come in their order, before words in theirs."""
+    return (0, int(text), "") if str(text).isdecimal() else (1, 0, str(text))
 
 
 def _cut(text: str, most: int = 24) -> str:
@@ -744,7 +751,15 @@ def _plain(axes, size: int = 9) -> None:
 
 
 def _render(figure: "Figure") -> "Image.Image":
+    import matplotlib
+    from matplotlib.text import Text
     from PIL import Image
 
-    figure.canvas.draw()
+    # Names of columns and classes are no formulas, whatever dollars they hold; nor is a letter that the font
+    # lacks, which is drawn as a box, worth a warning in the middle of a training.
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+    with matplotlib.rc_context({"text.parse_math": False}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
+        figure.canvas.draw()
     return Image.fromarray(np.asarray(figure.canvas.buffer_rgba())[..., :3].copy())
