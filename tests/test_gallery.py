@@ -86,15 +86,16 @@ def test_samples_stand_beside_as_many_held_out_examples_in_one_scale(tmp_path):
     assert Image.open(tmp_path / "samples.png").size == (width, width + 26)
 
 
-def test_dynamic_binarization_shows_bits_and_data_without_validation_show_the_training_part():
+def test_dynamic_binarization_shows_bits_and_data_with_little_validation_show_the_training_part():
     digits = load("digits", binarize="dynamic")
     model = cli_toys.Pixels((8, 8, 1))
     panel = real_panel(model, digits, 20, random.as_seed(1))
     assert panel.title == "data (validation)" and set(np.unique(panel.x)) == {0.0, 1.0}
     part = digits.train.take(slice(0, 30))
-    alone = Data("few", "image", (8, 8, 1), 2, 17, None, None, part, part.take(slice(0, 0)), part)
-    panel = real_panel(model, alone, 20, random.as_seed(1))
-    assert panel.title == "data (training)" and panel.x.shape == (20, 8, 8, 1)
+    alone = Data("few", "image", (8, 8, 1), 2, 17, None, None, part, part.take(slice(0, 5)), part)
+    titles = [real_panel(model, alone, num, random.as_seed(1)).title for num in (5, 6)]
+    assert titles == ["data (validation)", "data (training)"]
+    assert real_panel(model, alone, 20, random.as_seed(1)).x.shape == (20, 8, 8, 1)
 
 
 def test_labels_have_a_row_each_with_their_name_of_data_and_of_samples(tmp_path):

@@ -64,9 +64,8 @@ def as_images(model, x):
 def real_panel(model, data, num, seed, meaning=None):
     """Examples that samples are shown beside, as the model reads them.
 
-    They are of the validation split, or of the training split where that is empty, or too small for a cloud
-    of points. A model with a condition that is no label is shown beside the test examples whose conditions
-    `conditions` takes.
+    They are of the validation split, or of the training split where that holds too few. A model with a
+    condition that is no label is shown beside the test examples whose conditions `conditions` takes.
 
     Args:
       model: The model.
@@ -75,8 +74,8 @@ def real_panel(model, data, num, seed, meaning=None):
       seed: int32 [2], for dynamic binarization.
       meaning: `tfgen.data.Meaning` of the data, for the names of labels; None takes that of `data`.
     """
-    # A cloud of few says little.
-    least = min(_FEWEST, len(data.train)) if _plotted(model) else 1
+    # As many as there are samples, so that both have one layout; a cloud of few says little.
+    least = min(_FEWEST if _plotted(model) else num, len(data.train))
     name = "validation" if len(data.validation) >= least else "train"
     kind = None if model.condition is None else model.condition.kind
     if kind not in (None, "label"):
