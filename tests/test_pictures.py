@@ -158,9 +158,9 @@ def test_pairs_plot_each_column_against_each_other():
         pictures.pairs({"data": table}, ("a", "b"))
 
 
-def test_matrices_have_one_scale_of_colors():
+def test_shades_have_one_scale_of_colors():
     """The lowest and the highest number of all are the ends of the colors, in whichever panel they are."""
-    picture = pictures.matrix({"data": np.zeros((2, 3)), "samples": np.array([[0.0, 4.0]])})
+    picture = pictures.shades({"data": np.zeros((2, 3)), "samples": np.array([[0.0, 4.0]])})
     dark, bright = (_marks(picture, color, 12) for color in ((68, 1, 84), (253, 231, 36)))
     half = picture.width // 2 - 40
     # All of the data, and the left half of the samples; the color bar stands on the far right.
@@ -213,7 +213,7 @@ def test_curves_have_a_panel_for_each_quantity():
             lambda: pictures.scatter({"a": np.zeros((3, 2))}, lines=[np.ones((2, 2))], captions=()),
             "0 words for 1",
         ),
-        (lambda: pictures.matrix({"a": np.zeros(3)}), r"a has shape \(3,\)"),
+        (lambda: pictures.shades({"a": np.zeros(3)}), r"a has shape \(3,\)"),
         (lambda: pictures.curves({"step": [1]}, ["loss"]), "no column 'loss'"),
         (lambda: pictures.curves({"step": [1], "loss": [1, 2]}, ["loss"]), "2 values for 1"),
     ],

@@ -105,10 +105,14 @@ def draw(model, panels, meaning=None):
 
     Args:
       model: The model that made them.
-      panels: One `Panel`, or several, shown side by side in one scale and layout: data, then samples.
+      panels: One `Panel`, or several, shown side by side in one scale and layout: data, then samples. Or an
+        array of x alone.
       meaning: `tfgen.data.Meaning` of the data, whose units and columns points are shown in.
     """
-    panels, meaning = [panels] if isinstance(panels, Panel) else list(panels), meaning or Meaning()
+    meaning = meaning or Meaning()
+    if not isinstance(panels, (Panel, list)):
+        panels = Panel("" if as_images(model, panels) is not None else "x", np.asarray(panels))
+    panels = [panels] if isinstance(panels, Panel) else panels
     if as_images(model, panels[-1].x) is not None:
         shown = [dataclasses.replace(panel, x=as_images(model, panel.x)) for panel in panels]
         return _draw_videos(shown) if shown[-1].x.ndim == 5 else _draw_images(shown)
@@ -119,7 +123,7 @@ def draw(model, panels, meaning=None):
     if model.kind == "counts":
         return _draw_counts(model, panels)
     if model.kind == "numbers":
-        return pictures.matrix({p.title: np.reshape(p.x, (len(p.x), -1)) for p in panels})
+        return pictures.shades({p.title: np.reshape(p.x, (len(p.x), -1)) for p in panels})
     if model.kind == "strokes":
         return _draw_strokes(model, [panel.first(_DRAWINGS) for panel in panels])
     if model.kind == "audio":

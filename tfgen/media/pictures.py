@@ -336,9 +336,7 @@ def classes(
     points = _checked_points("points", points)
     if labels is not None and len(labels) != len(points):
         raise ValueError(f"labels has {len(labels)} classes for {len(points)} points: give one each")
-    figure = _canvas(size + (0 if labels is None else 120), size)
-    axes = figure.add_subplot()
-    _plain(axes)
+    figure, axes = _figure(size + (0 if labels is None else 120), size, title)
     area = float(np.clip(8000 / len(points), 8, 36))
     found = [None] if labels is None else sorted(set(labels), key=_in_order)
     colors = matplotlib.colormaps["tab10" if len(found) <= 10 else "tab20"].colors
@@ -348,8 +346,6 @@ def classes(
         axes.scatter(*of_it.T, s=area, color=color, alpha=0.7, linewidths=0, label=str(label))
     axes.set_xlabel(names[0], color=_TEXT)
     axes.set_ylabel(names[1], color=_TEXT)
-    if title:
-        axes.set_title(title, fontsize=11, color=_TEXT)
     if labels is not None and len(found) <= 20:
         figure.legend(loc="outside right center", frameon=False, markerscale=1.5, fontsize=9)
     return _render(figure)
@@ -420,7 +416,7 @@ def pairs(clouds: Mapping[str, np.ndarray], names: Sequence[str], most: int = 6)
     return _render(figure)
 
 
-def matrix(panels: Mapping[str, np.ndarray], most: tuple[int, int] = (64, 256)) -> "Image.Image":
+def shades(panels: Mapping[str, np.ndarray], most: tuple[int, int] = (64, 256)) -> "Image.Image":
     """Rows of numbers as shades, side by side in one scale of colors.
 
     Args:
@@ -748,6 +744,16 @@ def _plain(axes, size: int = 9) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(_MUTED)
     axes.tick_params(color=_MUTED, labelcolor=_TEXT, labelsize=size)
+
+
+def _figure(width: int, height: int, title: str | None):
+    """A matplotlib figure of so many pixels with one pair of axes."""
+    figure = _canvas(width, height)
+    axes = figure.add_subplot()
+    _plain(axes)
+    if title:
+        axes.set_title(title, fontsize=11, color=_TEXT)
+    return figure, axes
 
 
 def _render(figure: "Figure") -> "Image.Image":
