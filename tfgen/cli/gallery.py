@@ -372,7 +372,8 @@ def _save_drawn(model, panels, directory, meaning):
 def _write_picture(model, x, directory, panels, meaning):
     paths = [_save_drawn(model, panels, directory, meaning)]
     if model.drawing_order is not None and model.kind == "image":
-        frames = pictures.reveal(as_images(model, x[:16]), model.drawing_order)
+        title = "samples as they are drawn"
+        frames = pictures.reveal(as_images(model, x[:16]), model.drawing_order, title=title)
         pictures.save_animation(frames, directory / "samples.gif")
         paths.append(directory / "samples.gif")
     return paths
