@@ -156,7 +156,7 @@ def test_texts_show_what_they_were_told(tmp_path):
 
     save_samples(Told(), tmp_path, 2, 1, condition=np.array([[1, 2, 0], [2, 0, 0]]))
     first, second = (tmp_path / "samples.txt").read_text().split("\n\n----\n\n")
-    assert first.startswith("ab\n> ") and second.startswith("b\n> ")
+    assert first.startswith("- ab\n> ") and second.startswith("- b\n> ")
 
 
 @pytest.mark.parametrize("vocabulary", [None, cli_toys.WORDS])

@@ -12,7 +12,7 @@ import tensorflow as tf
 from tfgen import random
 from tfgen.data import Meaning
 from tfgen.media import ink, pictures, sounds
-from tfgen.media.text import write_counts
+from tfgen.media.text import TURN, write_counts
 from tfgen.training.callbacks import write_text
 
 # So many samples of sounds are written and shown: each is a file. And so many are shown of others.
@@ -429,7 +429,9 @@ def _told(model, num, keywords):
 def _write_texts(model, x, directory, panels, meaning):
     texts, told = model.decode(x), panels[-1].captions
     if told is not None:
-        texts = [f"{history}\n> {text}" for history, text in zip(told, texts, strict=True)]
+        # Each turn of a dialogue has a line, and so has the answer.
+        before = ["".join(f"- {turn}\n" for turn in history.split(f" {TURN} ")) for history in told]
+        texts = [f"{history}> {text}" for history, text in zip(before, texts, strict=True)]
     write_text(directory / "samples.txt", "\n\n----\n\n".join(texts) + "\n")
     return [directory / "samples.txt"]
 
