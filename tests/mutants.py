@@ -114,8 +114,50 @@ MUTANTS = (
     ),
     Mutant(
         "means that lie behind other samples", "tfgen/variational/vae.py",
-        'View(self.mean_rows(random.rows(seed, num)))', 'View(self.mean_rows(random.rows(seed + 1, num)))',
+        'mean = self.mean_rows(random.rows(seed, num))', 'mean = self.mean_rows(random.rows(seed + 1, num))',
         "tests/test_gallery.py -k means_behind",
+    ),
+    Mutant(
+        "pictures: samples called data", "tfgen/cli/gallery.py",
+        "panels = [real, samples]", "panels = [samples, real]",
+        "tests/test_gallery.py -k samples_stand_beside",
+    ),
+    Mutant(
+        "pictures: examples of any label beside those of one", "tfgen/cli/gallery.py",
+        "each = [np.flatnonzero([c == name for c in panel.captions or ()]) for name in names]",
+        "each = np.array_split(np.arange(len(panel.x)), len(names))",
+        "tests/test_gallery.py -k labels_have_a_row",
+    ),
+    Mutant(
+        "pictures: the value of a loss that only has the right gradient", "tfgen/cli/gallery.py",
+        'if scalar == "loss" and update in surrogates:', 'if scalar == "none" and update in surrogates:',
+        "tests/test_gallery.py -k one_quantity_an_axis",
+    ),
+    Mutant(
+        "pictures: interpolations that end elsewhere", "tfgen/variational/report.py",
+        "weight = tf.linspace(0.0, 1.0, steps)[:, None]", "weight = tf.linspace(0.0, 0.9, steps)[:, None]",
+        "tests/test_gallery.py -k interpolations_of_the_vae",
+    ),
+    Mutant(
+        "pictures: a plane of latent variables upside down", "tfgen/variational/report.py",
+        "tf.meshgrid(z, z[::-1])", "tf.meshgrid(z, z)",
+        "tests/test_gallery.py -k two_latent_variables",
+    ),
+    Mutant(
+        "pictures: ellipses of variances", "tfgen/classical/gaussian_mixture.py",
+        "circle = 2.0 * tf.stack", "circle = 4.0 * tf.stack",
+        "tests/test_gallery.py -k two_standard_deviations",
+    ),
+    Mutant(
+        "pictures: words of handwriting beyond their cells", "tfgen/media/ink.py",
+        "scales = np.minimum(largest, min(float(np.median(usual)), 60.0))",
+        "scales = np.full(count, min(float(np.median(usual)), 60.0))",
+        "tests/test_ink.py -k whole_within",
+    ),
+    Mutant(
+        "pictures: large images at their full size", "tfgen/media/pictures.py",
+        "        if room >= few or across == down == 1 + gap:", "        if True:",
+        "tests/test_pictures.py -k large_images",
     ),
     Mutant(
         "another run's model without its weights", "tfgen/cli/commands.py",

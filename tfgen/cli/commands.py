@@ -107,7 +107,7 @@ def train(config, run, settings, arguments):
     if is_chief(strategy):
         cost = {"seconds": round(time.perf_counter() - began, 1), "resumed": settings["resume"]}
         finish(config, run, settings, data, cost)
-        progress.write(f"curves: {save_curves(rows, run.path)}")
+        progress.write(f"curves: {save_curves(rows, run.path, model)}")
         run.write_json("config.json", run.config() | {"finished": config["steps"]})
 
 
