@@ -282,5 +282,5 @@ def test_a_mixture_of_bernoullis_finds_its_kinds():
     found = scipy.special.expit(model.entry_logits.numpy())
     found = found[np.argsort(-found[:, 0])]
     np.testing.assert_allclose(found, rates, atol=0.08)
-    view = model.views(None, 5, None)["means"]
+    view = model.views(None, 5, None)["components"]
     np.testing.assert_allclose(np.sort(view.array[:, 0]), np.sort(found[:, 0]), atol=1e-6)

@@ -172,13 +172,26 @@ class GaussianMixture(GenerativeModel):
         return tf.reshape(x, [-1, *self.event_shape])
 
     def views(self, data, num, seed):
-        """The components' means, the heaviest first, with their weights."""
+        """Ellipses of two standard deviations about the means, of points; of others the means, by weight.
+
+        Args:
+          data: Not needed.
+          num: How many components, of others than points; the heaviest.
+          seed: Not needed.
+        """
         del data, seed
         weights = tf.nn.softmax(self.logits.value).numpy()
-        first = np.argsort(-weights, kind="stable")[:num]
-        means = tf.gather(self.components.mean(), first)
-        captions = [f"{weight:.3f}" for weight in weights[first]]
-        return {"means": View(tf.reshape(means, [-1, *self.event_shape]).numpy(), captions=captions)}
+        if self.kind == "points" and self.likelihood == "gaussian":
+            angle = tf.linspace(0.0, 2.0 * math.pi, 65)
+            circle = 2.0 * tf.stack([tf.cos(angle), tf.sin(angle)], axis=-1)
+            scales = tf.linalg.diag(self.scales.value) if self.covariance == "diag" else self.scales.value
+            ellipses = self.means.value[:, None] + tf.einsum("kde,ne->knd", scales, circle)
+            title = "components, two standard deviations about their means"
+            return {"components": View(ellipses, "curves", title=title)}
+        order = np.argsort(-weights, kind="stable")[:num]
+        means = tf.reshape(tf.gather(self.components.mean(), order), [-1, *self.event_shape])
+        words = [f"{100 * weights[k]:.1f} %" for k in order]
+        return {"components": View(means, captions=words, title="means of the components, by weight")}
 
     def signatures(self):
         """Adds `classify`: the responsibilities and the most probable component."""

@@ -278,7 +278,8 @@ class KMeans(GenerativeModel):
         shares = np.exp(self._log_shares().numpy())
         first = np.argsort(-shares, kind="stable")[:num]
         centers = self.centers.numpy()[first].reshape(-1, *self.event_shape)
-        return {"centers": View(centers, captions=[f"{share:.3f}" for share in shares[first]])}
+        captions = [f"{100 * share:.1f} %" for share in shares[first]]
+        return {"centers": View(centers, captions=captions, title="centers, by the shares of their clusters")}
 
     def signatures(self):
         """Adds `assign`: the nearest center, the distances to all, and the outlier score."""

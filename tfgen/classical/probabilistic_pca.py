@@ -359,6 +359,8 @@ class ProbabilisticPCA(GenerativeModel):
                 (self.mean.numpy() + moves).astype(np.float32).reshape(count, 5, *self.event_shape),
                 layout="rows",
                 captions=[str(number + 1) for number in range(count)],
+                title="what each direction changes",
+                heads=["-2 deviations", "-1", "mean", "1", "2 deviations"],
             )
         }
         if data is not None:
