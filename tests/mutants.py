@@ -44,6 +44,8 @@ LOOP, SERVING = "tests/training/test_loop.py", "tests/conformance/test_serving.p
 STAGES, STREAMS = "tests/training/test_stages.py", "tests/training/test_passes_and_streams.py"
 PIXELS, MIXTURE = "tests/autoregressive/test_pixels.py", "tests/classical/test_gaussian_mixture.py"
 AUTO = "tests/autoregressive"
+KMEANS, PCA = "tests/classical/test_kmeans.py", "tests/classical/test_probabilistic_pca.py"
+START = "tests/classical/test_start.py"
 VAE_TESTS, RBM_TESTS, GAN_TESTS = (
     "tests/variational/test_vae.py",
     "tests/energy/test_rbm.py",
@@ -414,9 +416,61 @@ MUTANTS = (
     ),
     Mutant(
         "a covariance that forgets its shift", "tfgen/classical/gaussian_mixture.py",
-        'covariance = sums["scatter"] / count[:, None, None] - shift[:, :, None] * shift[:, None]',
-        'covariance = sums["scatter"] / count[:, None, None]',
+        'covariance = sums["second"] / count[:, None, None] - mean[:, :, None] * mean[:, None]',
+        'covariance = sums["second"] / count[:, None, None]',
         MIXTURE,
+    ),
+    Mutant(
+        "Bernoullis that forget what was 0", "tfgen/classical/gaussian_mixture.py",
+        "zeros = tf.nn.relu(count[:, None] - sums[\"ones\"]) + self.pseudo_count + _MIN_COUNT",
+        "zeros = count[:, None] + self.pseudo_count + _MIN_COUNT",
+        f"{MIXTURE} -k formulas",
+    ),
+    Mutant(
+        "singular covariances let through", "tfgen/classical/gaussian_mixture.py",
+        "self.regularization > _ROUNDING * largest,", "self.regularization >= 0.0 * largest,",
+        f"{MIXTURE} -k singular",
+    ),
+    Mutant(
+        "squares of large numbers that lose their digits", "tfgen/classical/kmeans.py",
+        "    middle = tf.reduce_mean(centers, axis=0)\n    around", "    middle = 0.0\n    around",
+        f"{KMEANS} -k lloyds",
+    ),
+    Mutant(
+        "a spread about the center before", "tfgen/classical/kmeans.py",
+        "scatter = tf.nn.relu(scatter - tf.reduce_sum(tf.square(shift), axis=1) / given)",
+        "scatter = tf.nn.relu(scatter)",
+        f"{KMEANS} -k density",
+    ),
+    Mutant(
+        "empty clusters that stay empty", "tfgen/classical/kmeans.py",
+        "moves = (empty & (spread > 0.0))[:, None]", "moves = (empty & (spread < 0.0))[:, None]",
+        f"{KMEANS} -k empty",
+    ),
+    Mutant(
+        "mini-batches that forget those before", "tfgen/classical/kmeans.py",
+        "count = self.counts.value + sums[\"count\"]", "count = sums[\"count\"]",
+        f"{KMEANS} -k sculley",
+    ),
+    Mutant(
+        "noise of the eigenvalues kept", "tfgen/classical/probabilistic_pca.py",
+        "tf.reduce_mean(eigenvalues[:left])", "tf.reduce_mean(eigenvalues[1:left])",
+        f"{PCA} -k closed_form",
+    ),
+    Mutant(
+        "missing entries taken for the mean", "tfgen/classical/probabilistic_pca.py",
+        "    if known is None:\n        products", "    if True:\n        products",
+        f"{PCA} -k integrated",
+    ),
+    Mutant(
+        "EM without the scale of z", "tfgen/classical/probabilistic_pca.py",
+        "self._assign(shift, tf.matmul(rows[:, :-1], factor),", "self._assign(shift, rows[:, :-1],",
+        f"{PCA} -k ends_at",
+    ),
+    Mutant(
+        "k-means++ in proportion to distances, not to their squares", "tfgen/classical/start.py",
+        "weighted = weights * closest", "weighted = weights * np.sqrt(closest)",
+        f"{START} -k law",
     ),
     Mutant(
         "pixels binarized the wrong way round", "tfgen/space.py",

@@ -19,7 +19,7 @@ from tfgen.autoregressive import (
     PixelRNN,
     WaveNet,
 )
-from tfgen.classical import GaussianMixture
+from tfgen.classical import GaussianMixture, KMeans, ProbabilisticPCA
 from tfgen.energy import RBM
 from tfgen.variational import VAE
 
@@ -53,7 +53,36 @@ CASES = {
         GaussianMixture,
         {"event_shape": (2,), "num_components": 3, "covariance": "full"},
         shapes=((1,), (3, 2)),
-        bad=({"num_components": 0}, {"covariance": "round"}, {"regularization": -1.0}),
+        bad=({"num_components": 0}, {"covariance": "round"}, {"regularization": -1.0}, {"start": "rows"}),
+    ),
+    "GaussianMixture of Bernoullis": Case(
+        GaussianMixture,
+        {"event_shape": (2, 3, 1), "num_components": 3, "likelihood": "bernoulli"},
+        shapes=((1,), (3, 2)),
+        bad=({"likelihood": "poisson"}, {"pseudo_count": -1.0}),
+        enumerable=True,
+    ),
+    "KMeans": Case(
+        KMeans,
+        {"event_shape": (2,), "num_clusters": 3},
+        shapes=((1,), (3, 2)),
+        bad=({"num_clusters": 0}, {"algorithm": "elkan"}, {"start": "rows"}, {"regularization": -1.0}),
+    ),
+    "KMeans by mini-batches": Case(
+        KMeans,
+        {"event_shape": (2,), "num_clusters": 3, "algorithm": "mini_batch", "start": "k-means||"},
+        jit=True,
+    ),
+    "ProbabilisticPCA": Case(
+        ProbabilisticPCA,
+        {"event_shape": (2,), "num_components": 1},
+        shapes=((3,), (3, 2), (2, 3, 3)),
+        bad=({"num_components": 2}, {"algorithm": "power"}, {"regularization": 0.0}),
+    ),
+    "ProbabilisticPCA by EM": Case(
+        ProbabilisticPCA,
+        {"event_shape": (2,), "num_components": 1, "missing": True},
+        bad=({"algorithm": "closed_form"},),
     ),
     "PixelCNN": Case(
         PixelCNN,

@@ -484,7 +484,7 @@ def test_bad_inputs_are_refused(model):
     with pytest.raises(ValueError, match="numeric"):
         model.log_prob(np.full(x.shape, "a"), **given)
     with pytest.raises(ValueError, match="values" if model.values != "counts" else "counts"):
-        model.log_prob(np.full_like(x, np.nan), **given)
+        model.log_prob(np.full_like(x, np.inf if model.missing else np.nan), **given)
     if model.values == "levels":
         with pytest.raises(ValueError, match=f"0 to {model.num_values - 1}"):
             model.log_prob(x + 0.5, **given)

@@ -1,5 +1,7 @@
 """Models that the deep ones are compared with."""
 
 from tfgen.classical.gaussian_mixture import GaussianMixture
+from tfgen.classical.kmeans import KMeans
+from tfgen.classical.probabilistic_pca import ProbabilisticPCA
 
-__all__ = ["GaussianMixture"]
+__all__ = ["GaussianMixture", "KMeans", "ProbabilisticPCA"]
