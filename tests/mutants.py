@@ -178,6 +178,41 @@ MUTANTS = (
         "tests/test_cli.py -k presets_of_a_resumed",
     ),
     Mutant(
+        "a sweep whose best setting is its worst", "tfgen/cli/sweep_report.py",
+        "(-1.0 if self.highest else 1.0)", "(1.0 if self.highest else -1.0)",
+        "tests/test_sweep.py -k choice_of_the_validation",
+    ),
+    Mutant(
+        "a validation figure of other weights than those that are tested", "tfgen/cli/records.py",
+        'if row["step"] <= self.report["step"]]', "]",
+        "tests/test_sweep.py -k weights_that_are_tested",
+    ),
+    Mutant(
+        "a finished run of a sweep that is trained again", "tfgen/cli/sweep.py",
+        'if run.holds_run and run.config().get("finished") is not None:', "if False:",
+        "tests/test_sweep.py -k fails_ends_no_other",
+    ),
+    Mutant(
+        "the deviation of the population instead of the sample's", "tfgen/evaluation/comparison.py",
+        "np.std(values, ddof=1)", "np.std(values)",
+        "tests/test_sweep.py -k choice_of_the_validation",
+    ),
+    Mutant(
+        "figures on different data side by side without a word", "tfgen/cli/compare.py",
+        "if len(by_print) == 1:", "if by_print:",
+        "tests/test_compare.py -k other_data_are_flagged",
+    ),
+    Mutant(
+        "a paired difference with its sign changed", "tfgen/cli/compare.py",
+        "found = interval(other - nats)", "found = interval(nats - other)",
+        "tests/test_compare.py -k differences_are_those",
+    ),
+    Mutant(
+        "ten times the same draw of samples", "tfgen/evaluation/sample_report.py",
+        "(random.fold_in(seed, _AT_MOST, draw) for", "(seed for",
+        "tests/evaluation/test_report.py -k means_over_draws",
+    ),
+    Mutant(
         "a mask that shows the pixel itself", "tfgen/layers/masked.py",
         'later = np.greater if mask_type == "A" else np.greater_equal', "later = np.greater_equal",
         f"{CONTRACT} -k 'sum_to_one and PixelCNN'",

@@ -331,6 +331,9 @@ def test_models_are_known_by_their_public_names(path, public):
 def test_every_app_names_a_public_class():
     for file in sorted((ROOT / "apps").glob("*.py")):
         (path,) = re.findall(r'"(tfgen\.[\w.]+)"', file.read_text())
+        if "TaskApp(" in file.read_text():
+            assert read_function(path)[1], file
+            continue
         assert path == public_path(path), file
         assert read_arguments(path)["event_shape"]
 
