@@ -241,8 +241,34 @@ MUTANTS = (
     ),
     Mutant(
         "a walk that forgets the condition", "tfgen/layers/masked.py",
-        "ByPixel(above, beside, self.cast_bias(condition))", "ByPixel(above, beside, self.cast_bias())",
+        "bias += self.condition(condition)", "bias += 0.0 * self.condition(condition)",
         f"{PIXELS} -k 'any_condition and PixelCNN-1'",
+    ),
+    Mutant(
+        "a walk that forgets the location", "tfgen/layers/masked.py",
+        "return ByPixel(above, beside, bias, None if self.position is None else self.position.parts())",
+        "return ByPixel(above, beside, bias)",
+        f"{PIXELS} -k 'any_condition and PixelCNN-1'",
+    ),
+    Mutant(
+        "a walk that takes each row for the one above", "tfgen/layers/masked.py",
+        "(rows[row] + columns)", "(rows[row - 1] + columns)",
+        f"{PIXELS} -k 'any_condition and Gated'",
+    ),
+    Mutant(
+        "right states told the location of the left ones", "tfgen/autoregressive/pixels/pixel_rnn.py",
+        "+ inputs.bias_of(row)[..., 4 * units :]", "+ inputs.bias_of(row)[..., : 4 * units]",
+        f"{PIXELS} -k 'any_condition and diagonal'",
+    ),
+    Mutant(
+        "a stream from above that takes each row for the first", "tfgen/autoregressive/pixels/two_streams.py",
+        "[:, 0] + convolution.bias_of(number)", "[:, 0] + convolution.bias_of(0)",
+        f"{PIXELS} -k 'whole_network and PlusPlus-0'",
+    ),
+    Mutant(
+        "groups that do not know where they are", "tfgen/autoregressive/pixels/multiscale_pixel_cnn.py",
+        "h += self.position.map()", "h += 0.0 * self.position.map()",
+        f"{PIXELS} -k 'reaches_every_weight and MultiScale'",
     ),
     Mutant(
         "the sign of log q", "tfgen/variational/vae.py",

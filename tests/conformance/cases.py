@@ -86,7 +86,7 @@ CASES = {
     ),
     "PixelCNN": Case(
         PixelCNN,
-        {"event_shape": (2, 3, 1), "filters": 4, "num_blocks": 1, "hidden": 3, "head": 3},
+        {"event_shape": (2, 3, 1), "filters": 4, "num_blocks": 1, "hidden": 4, "head": 3},
         shapes=((3, 2, 1), (2, 3, 3), (1, 5, 1)),
         bad=({"filters": 0}, {"num_blocks": -1}, {"kernel_size": 4}, {"num_values": 1}),
         enumerable=True,
