@@ -272,7 +272,7 @@ def test_em_of_bernoullis_equals_the_formulas(pseudo_count):
     assert (float(model.log_prob(odd)[0]) > -15.0) == (pseudo_count > 0)
 
 
-@pytest.mark.learn(always=True)
+@pytest.mark.learn
 def test_a_mixture_of_bernoullis_finds_its_kinds():
     x = bits(5000)
     model = GaussianMixture(6, 2, likelihood="bernoulli")

@@ -104,7 +104,7 @@ def test_mini_batches_are_sculleys_steps_one_x_after_another():
     np.testing.assert_array_equal(model.counts.numpy(), counts)
 
 
-@pytest.mark.learn(always=True)
+@pytest.mark.learn
 def test_mini_batches_of_a_stream_end_near_lloyd():
     x = blobs(20_000)
     lloyd, stream = KMeans(3, 8), KMeans(3, 8, algorithm="mini_batch")
@@ -182,7 +182,7 @@ def test_outliers_score_high_and_members_about_one():
     np.testing.assert_allclose(served["distances"].numpy().min(1), model.distances(x).numpy().min(1))
 
 
-@pytest.mark.learn(always=True)
+@pytest.mark.learn
 def test_a_training_clusters_the_digits(tmp_path):
     digits = data.load("digits")
     model = KMeans(digits.event_shape, 10)

@@ -194,7 +194,7 @@ def test_samples_follow_the_density_and_complete_what_is_given():
         assert scipy.stats.kstest(drawn[:, ~known] @ direction, law.cdf).pvalue > 1e-5
 
 
-@pytest.mark.learn(always=True)
+@pytest.mark.learn
 def test_a_training_explains_the_digits_and_one_with_holes_nearly():
     digits = data.load("digits")
     model = ProbabilisticPCA(digits.event_shape, 10)
