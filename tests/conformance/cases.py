@@ -19,7 +19,7 @@ from tfgen.autoregressive import (
     PixelRNN,
     WaveNet,
 )
-from tfgen.classical import GaussianMixture
+from tfgen.classical import GaussianMixture, HiddenMarkovModel
 from tfgen.energy import RBM
 from tfgen.variational import VAE
 
@@ -54,6 +54,42 @@ CASES = {
         {"event_shape": (2,), "num_components": 3, "covariance": "full"},
         shapes=((1,), (3, 2)),
         bad=({"num_components": 0}, {"covariance": "round"}, {"regularization": -1.0}),
+    ),
+    "HiddenMarkovModel": Case(
+        HiddenMarkovModel,
+        {"vocabulary": ("a", "h", "t"), "num_states": 2, "length": 4},
+        bad=(
+            {"num_states": 0},
+            {"transitions": "round"},
+            {"jump": 0},
+            {"length": 0},
+            {"smoothing": -1.0},
+            {"num_components": 2},
+            {"num_values": 2},
+            {"event_shape": (4,)},
+        ),
+        enumerable=True,
+    ),
+    "HiddenMarkovModel by label": Case(
+        HiddenMarkovModel,
+        {
+            "event_shape": (None, 2),
+            "num_states": 2,
+            "transitions": "left_right",
+            "num_components": 2,
+            "covariance": "full",
+            "regularization": 0.01,
+            "length": 4,
+            "condition": "label",
+            "num_classes": 2,
+        },
+        bad=(
+            {"covariance": "round"},
+            {"num_components": 0},
+            {"regularization": -1.0},
+            {"condition": "pitch"},
+            {"num_classes": None},
+        ),
     ),
     "PixelCNN": Case(
         PixelCNN,

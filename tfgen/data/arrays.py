@@ -8,6 +8,7 @@ import numpy as np
 from tfgen.data import registry
 from tfgen.data.dataset import Data, DataError, Split
 from tfgen.data.folder import Listing, arrange, cut, in_number_order, split_word
+from tfgen.data.sequences import joined
 from tfgen.media import sounds
 
 _X = {"x", "data", "image", "images", "sample", "samples", "features", "inputs", "arr"}
@@ -94,8 +95,9 @@ def from_arrays(
         test: What to test on: x, or a pair (x, y); None cuts it off.
         validation: What to validate on: x, a pair (x, y), a count or a fraction; None for a sixth.
         name: What the data are called.
-        kind: "image", "video", "vector", "counts", "text" (tokens `[N, T]` of `vocabulary`) or "audio" (waves
-            `[N, T]` in [-1, 1] of `rate`); None for what the shape says.
+        kind: "image", "video", "vector", "counts", "text" (tokens `[N, T]` of `vocabulary`), "audio" (waves
+            `[N, T]` in [-1, 1] of `rate`) or "sequence" (arrays `[T, D]`, each of any number of steps); None
+            for what the shape says.
         class_names: A name for each class; None for the names or numbers in y.
         columns: A name for each entry of a vector.
         standardize: Whether real vectors get mean 0 and deviation 1 by the training split's statistics, which
@@ -116,10 +118,11 @@ def from_arrays(
         if given is not None and not np.isscalar(given):
             pairs[part] = given if isinstance(given, tuple) else (given, None)
     share = validation if np.isscalar(validation) else None
-    xs = {
-        part: _numbers(f"x of {part}" if len(pairs) > 1 else "x", pair[0], name)
-        for part, pair in pairs.items()
-    }
+    named = {part: f"x of {part}" if len(pairs) > 1 else "x" for part in pairs}
+    if kind == "sequence":
+        xs, extra = _sequences({part: pair[0] for part, pair in pairs.items()}, named, name)
+    else:
+        xs, extra = {part: _numbers(named[part], pair[0], name) for part, pair in pairs.items()}, {}
     labels, num_classes, class_names = _labels(
         {part: pair[1] for part, pair in pairs.items()}, xs, class_names, name
     )
@@ -137,10 +140,12 @@ def from_arrays(
         more = {"num_values": None, "levels": None, "event_shape": shapes["train"], "unit": "word"}
         more |= {} if vocabulary is None else {"vocabulary": tuple(vocabulary)}
         xs = {part: array.astype(np.float32) for part, array in xs.items()}
+    elif kind == "sequence":
+        more = {"num_values": None, "levels": None, "event_shape": (None, *shapes["train"][1:])}
     else:
         kind, xs, levels = _shaped(xs, kind, name, notes)
         more = {"num_values": levels, "levels": levels, "event_shape": xs["train"].shape[1:]}
-    parts = {part: Split(array, labels.get(part)) for part, array in xs.items()}
+    parts = {part: Split(array, labels.get(part), extra.get(part, {})) for part, array in xs.items()}
     if "test" in parts and "validation" in parts:
         train, held, tested = parts["train"], parts["validation"], parts["test"]
     elif "test" in parts:
@@ -285,6 +290,14 @@ def _numbers(what: str, x, name: str) -> np.ndarray:
             f"{name}: {what} misses values, {value} in row {place}{more}: fill them in or leave the rows out"
         )
     return array[:, np.newaxis] if array.ndim == 1 else array
+
+
+def _sequences(xs, named, name: str):
+    """Sequences of each split, all as long as the longest, and their lengths as what else a split holds."""
+    found = {part: joined(each, name, named[part]) for part, each in xs.items()}
+    longest = max(x.shape[1] for x, _ in found.values())
+    padded = {part: np.pad(x, ((0, 0), (0, longest - x.shape[1]), (0, 0))) for part, (x, _) in found.items()}
+    return padded, {part: {"lengths": lengths} for part, (_, lengths) in found.items()}
 
 
 def _labels(ys, xs, class_names, name: str):

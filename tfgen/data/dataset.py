@@ -16,7 +16,7 @@ class DataError(ValueError):
 
 
 PARTS = ("train", "validation", "test")
-KINDS = ("image", "video", "vector", "text", "audio", "strokes", "counts")
+KINDS = ("image", "video", "vector", "text", "audio", "strokes", "counts", "sequence")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -199,8 +199,9 @@ class Data:
     Args:
         name: What `load` was asked for.
         kind: What an example is, one of `KINDS`: "image" `[H, W, C]`, "video" `[T, H, W, C]`,
-            "vector", "text", "audio", "strokes", or "counts" (how often each of a number of things
-            occurs: whole numbers from 0 on, with `levels` and `num_values` None).
+            "vector", "text", "audio", "strokes", "counts" (how often each of a number of things
+            occurs: whole numbers from 0 on, with `levels` and `num_values` None), or "sequence" (real
+            vectors over time, `[T, D]`).
         event_shape: The shape of one example; None in it for a length that varies.
         num_values: How many values an element of an example takes for the model, 2 after any
             binarization; None for real values.

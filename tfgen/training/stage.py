@@ -6,7 +6,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from tfgen import random
+from tfgen import checks, random
 from tfgen.training.batches import Order
 from tfgen.update import PASS, Step
 
@@ -151,9 +151,10 @@ class StageRun:
             order = np.zeros((_MAX_STEPS, *each.shape), np.int32)
             order[:count] = each(local, count)
             orders[name] = tf.constant(order)
-        total, bad, at_bad = self.loop(
-            orders, tf.constant(count), tf.constant(step, tf.int64), self.run.total.value()
-        )
+        with checks.plainly():
+            total, bad, at_bad = self.loop(
+                orders, tf.constant(count), tf.constant(step, tf.int64), self.run.total.value()
+            )
         if bad.numpy() >= 0:
             values = dict(zip(self.names, at_bad.numpy(), strict=False))
             name = next(k for k, v in values.items() if k.endswith("/loss") and not math.isfinite(v))
@@ -163,7 +164,8 @@ class StageRun:
             )
         self.run.total.assign(total)
         ended = per_pass and (local + count) % per_pass == 0
-        finished = self.finish() if ended else None
+        with checks.plainly():
+            finished = self.finish() if ended else None
         taken = time.perf_counter() - began
         # The first call compiles, so it says nothing about the speed.
         grown = count * 4
