@@ -25,8 +25,8 @@ app = App(
             "num_states": 8,
             "num_components": 3,
             "regularization": 0.01,
-            "batch_size": 243,
-            "steps": 200,
+            "batch_size": 81,
+            "steps": 600,
         }
     },
 )

@@ -12,6 +12,8 @@ import tensorflow_probability as tfp
 
 from tfgen import data
 from tfgen.classical import HiddenMarkovModel
+from tfgen.data import regimes
+from tfgen.media import pictures
 from tfgen.update import Step
 
 with warnings.catch_warnings():
@@ -156,7 +158,7 @@ def test_every_recursion_equals_the_sum_over_all_paths(planted):
 
 def test_statistics_are_the_expected_counts(planted):
     model, emission = planted.model, planted.model.emission
-    sums = model._statistics({k: tf.constant(v) for k, v in planted.fields.items()}, None, None)
+    sums = model.expected(**{k: tf.constant(v) for k, v in planted.fields.items()})
     wanted = {name: np.zeros(value.shape) for name, value in sums.items()}
     middle = 0.0 if model.values == "levels" else emission._middle(tf.float64).numpy()
     for row, (log_p, posterior, pairs, _, _) in enumerate(planted.rows):
@@ -182,6 +184,7 @@ def test_statistics_are_the_expected_counts(planted):
         np.testing.assert_allclose(value, wanted[name], rtol=2e-5, atol=2e-5, err_msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["symbols", "labels of vectors"])
 def test_xla_computes_the_same(kind):
     """A chain scaled, and one in logarithms: density, posterior, path and statistics."""
@@ -189,7 +192,7 @@ def test_xla_computes_the_same(kind):
     model, fields = planted.model, {k: tf.constant(v) for k, v in planted.fields.items()}
 
     def infer(**fields):
-        answers = model._statistics(fields, None, None)
+        answers = model.expected(**fields)
         answers |= {"states": model.states(**fields), "each": model.log_prob(**fields)}
         return answers | {"posterior": model.posterior(**fields).probs_parameter()}
 
@@ -350,8 +353,8 @@ def test_tied_states_stay_with_one_probability_the_most_likely(kind):
     """The step's transitions against a search along that probability, from the expected counts."""
     planted = Planted(KINDS[kind])
     model, fields = planted.model, {k: tf.constant(v) for k, v in planted.fields.items()}
-    counts = model._statistics(fields, None, None)["transitions"].numpy()
-    model._maximize(model._statistics(fields, None, None))
+    counts = model.expected(**fields)["transitions"].numpy()
+    model._maximize(model.expected(**fields))
     found = np.exp(model.chain().transitions.numpy())
     others = model.allowed.sum(axis=1) - 1
 
@@ -452,3 +455,153 @@ def test_labels_are_told_by_bayes_rule():
     np.testing.assert_allclose(model.classes(**fields).probs_parameter(), expected, atol=1e-5)
     with pytest.raises(ValueError, match="has no labels: make it with condition='label'"):
         Planted(KINDS["vectors"]).model.classes(**fields)
+
+
+@pytest.mark.learn
+@pytest.mark.parametrize("covariance", ["full", "diag"])
+def test_planted_states_are_read_back(covariance):
+    """The law of `regimes` is found again, and its states as well as by that law itself."""
+    found = data.load("regimes")
+    fields = {"x": found.train.x, "lengths": found.train.extra["lengths"]}
+    model = HiddenMarkovModel((None, 2), 3, covariance=covariance)
+    model.begin({k: tf.constant(v) for k, v in fields.items()}, seed=0)
+    run_em(model, fields, passes=25, batch_size=450)
+    measured = model.test_metrics(found, tf.constant([0, 0]))["state_accuracy"]["value"]
+    start, transitions, means, covariances = regimes.law()
+    if covariance == "diag":
+        assert measured > 0.93
+        return
+    order = np.argmin(np.linalg.norm(model.emission.means[:, 0] - means[:, None], axis=-1), axis=1)
+    assert sorted(order) == [0, 1, 2]
+    chain, scales = model.chain(), model.emission.scales.numpy()[order, 0]
+    np.testing.assert_allclose(np.exp(chain.transitions)[order][:, order], transitions, atol=0.01)
+    np.testing.assert_allclose(np.exp(chain.start)[order], start, atol=0.06)
+    np.testing.assert_allclose(model.emission.means.numpy()[order, 0], means, atol=0.04)
+    np.testing.assert_allclose(scales @ scales.swapaxes(-1, -2), covariances, atol=0.04)
+    test = {"x": found.test.x, "lengths": found.test.extra["lengths"]}
+    nats = -float(tf.reduce_mean(model.log_prob(**test)))
+    planted = HiddenMarkovModel((None, 2), 3, covariance="full")
+    planted.start_logits.assign(np.log(start))
+    planted.transition_logits.assign(np.log(transitions))
+    planted.emission.means.assign(means[:, None])
+    planted.emission.scales.assign(np.linalg.cholesky(covariances)[:, None])
+    assert nats == pytest.approx(-float(tf.reduce_mean(planted.log_prob(**test))), abs=0.3)
+    best = planted.test_metrics(found, tf.constant([0, 0]))["state_accuracy"]["value"]
+    assert best > 0.97 and measured > best - 0.003
+
+
+def test_begin_depends_on_its_seed_alone_and_left_right_chains_begin_in_even_parts():
+    fields, _ = sequences(HiddenMarkovModel((None, 2)))
+    models = [HiddenMarkovModel((None, 2), 3) for _ in range(3)]
+    for model, seed in zip(models, (1, 1, 2), strict=True):
+        model.begin({k: tf.constant(v) for k, v in fields.items()}, seed)
+    np.testing.assert_array_equal(models[0].emission.means, models[1].emission.means)
+    assert not np.array_equal(models[0].emission.means, models[2].emission.means)
+    x = np.repeat([[0.0], [5.0], [9.0]], [4, 4, 4], axis=0)[None] + np.zeros((3, 1, 1))
+    x[1, 6:] = 1e3  # Beyond its length.
+    x[1, :6] = np.repeat([[0.0], [5.0], [9.0]], 2, axis=0)
+    model = HiddenMarkovModel((None, 1), 3, "left_right", regularization=0.01)
+    model.begin({"x": tf.constant(x, tf.float32), "lengths": tf.constant([12, 6, 12])}, 0)
+    np.testing.assert_allclose(model.emission.means[:, 0, 0], [0.0, 5.0, 9.0], atol=1e-5)
+    np.testing.assert_allclose(model.emission.scales, 0.1, rtol=1e-4)
+    # 7 transitions within states 0 and 1 each, 3 to the next one, and one more of each.
+    np.testing.assert_allclose(
+        np.exp(model.chain().transitions[:2, :2]), [[8 / 12, 4 / 12], [0.0, 8 / 12]], atol=1e-5
+    )
+
+
+def test_what_never_came_stays_as_it_was():
+    """States and components that no x belong to keep their parameters, and nothing becomes NaN."""
+    model = Planted(KINDS["mixtures"]).model
+    means = model.emission.means.numpy()
+    means[0, 1] = 1e4
+    model.emission.means.assign(means)
+    before = model.emission.scales.numpy()
+    fields, _ = sequences(model)
+    run_em(model, fields, passes=1)
+    assert all(np.isfinite(w).all() for w in model.get_weights())
+    np.testing.assert_array_equal(model.emission.means[0, 1], means[0, 1])
+    np.testing.assert_array_equal(model.emission.scales[0, 1], before[0, 1])
+    assert float(tf.nn.softmax(model.emission.logits)[0, 1]) < 1e-6
+
+
+def test_texts_are_taken_and_answered_as_strings():
+    model = HiddenMarkovModel(vocabulary=("a", "b", " "), num_states=2, length=5)
+    served = {name: s.function for name, s in model.signatures().items()}
+    texts = tf.constant(["ab a", "b"])
+    x, lengths = np.array([[0, 1, 2, 0], [1, 0, 0, 0]], np.float32), np.array([4, 1])
+    np.testing.assert_allclose(served["log_prob"](text=texts)["log_prob"], model.log_prob(x, lengths=lengths))
+    states = served["states"](text=texts)["states"]
+    np.testing.assert_array_equal(states, model.states(x, lengths))
+    assert list(states[1][1:]) == [-1] * 3
+    filtered = served["filter"](text=texts)["probabilities"]
+    np.testing.assert_allclose(filtered, model.filter(x, lengths).probs_parameter())
+    drawn = model.decode(model.sample(3, seed=0))
+    assert len(drawn) == 3 and set("".join(drawn)) <= set("ab ")
+
+
+def test_pictures_show_states_transitions_and_emissions():
+    """Two steps of state 0, two of state 1: the picture's colours change in its middle."""
+    x, path = np.array([[0.0], [0.0], [5.0], [5.0]]), np.array([0, 0, 1, 1])
+    picture = np.asarray(pictures.states(x, path, np.eye(2)[path]))
+    row = picture[10, 60:-10].astype(int)
+    changes = np.flatnonzero(np.abs(np.diff(row, axis=0)).sum(axis=1) > 30)
+    assert np.any(row[100] != row[450]) and np.abs(changes - len(row) / 2).min() < 30
+    shades = np.asarray(pictures.matrix(np.array([[0.9, 0.1], [0.0, 1.0]]), numbers=False)).astype(int)
+    blue = shades.sum(axis=-1) < 400
+    assert (
+        blue.any() and blue[:, : blue.shape[1] // 2].sum() > 10 and blue[:, blue.shape[1] // 2 :].sum() > 10
+    )
+    for kind in ("symbols", "full", "labels of vectors"):
+        planted = Planted(KINDS[kind])
+        views = planted.model.views(None, 2, tf.constant([0, 1]))
+        assert list(views) == ["states", "transitions", "emissions"]
+        classes = 2 if planted.labels else 1
+        assert [len(view.array) for view in views.values()] == [2, classes, classes]
+        assert views["transitions"].captions == (["0", "1"] if planted.labels else None)
+
+
+def planted_data(x, num_values, **extra):
+    """Symbols `[N, T]` as data, the same in each split unless `extra` says otherwise."""
+    parts = [data.Split(np.asarray(extra.get(part, x), np.uint8)) for part in ("train", "validation", "test")]
+    return data.Data("planted", "text", (None,), num_values, num_values, None, None, *parts)
+
+
+def test_bad_arguments_and_data_are_refused_by_name():
+    for arguments, message in [
+        ({"num_states": 0}, "num_states must be a whole number of at least 1, got 0"),
+        ({"event_shape": (3, 2)}, r"event_shape must be \(None,\) or \(None, D\), sequences, got \(3, 2\)"),
+        ({"transitions": "ring"}, "transitions must be one of 'full', 'left_right', got 'ring'"),
+        ({"num_components": 2}, "num_components=2 is of vectors, but x are symbols"),
+        ({"condition": "label", "num_classes": (2, 3)}, r"num_classes must be one number, got \(2, 3\)"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            HiddenMarkovModel(**{"num_values": 3} | arguments)
+    symbols, vectors = HiddenMarkovModel(num_values=3), HiddenMarkovModel((None, 2), 4, covariance="full")
+    with pytest.raises(ValueError, match="num_states=4 needs as many steps in the data, got 3: use fewer"):
+        symbols.begin({"x": tf.zeros([1, 3])}, 0)
+    with pytest.raises(ValueError, match="sequences must have steps.*0 to 3: leave out those of length 0"):
+        symbols.log_prob(np.zeros((2, 3)), lengths=[3, 0])
+    with pytest.raises(ValueError, match="sequences must have steps"):
+        vectors.log_prob(np.zeros((2, 0, 2)))
+    run_em(symbols, {"x": np.array([[0, 1, 0, 1, 1]], np.float32)}, passes=1)
+    assert np.isfinite(symbols.log_prob([[0, 1, 1]])[0])
+    np.testing.assert_array_equal(symbols.log_prob([[0, 2, 2]], lengths=[1]), symbols.log_prob([[0]]))
+    with pytest.raises(
+        ValueError, match="must hold symbols that occurred in training; .* from 2 to 2: leave"
+    ):
+        symbols.log_prob([[0, 2, 1]])
+    with pytest.raises(
+        ValueError, match="symbol 2 in row 1, step 0 of the test split of planted never occurs"
+    ):
+        symbols.check_data(planted_data([[0, 1], [1, 1]], 3, test=[[0, 0], [2, 1]]))
+    HiddenMarkovModel(num_values=3, smoothing=0.1).check_data(planted_data([[0, 1]], 3, test=[[2, 1]]))
+    x = np.random.RandomState(0).randn(5, 6, 1).repeat(2, axis=-1).astype(np.float32)
+    singular = HiddenMarkovModel((None, 2), 2, covariance="full", regularization=0.0)
+    with pytest.raises(ValueError, match="covariance is singular; .* raise regularization"):
+        singular.begin({"x": tf.constant(x)}, 0)
+    with pytest.raises(ValueError, match="covariance is singular"):
+        run_em(singular, {"x": x}, passes=1)
+    x[2, 3, 1] = np.nan
+    with pytest.raises(ValueError, match="must hold finite values"):
+        vectors.log_prob(x)

@@ -417,7 +417,7 @@ def test_fit_is_the_same_step(session, case):
 
 @pytest.mark.slow
 def test_views_fit_their_layout(session, model):
-    """What a model shows is x of its space, or a picture, arranged as it says, with and without data at hand."""
+    """What a model shows is x of its space or pictures, arranged as it says, with and without data."""
     low, high = model.space.value_range
     for given in (None, dataset(model)):
         for view in model.views(given, 3, SEED).values():

@@ -229,7 +229,20 @@ class HiddenMarkovModel(GenerativeModel):
 
     def _statistics(self, batch, seed, step):
         del seed, step
-        x, lengths, condition = batch["x"], batch.get("lengths"), batch.get("condition")
+        if "lengths" in batch:
+            # What the batch is filled up with need not be computed.
+            longest = tf.maximum(tf.reduce_max(batch["lengths"]), 1)
+            batch = batch | {"x": batch["x"][:, :longest]}
+        return self.expected(**batch)
+
+    def expected(self, x, lengths=None, condition=None):
+        """Expected counts under p(z | x) and log p(x): the sums over a batch that EM needs, float64.
+
+        Args:
+          x: float32 `[batch, T, ...]`, unchecked.
+          lengths: int32 `[batch]`, or None.
+          condition: int32 `[batch]`, or None.
+        """
         chain, evidence = self.chain(condition), self.evidence(x, lengths, condition)
         forward = trellis.forward(chain, evidence)
         found = trellis.backward(chain, evidence, forward)

@@ -139,6 +139,7 @@ class StageRun:
 
         Raises:
           TrainingError: If a loss is not finite.
+          ValueError: If a model's own check fails in a step.
         """
         local = step - self.first
         count = min(self.chunk, _MAX_STEPS, until - step)
