@@ -384,16 +384,18 @@ def test_a_path_that_looks_impossible_for_long_may_be_the_only_one_that_goes_on(
     np.testing.assert_allclose(model.posterior(x[None]).probs_parameter()[0, :, 0], 1.0, atol=1e-5)
 
 
-def test_states_far_from_all_x_are_weighed_all_the_same():
-    """Full chains: x lie e^-5000 from one state and hardly ever change to the other."""
+@pytest.mark.parametrize("rare", [-25.0, -1000.0])
+def test_states_far_from_all_x_are_weighed_all_the_same(rare):
+    """Full chains: x lie e^-5000 from one state, changes are e^-25 or as rare as counts at least."""
     model = HiddenMarkovModel((None, 1), 2, regularization=0.0)
-    model.transition_logits.assign([[0.0, -25.0], [-25.0, 0.0]])
-    model.start_logits.assign([0.0, -20.0])
+    model.transition_logits.assign([[0.0, rare], [rare, 0.0]])
+    model.start_logits.assign([0.0, rare])
     model.emission.means.assign([[[0.0]], [[100.0]]])
     x = np.array([100.0] * 5 + [0.0] * 5, np.float32)[:, None]
     evidence = scipy.stats.norm.logpdf(x, [0.0, 100.0])
     start, transitions = (
-        scipy.special.log_softmax(np.float64(w), -1) for w in (model.start_logits, model.transition_logits)
+        np.maximum(scipy.special.log_softmax(np.float64(weight), -1), np.log(1e-12))
+        for weight in (model.start_logits, model.transition_logits)
     )
     wanted, posterior, _, path, _ = brute_force(start, transitions, evidence)
     assert float(model.log_prob(x[None])[0]) == pytest.approx(wanted, rel=1e-6)

@@ -187,22 +187,35 @@ class Gaussians(_Emission):
 
     def components(self, x, condition):
         """log w_zm + log N(x; mu_zm, Sigma_zm), float32 `[T, batch, S, M]`, of x `[T, batch, D]`."""
-        weights = of_class(tf.nn.log_softmax(self.logits.value), condition)
         means, scales = of_class(self.means.value, condition), of_class(self.scales.value, condition)
-        if self.covariance == "diag":
-            z = (x[:, :, None, None] - means) / scales
-            diagonal = scales
-        else:
-            # Of a few matrices; a product with each x is then faster than a system for each.
-            unit = tf.eye(self.size, batch_shape=tf.shape(scales)[:-2])
-            inverse = tf.linalg.triangular_solve(scales, unit)
-            rows = "" if condition is None else "b"
-            middle = self._middle(tf.float32)
-            z = tf.einsum(f"tbd,{rows}smed->tbsme", x - middle, inverse)
-            z -= tf.einsum("...ed,...d->...e", inverse, means - middle)
-            diagonal = tf.linalg.diag_part(scales)
+        distances, diagonal = (self._diagonal if self.covariance == "diag" else self._full)(
+            x, means, scales, "" if condition is None else "b"
+        )
         log_volume = tf.reduce_sum(tf.math.log(diagonal), axis=-1) + 0.5 * self.size * math.log(2 * math.pi)
-        return weights - log_volume - 0.5 * tf.reduce_sum(tf.square(z), axis=-1)
+        return of_class(tf.nn.log_softmax(self.logits.value), condition) - log_volume - 0.5 * distances
+
+    def _diagonal(self, x, means, scales, rows):
+        """Squared distances sum_d (x - mu)^2 / sigma^2 as products of matrices, in float64 about a middle."""
+        x, means, scales = (tf.cast(v, tf.float64) for v in (x, means, scales))
+        x, means, precisions = (
+            x - self._middle(x.dtype),
+            means - self._middle(x.dtype),
+            1.0 / tf.square(scales),
+        )
+        product = f"tbd,{rows}smd->tbsm"
+        distances = tf.einsum(product, tf.square(x), precisions)
+        distances -= 2.0 * tf.einsum(product, x, precisions * means)
+        distances += tf.reduce_sum(precisions * tf.square(means), axis=-1)
+        return tf.cast(distances, tf.float32), tf.cast(scales, tf.float32)
+
+    def _full(self, x, means, scales, rows):
+        """Squared lengths of L^-1 (x - mu)."""
+        # Of a few matrices; a product with each x is then faster than a system for each.
+        inverse = tf.linalg.triangular_solve(scales, tf.eye(self.size, batch_shape=tf.shape(scales)[:-2]))
+        middle = self._middle(tf.float32)
+        z = tf.einsum(f"tbd,{rows}smed->tbsme", x - middle, inverse)
+        z -= tf.einsum("...ed,...d->...e", inverse, means - middle)
+        return tf.reduce_sum(tf.square(z), axis=-1), tf.linalg.diag_part(scales)
 
     def table(self, x, condition):
         """log p(x | z) `[T, batch, S]` of x `[T, batch, D]`, and the function that takes it as it is."""
@@ -221,8 +234,10 @@ class Gaussians(_Emission):
           states: p(z_t | x), float32 `[T, batch, S]`; zero where a step does not count.
           condition: int32 `[batch]`, or None.
         """
-        shares = tf.nn.softmax(self.components(x, condition))
-        return self.moments(x, states[..., None] * shares, condition)
+        responsibilities = states[..., None]
+        if self.num_components > 1:
+            responsibilities *= tf.nn.softmax(self.components(x, condition))
+        return self.moments(x, responsibilities, condition)
 
     def moments(self, x, responsibilities, condition):
         """As `sums`, of responsibilities `[T, batch, S, M]`."""
