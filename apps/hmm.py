@@ -1,7 +1,7 @@
 """Hidden Markov model (Baum et al. 1970; Rabiner 1989): states behind sequences of vectors or symbols.
 
-On the embedded regimes: 150.4 nats (exact density, test split, seed 0), as by the planted law, and 98 % of the
-steps told to their planted state. On spoken digits, one model a digit: 98.3 % of the test recordings told.
+On the embedded regimes: 150.4 nats (exact density, test split, seed 0), as by the planted law, and 98 % of
+the steps told to their planted state. On spoken digits, one model a digit: 98.3 % of the recordings told.
 
 python -m apps.hmm
 python -m apps.hmm --dataset=python_docs --num_states=8 --smoothing=0.01

@@ -7,9 +7,11 @@ import pathlib
 import numpy as np
 
 from tfgen.data import registry
-from tfgen.data.dataset import Data, DataError, Split, check_memory
+from tfgen.data.dataset import Data, DataError, Split
 from tfgen.data.folder import Listing, divide, report
-from tfgen.data.sequences import joined, sequence_data
+from tfgen.data.memory import check_memory
+from tfgen.data.ragged import joined
+from tfgen.data.sequences import sequence_data
 from tfgen.data.splits import hold_out, stratified_order
 from tfgen.media import sounds
 from tfgen.media.cepstra import cepstra, with_differences
