@@ -559,10 +559,13 @@ class HiddenMarkovModel(GenerativeModel):
             for c in of_class
         ]
         emissions = [self._picture_of_emissions(data, **c) for c in of_class]
+        told = "p(x | state)" if self.values == "levels" else "means of x by state"
         return {
-            "states": View(_stacked(shown)),
-            "transitions": View(_stacked(transitions), captions=names),
-            "emissions": View(_stacked(emissions), captions=names),
+            "states": View(_stacked(shown), title="most probable states as colors, posterior below"),
+            "transitions": View(
+                _stacked(transitions), captions=names, title="transitions from row to column"
+            ),
+            "emissions": View(_stacked(emissions), captions=names, title=told),
         }
 
     @property

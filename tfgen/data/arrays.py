@@ -80,7 +80,7 @@ def from_arrays(
     if kind == "sequence":
         longest = max(x.shape[1] for x in xs.values())
         xs = {part: np.pad(x, ((0, 0), (0, longest - x.shape[1]), (0, 0))) for part, x in xs.items()}
-    every = _Range.of(ranges.values())
+    every = _Range.of(ranges.values()) if ranges else None
     labels, num_classes, class_names = _labels(
         {part: pair[1] for part, pair in pairs.items()}, xs, class_names, name
     )
