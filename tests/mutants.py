@@ -46,6 +46,7 @@ PIXELS, MIXTURE = "tests/autoregressive/test_pixels.py", "tests/classical/test_g
 AUTO = "tests/autoregressive"
 KMEANS, PCA = "tests/classical/test_kmeans.py", "tests/classical/test_probabilistic_pca.py"
 START = "tests/classical/test_start.py"
+HIDDEN, SEQUENCES = "tests/classical/test_hidden_markov_model.py", "tests/test_sequence_data.py"
 VAE_TESTS, RBM_TESTS, GAN_TESTS = (
     "tests/variational/test_vae.py",
     "tests/energy/test_rbm.py",
@@ -532,6 +533,53 @@ MUTANTS = (
         "k-means++ in proportion to distances, not to their squares", "tfgen/classical/start.py",
         "weighted = weights * closest", "weighted = weights * np.sqrt(closest)",
         f"{START} -k law",
+    ),
+    Mutant(
+        "states beyond a sequence's end that count", "tfgen/classical/trellis.py",
+        "counted = tf.cast(evidence.observed, tf.float32)[..., None]", "counted = tf.ones_like(found.scale)",
+        f"{HIDDEN} -k expected_counts",
+    ),
+    Mutant(
+        "forbidden transitions summed as scaled", "tfgen/classical/trellis.py",
+        "return bool(self.allowed.all())", "return True",
+        f"{HIDDEN} -k 'looks_impossible'",
+    ),
+    Mutant(
+        "a full chain without its least probability", "tfgen/classical/hidden_markov_model.py",
+        "transitions = tf.maximum(transitions, least)", "transitions = tf.identity(transitions)",
+        f"{HIDDEN} -k 'far_from_all_x'",
+    ),
+    Mutant(
+        "a path that goes on beyond its end", "tfgen/classical/trellis.py",
+        'last = tf.where(given["observed"][:, None], reached, last)', "last = reached",
+        f"{HIDDEN} -k every_recursion",
+    ),
+    Mutant(
+        "a tied chain that counts states without a way out", "tfgen/classical/hidden_markov_model.py",
+        "stays = tf.reduce_sum(tf.linalg.diag_part(counts) * leaves, axis=-1)[..., None, None]",
+        "stays = tf.reduce_sum(tf.linalg.diag_part(counts), axis=-1)[..., None, None]",
+        f"{HIDDEN} -k one_probability",
+    ),
+    Mutant(
+        "classes without their prior", "tfgen/classical/hidden_markov_model.py",
+        "return scored + tf.nn.log_softmax(self.class_logits.value)", "return scored",
+        f"{HIDDEN} -k bayes_rule",
+    ),
+    Mutant(
+        "a Gaussian without data that moves", "tfgen/classical/emissions.py",
+        "tf.cast(tf.where(seen[of_matrix], found, scales), tf.float32)", "tf.cast(found, tf.float32)",
+        f"{HIDDEN} -k never_came",
+    ),
+    Mutant(
+        "symbols unseen in training scored in silence", "tfgen/classical/emissions.py",
+        "<= 0.5 * NEVER", "<= 2.0 * NEVER",
+        f"{HIDDEN} -k bad_arguments",
+    ),
+    Mutant(
+        "sequences filled up without their lengths", "tfgen/data/sequences.py",
+        "lengths = np.array([len(row) for row in rows], np.int32)",
+        "lengths = np.full(len(rows), max(map(len, rows)), np.int32)",
+        f"{SEQUENCES} -k several_lengths",
     ),
     Mutant(
         "pixels binarized the wrong way round", "tfgen/space.py",

@@ -19,7 +19,7 @@ from tfgen.autoregressive import (
     PixelRNN,
     WaveNet,
 )
-from tfgen.classical import GaussianMixture, KMeans, ProbabilisticPCA
+from tfgen.classical import GaussianMixture, HiddenMarkovModel, KMeans, ProbabilisticPCA
 from tfgen.energy import RBM
 from tfgen.variational import VAE
 
@@ -83,6 +83,42 @@ CASES = {
         ProbabilisticPCA,
         {"event_shape": (2,), "num_components": 1, "missing": True},
         bad=({"algorithm": "closed_form"},),
+    ),
+    "HiddenMarkovModel": Case(
+        HiddenMarkovModel,
+        {"vocabulary": ("a", "h", "t"), "num_states": 2, "length": 4},
+        bad=(
+            {"num_states": 0},
+            {"transitions": "round"},
+            {"jump": 0},
+            {"length": 0},
+            {"smoothing": -1.0},
+            {"num_components": 2},
+            {"num_values": 2},
+            {"event_shape": (4,)},
+        ),
+        enumerable=True,
+    ),
+    "HiddenMarkovModel by label": Case(
+        HiddenMarkovModel,
+        {
+            "event_shape": (None, 2),
+            "num_states": 2,
+            "transitions": "left_right",
+            "num_components": 2,
+            "covariance": "full",
+            "regularization": 0.01,
+            "length": 4,
+            "condition": "label",
+            "num_classes": 2,
+        },
+        bad=(
+            {"covariance": "round"},
+            {"num_components": 0},
+            {"regularization": -1.0},
+            {"condition": "pitch"},
+            {"num_classes": None},
+        ),
     ),
     "PixelCNN": Case(
         PixelCNN,

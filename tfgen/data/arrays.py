@@ -6,6 +6,7 @@ import numpy as np
 
 from tfgen.data.examples import DataError, Split
 from tfgen.data.meaning import in_number_order
+from tfgen.data.ragged import joined
 from tfgen.data.splits import arrange, cut
 from tfgen.data.stream import Stream, apply, blocks, is_sliceable
 from tfgen.media import sounds
@@ -46,8 +47,9 @@ def from_arrays(
         test: What to test on: x, or a pair (x, y); None cuts it off.
         validation: What to validate on: x, a pair (x, y), a count or a fraction; None for a sixth.
         name: What the data are called.
-        kind: "image", "video", "vector", "counts", "text" (tokens `[N, T]` of `vocabulary`) or "audio" (waves
-            `[N, T]` in [-1, 1] of `rate`); None for what the shape says.
+        kind: "image", "video", "vector", "counts", "text" (tokens `[N, T]` of `vocabulary`), "audio" (waves
+            `[N, T]` in [-1, 1] of `rate`) or "sequence" (arrays `[T, D]`, each of any number of steps); None
+            for what the shape says.
         class_names: A name for each class; None for the names or numbers in y.
         columns: A name for each entry of a vector.
         standardize: Whether real vectors get mean 0 and deviation 1 by the training split's statistics, which
@@ -69,11 +71,18 @@ def from_arrays(
         if given is not None and not np.isscalar(given):
             pairs[part] = given if isinstance(given, tuple) else (given, None)
     share = validation if np.isscalar(validation) else None
-    xs, ranges = {}, {}
+    xs, ranges, extra = {}, {}, {}
     for part, pair in pairs.items():
-        what = f"x of {part}" if len(pairs) > 1 else "x"
-        xs[part], ranges[part] = _numbers(what, pair[0], name, missing)
-    every = _Range.of(ranges.values())
+        named = f"x of {part}" if len(pairs) > 1 else "x"
+        if kind == "sequence":
+            xs[part], lengths = joined(pair[0], name, named)
+            extra[part] = {"lengths": lengths}
+        else:
+            xs[part], ranges[part] = _numbers(named, pair[0], name, missing)
+    if kind == "sequence":
+        longest = max(x.shape[1] for x in xs.values())
+        xs = {part: np.pad(x, ((0, 0), (0, longest - x.shape[1]), (0, 0))) for part, x in xs.items()}
+    every = _Range.of(ranges.values()) if ranges else None
     labels, num_classes, class_names = _labels(
         {part: pair[1] for part, pair in pairs.items()}, xs, class_names, name
     )
@@ -91,10 +100,12 @@ def from_arrays(
         more = {"num_values": None, "levels": None, "event_shape": shapes["train"], "unit": "word"}
         more |= {} if vocabulary is None else {"vocabulary": tuple(vocabulary)}
         xs = _cast(xs, np.float32)
+    elif kind == "sequence":
+        more = {"num_values": None, "levels": None, "event_shape": (None, *shapes["train"][1:])}
     else:
         kind, xs, levels = _shaped(xs, every, kind, name, notes)
         more = {"num_values": levels, "levels": levels, "event_shape": xs["train"].shape[1:]}
-    parts = {part: Split(array, labels.get(part)) for part, array in xs.items()}
+    parts = {part: Split(array, labels.get(part), extra.get(part, {})) for part, array in xs.items()}
     if "test" in parts and "validation" in parts:
         train, held, tested = parts["train"], parts["validation"], parts["test"]
     elif "test" in parts:

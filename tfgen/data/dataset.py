@@ -14,7 +14,7 @@ from tfgen.data.stream import Stream, apply, blocks
 
 __all__ = ["KINDS", "PARTS", "Data", "DataError", "Meaning", "Split"]
 
-KINDS = ("image", "video", "vector", "text", "audio", "strokes", "counts")
+KINDS = ("image", "video", "vector", "text", "audio", "strokes", "counts", "sequence")
 _SPOKEN = {"train": "training", "validation": "validation", "test": "test"}
 
 
@@ -25,8 +25,9 @@ class Data:
     Args:
         name: What `load` was asked for.
         kind: What an example is, one of `KINDS`: "image" `[H, W, C]`, "video" `[T, H, W, C]`,
-            "vector", "text", "audio", "strokes", or "counts" (how often each of a number of things
-            occurs: whole numbers from 0 on, with `levels` and `num_values` None).
+            "vector", "text", "audio", "strokes", "counts" (how often each of a number of things
+            occurs: whole numbers from 0 on, with `levels` and `num_values` None), or "sequence" (real
+            vectors over time, `[T, D]`).
         event_shape: The shape of one example; None in it for a length that varies.
         num_values: How many values an element of an example takes for the model, 2 after any
             binarization; None for real values.
