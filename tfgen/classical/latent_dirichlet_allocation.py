@@ -310,8 +310,8 @@ class LatentDirichletAllocation(GenerativeModel):
         empty = np.flatnonzero(~np.asarray(data.train.x).any(axis=1))
         if len(empty):
             raise ValueError(
-                f"{type(self).__name__}: row {empty[0]} of the training split of {data.name} counts no word, "
-                f"as do {len(empty)} of {len(data.train.x)}: leave such documents out."
+                f"{type(self).__name__}: row {empty[0]} of the training split of {data.name} counts no word "
+                f"({len(empty)} of {len(data.train.x)} rows): leave such documents out."
             )
 
     def signatures(self):
