@@ -280,7 +280,7 @@ class BayesianGaussianMixture(GenerativeModel):
         return tf.cast(tf.reduce_logsumexp(log_weights + each, axis=-1), tf.float32)
 
     def distribution(self):
-        """p(x | data), a float64 TFP mixture of Student-t's over `event_shape`.
+        """p(x | data), a TFP mixture of Student-t's over `event_shape`.
 
         Raises:
           ValueError: Under "mean_field", which has none in closed form.
@@ -291,10 +291,10 @@ class BayesianGaussianMixture(GenerativeModel):
                 "factorization='mean_field' has no predictive distribution in closed form: use log_prob, a "
                 "bound, or 'structured'."
             )
-        components = factors.predictive()
+        components = factors.predictive(tf.float32)
         if len(self.event_shape) > 1:
             components = tfb.Reshape(self.event_shape, [self.size])(components)
-        weights = self.concentration + self.counts.value
+        weights = tf.cast(self.concentration + self.counts.value, tf.float32)
         return tfd.MixtureSameFamily(tfd.Categorical(probs=weights / tf.reduce_sum(weights)), components)
 
     def responsibilities(self, x):

@@ -151,19 +151,23 @@ class NormalWishart:
         each = _wishart_kl(1, self.dof[:, None], log_det, prior.dof[:, None], before, trace)
         return tf.reduce_sum(each, axis=-1)
 
-    def predictive(self):
+    def predictive(self, dtype=tf.float64):
         """Distributions of a new x with mu and Lambda integrated out: K Student-t's over D.
 
         Of diagonal precisions D independent ones. For "structured" only.
+
+        Args:
+          dtype: Of x.
         """
         widened = self.scatter * _like((1.0 + self.strength) / self.strength, self.scatter)
         dof = self.dof + 1.0 - self.dims if self.full else self.dof
         scale = widened / _like(dof, widened)
+        root = tf.linalg.cholesky(scale) if self.full else tf.sqrt(scale)
+        dof, mean, root = (tf.cast(value, dtype) for value in (dof, self.mean, root))
         if self.full:
-            scale = tf.linalg.LinearOperatorLowerTriangular(tf.linalg.cholesky(scale))
-            return tfd.MultivariateStudentTLinearOperator(df=dof, loc=self.mean, scale=scale)
-        each = tfd.StudentT(df=dof[:, None], loc=self.mean, scale=tf.sqrt(scale))
-        return tfd.Independent(each, 1)
+            root = tf.linalg.LinearOperatorLowerTriangular(root)
+            return tfd.MultivariateStudentTLinearOperator(df=dof, loc=mean, scale=root)
+        return tfd.Independent(tfd.StudentT(df=dof[:, None], loc=mean, scale=root), 1)
 
 
 def _wishart_kl(dims, dof, log_det, prior_dof, prior_log_det, trace):
