@@ -571,3 +571,261 @@ def test_errors_can_be_traced(monkeypatch):
     monkeypatch.setitem(os.environ, "TFGEN_TRACEBACK", "1")
     with pytest.raises(ValueError, match="unknown command"):
         app().run(["paint"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--lr=3"], "flag --lr is called --learning_rate here: the optimizer's learning rate"),
+        (["--lr", "3"], "flag --lr is called --learning_rate here"),
+        (["--batch=64"], "flag --batch is called --batch_size here"),
+        (["--batch-size=64"], "flag --batch-size is written --batch_size"),
+        (["--imageSize=64"], "flag --imageSize is written --image_size"),
+        (["--latent_dim=64"], "flag --latent_dim is called --latent_size here"),
+        (["--outdir=x"], "flag --outdir is called --run_dir here"),
+        (["--log_dir=x"], "flag --log_dir is called --run_dir here"),
+        (["--output=x"], "--output=x names what sample and evaluate write: a training writes into --run_dir"),
+        (["--hidden_dim=4"], "flag --hidden_dim is called --hidden here"),
+        (["--lr_schedule=cosine"], "flag --lr_schedule is called --schedule here"),
+        (["--data=x"], "flag --data is called --dataset here"),
+        (["--weight_decay=1"], "--optimizer=adamw:weight_decay=0.01"),
+        (["--gpu=0"], "there is no flag --gpu: a training takes the first GPU"),
+        (["--num_workers=2"], "no processes are started to read data"),
+        (["--wandb"], "metrics.csv and TensorBoard's files are always written to --run_dir"),
+        (["--eval"], "what to do is a word, not a flag: python -m apps.vae evaluate --run_dir=DIR"),
+        (["--rnn_cells=3"], "Unknown command line flag 'rnn_cells'"),
+        (["--seq_len=9"], "flag --seq_len is called --window here: steps of an example cut from"),
+        (["--n_clusters=3"], "this model has nothing that bears the name elsewhere"),
+        (["--checkpoint=runs/a"], "be one of <best|last>; a run's directory is named by --run_dir"),
+        (["--epochs=10"], "10 passes over the 1293 training examples of digits in batches of 128"),
+        (["--num_epochs", "2", "--batch_size=100"], "batches of 100 are --steps=26"),
+        (["--epochs=ten"], "the length of a training is said in --steps here, each with a batch of"),
+        (["--epochs=3", "--lr=1"], "the length of a training is said in --steps here"),
+        (["--optimizer=foo"], "optimizer 'foo' is none of Keras': adadelta, adafactor, "),
+        (["--optimizer=momentum"], "others are arguments of these, as momentum is of sgd"),
+        (["--optimizer=sgd:beta=1"], "optimizer 'sgd' takes no beta, it takes learning_rate, momentum"),
+        (["--optimizer=sgd:momentum"], "takes NAME, NAME:ARGUMENT=VALUE"),
+        (["--optimizer=vae=sgd;adam"], "takes NAME, NAME:ARGUMENT=VALUE"),
+        (["--optimizer=gan=sgd"], "optimizer names 'gan', which is neither a stage (main) nor an update"),
+        (["--schedule=step"], "--schedule=step: value should be one of <constant|cosine|linear>"),
+        (["--warmup=20"], "warmup=20 leaves none of the 20 steps of stage 'main'"),
+        (["--warmup=-1"], "--warmup=-1: takes an integer of at least 0"),
+        (["--input=x"], "--input=x: a training reads --dataset, as in --dataset=file:PATH"),
+        (["sample", "--input=x", "--prompt=y"], "--input=x and --prompt exclude each other"),
+        (["export", "--input=x"], "an export reads nothing"),
+    ],
+)  # fmt: skip
+def test_names_of_other_programs_get_a_hint(capsys, tmp_path, arguments, said):
+    assert said in fails(capsys, *arguments, f"--run_dir={tmp_path / 'run'}")
+    assert not (tmp_path / "run").exists()
+
+
+def test_hints_name_each_flag_once_and_only_flags_that_there_are():
+    from tfgen.cli import hints
+
+    tables = (hints._SAME, hints._SAID, hints._COMMANDS)
+    every = [name for table in tables for names in table.values() for name in names.split()]
+    assert sorted(every) == sorted(set(every)) and not set(every) & set(hints.EPOCHS)
+    known = set()
+    for file in sorted((ROOT / "apps").glob("*.py")):
+        (path,) = re.findall(r'"(tfgen\.[\w.]+)"', file.read_text())
+        made = App(path)
+        values, _ = flagset.define(made.model, made.defaults, {}, {})
+        known |= set(values)
+        for name in set(every) - set(values):
+            found = hints.hint(name, values, "tfgen x")
+            assert found and "\n" not in found
+            assert set(re.findall(r"is called --(\w+) here", found)) <= set(values)
+    assert {flag for flags_here in hints._SAME for flag in flags_here.split()} <= known
+
+
+def test_h_is_help(capsys):
+    assert says(capsys, "-h") == says(capsys, "--help") == says(capsys, "help")
+    shown = says(capsys, "-h")
+    for flag in ("--optimizer=adam ", "--schedule=constant ", "--warmup=0 ", "--input= "):
+        assert flag in shown
+    TaskApp(surprise).main(["-h"])
+    assert "--model_run= " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "means"),
+    [
+        ("adamw", {"name": "adamw"}),
+        ("sgd:momentum=0.9,nesterov=True", {"name": "sgd", "momentum": 0.9, "nesterov": True}),
+        ("adam:beta_1=0.5,epsilon=1e-07", {"name": "adam", "beta_1": 0.5, "epsilon": 1e-07}),
+        (
+            "critic=adam:learning_rate=0.0004;actor=sgd",
+            {"critic": {"name": "adam", "learning_rate": 0.0004}, "actor": {"name": "sgd"}},
+        ),
+    ],
+)
+def test_optimizers_are_read_and_written_alike(text, means):
+    made = App("tfgen.variational.VAE", optimizer=means)
+    values, _ = flagset.define(made.model, made.defaults, {}, {})
+    assert values["optimizer"].value == means and flagset.text_of(means) == text
+    values(["vae", f"--optimizer={text}"])
+    assert values["optimizer"].value == means
+
+
+def test_a_run_says_what_it_is_and_keeps_its_optimizer(tmp_path, capsys):
+    run = trains(
+        "Pixels", tmp_path / "run", "--optimizer=sgd:momentum=0.5", "--schedule=cosine", "--warmup=5",
+        "--learning_rate=2",
+    )  # fmt: skip
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("data: digits: 8x8 grey images in 2 levels, 1293 train")
+    cores = len(os.sched_getaffinity(0))
+    assert said[1] == (
+        f"model: Pixels, 64 parameters (256 bytes); {cores} CPU core{'s' * (cores > 1)}; XLA off; float32; "
+        "20 steps of 16, 0.247 times through the data; sgd:momentum=0.5 at 2, cosine, 5 of warm-up"
+    )
+    config = json.loads((run / "config.json").read_text())
+    momentum = {"name": "sgd", "momentum": 0.5}
+    assert config["optimizer"] == config["flags"]["optimizer"] == momentum
+    assert (config["flags"]["schedule"], config["flags"]["warmup"]) == ("cosine", 5)
+    toy = App("tests.cli_toys.Pixels", binarize="threshold", steps=20, batch_size=16, checkpoint_every=10)
+    for given, refusal in (
+        ("--optimizer=sgd", "was trained with --optimizer=sgd:momentum=0.5, got sgd; leave --optimizer out"),
+        ("--schedule=linear", "was trained with --schedule=cosine, got linear"),
+        ("--warmup=4", "was trained with --warmup=5, got 4"),
+        ("--steps=30", "was trained with --schedule=cosine, by which the learning rate is 0 at step 20: "),
+    ):
+        with pytest.raises(ValueError, match=refusal):
+            toy.main([f"--run_dir={run}", "--resume", given])
+    toy.main([f"--run_dir={run}", "--resume", "--steps=20", "--optimizer=sgd:momentum=0.5"])
+    assert "the run is finished" in capsys.readouterr().out
+    # A constant rate goes on, after its warm-up too.
+    run = trains("Pixels", tmp_path / "warm", "--warmup=5")
+    straight = trains("Pixels", tmp_path / "straight", "--warmup=5", "--steps=30")
+    toy.main([f"--run_dir={run}", "--resume", "--steps=30"])
+    assert (run / "metrics.csv").read_text() == (straight / "metrics.csv").read_text()
+    assert "fit/learning_rate" in (run / "metrics.csv").read_text()
+
+
+def test_runs_without_these_flags_go_on_as_they_were(tmp_path):
+    run = trains("Pixels", tmp_path / "run")
+    straight = trains("Pixels", tmp_path / "straight", "--steps=30")
+    config = json.loads((run / "config.json").read_text())
+    for name in ("optimizer", "schedule", "warmup"):
+        del config["flags"][name]
+    (run / "config.json").write_text(json.dumps(config | {"optimizer": "adam"}))
+    toy = App("tests.cli_toys.Pixels", binarize="threshold", steps=20, batch_size=16, checkpoint_every=10)
+    with pytest.raises(ValueError, match="was trained with --schedule=constant, got cosine"):
+        toy.main([f"--run_dir={run}", "--resume", "--schedule=cosine"])
+    toy.main([f"--run_dir={run}", "--resume", "--steps=30"])
+    assert (run / "metrics.csv").read_text() == (straight / "metrics.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    "flag", ["optimizer=sgd", "schedule=cosine", "warmup=3", "learning_rate=1", "ema=0.9"]
+)
+def test_models_without_gradients_refuse_what_is_about_them(tmp_path, flag):
+    mixture = App("tfgen.classical.GaussianMixture", dataset="gaussians25", steps=18, batch_size=1000)
+    name = flag.partition("=")[0]
+    with pytest.raises(ValueError, match=f"GaussianMixture is trained without gradients: leave --{name} out"):
+        mixture.main([f"--run_dir={tmp_path / 'run'}", f"--{flag}"])
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_own_files_are_evaluated_on_in_whole(tmp_path, capsys):
+    """A table's rows and an array's, all of them, in the units of the training."""
+    rng = np.random.default_rng(0)
+    table = rng.normal(size=(60, 2)) * [1.0, 50.0] + [3.0, 100.0]
+    other = rng.normal(size=(5, 2)) * [2.0, 30.0] + [3.0, 90.0]
+    for name, x in (("train", table), ("other", other)):
+        lines = ["a,b", *(f"{a:.6f},{b:.6f}" for a, b in x)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(lines) + "\n")
+    run = tmp_path / "run"
+    mixture = App("tfgen.classical.GaussianMixture", num_components=1, steps=6, batch_size=10)
+    mixture.main([f"--dataset=file:{tmp_path / 'train.csv'}", f"--run_dir={run}"])
+    mixture.main(["evaluate", f"--run_dir={run}", f"--input={tmp_path / 'other.csv'}", "--output=other"])
+    report = json.loads((run / "evaluations/other.json").read_text())
+    model, data, _ = open_run(run)
+    x = (np.round(other, 6) - data.mean) / data.deviation
+    assert report["metrics"]["nats"]["examples"] == 5
+    assert report["metrics"]["nats"]["value"] == pytest.approx(-np.mean(model.log_prob(x)), rel=1e-5)
+    for words, said in (
+        (["--input=/nowhere.csv"], "there is no such file or folder"),
+        (["--input=x", "--dataset=y"], "--input=x and --dataset exclude each other"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            mixture.main(["evaluate", f"--run_dir={run}", *words])
+    with pytest.raises(ValueError, match="GaussianMixture neither answers or continues texts nor completes"):
+        mixture.main(["sample", f"--run_dir={run}", f"--input={tmp_path / 'other.csv'}"])
+
+
+@pytest.mark.slow
+def test_pictures_are_completed(tmp_path, capsys):
+    from PIL import Image
+
+    pixels = App("tfgen.autoregressive.FVBN", binarize="threshold", steps=2, batch_size=100)
+    run = tmp_path / "run"
+    pixels.main([f"--run_dir={run}"])
+    (tmp_path / "own").mkdir()
+    picture = np.zeros((16, 16), np.uint8)
+    picture[:8, :8] = 255
+    for number in range(2):
+        Image.fromarray(np.rot90(picture, number)).save(tmp_path / f"own/{number}.png")
+    pixels.main(["sample", f"--run_dir={run}", f"--input={tmp_path / 'own'}", "--output=two", "--keep=0.75"])
+    found = np.load(run / "samples/two/samples.npy")
+    halves = np.zeros((2, 8, 8), np.uint8)
+    halves[0, :4, :4], halves[1, 4:, :4] = 1, 1
+    assert found.shape == (2, 8, 8, 1) and (run / "samples/two/samples_given.png").exists()
+    np.testing.assert_array_equal(found[:, :6, :, 0], halves[:, :6])
+    one = f"--input={tmp_path / 'own/0.png'}"
+    pixels.main(["sample", f"--run_dir={run}", one, "--num=5", "--output=five"])
+    five = np.load(run / "samples/five/samples.npy")
+    assert five.shape == (5, 8, 8, 1) and len({row.tobytes() for row in five}) > 1
+    np.testing.assert_array_equal(five[:, :4, :, 0], np.repeat(halves[:1, :4], 5, axis=0))
+    with pytest.raises(ValueError, match="--keep=1.0: takes a share between 0 and 1"):
+        pixels.main(["sample", f"--run_dir={run}", one, "--keep=1"])
+
+
+@pytest.mark.slow
+def test_a_file_of_prompts_is_continued_line_by_line(tmp_path, capsys):
+    (tmp_path / "book.txt").write_text("the cat sat on the mat and the dog sat on the log. " * 20)
+    texts = App("tfgen.autoregressive.CharRNN", steps=2, batch_size=4, length=20, units=8)
+    run = tmp_path / "run"
+    texts.main([f"--dataset=file:{tmp_path / 'book.txt'}", "--window=20", f"--run_dir={run}", "--jit=off"])
+    (tmp_path / "prompts.txt").write_text("the cat\n\nsat on the\na\n")
+    given = f"--input={tmp_path / 'prompts.txt'}"
+    texts.main(["sample", f"--run_dir={run}", given, "--output=three"])
+    written = (run / "samples/three/samples.txt").read_text().rstrip("\n").split("\n\n----\n\n")
+    assert [len(text) for text in written] == [20, 20, 20]
+    assert [w.startswith(p) for w, p in zip(written, ("the cat", "sat on the", "a"), strict=True)] == [
+        True
+    ] * 3
+    texts.main(["sample", f"--run_dir={run}", given, "--num=5", "--output=five", "--length=12"])
+    written = (run / "samples/five/samples.txt").read_text().rstrip("\n").split("\n\n----\n\n")
+    assert [w[:3] for w in written] == ["the", "sat", written[2][:3], "the", "sat"] and len(written[0]) == 12
+    (tmp_path / "prompts.txt").write_text("a\n" + "the cat sat on the mat and the dog\n")
+    with pytest.raises(
+        ValueError, match="the prompt 'the cat sat .*' has 34 characters, a sample of CharRNN 20"
+    ):
+        texts.main(["sample", f"--run_dir={run}", given])
+    (tmp_path / "prompts.txt").write_text("\n\n")
+    with pytest.raises(ValueError, match=r"prompts.txt has no lines: write one for each sample"):
+        texts.main(["sample", f"--run_dir={run}", given])
+
+
+@pytest.mark.slow
+def test_a_file_is_answered_line_by_line(tmp_path, capsys):
+    lines = ['{"turns": ["hi", "hello there"]}', '{"turns": ["bye", "see you"]}'] * 8
+    (tmp_path / "chats.jsonl").write_text("\n".join(lines) + "\n")
+    dialogues = App(
+        "tfgen.autoregressive.DialogueModel", steps=60, batch_size=4, units=16, embedding=8,
+        learning_rate=0.03, commands={"chat": "answer lines"},
+    )  # fmt: skip
+    run = tmp_path / "run"
+    dialogues.main([f"--dataset=file:{tmp_path / 'chats.jsonl'}", f"--run_dir={run}", "--jit=off"])
+    (tmp_path / "said.txt").write_text("hi\n\nbye\n")
+    given = f"--input={tmp_path / 'said.txt'}"
+    dialogues.main(["sample", f"--run_dir={run}", given, "--temperature=0", "--output=two"])
+    written = (run / "samples/two/samples.txt").read_text().rstrip("\n").split("\n\n----\n\n")
+    assert written == ["hi\n> hello there", "bye\n> see you"]
+    capsys.readouterr()
+    dialogues.main(["chat", f"--run_dir={run}", given])
+    replies = capsys.readouterr().out.splitlines()[1:]
+    assert len(replies) == 2 and replies[0] == "hello there" and sys.stdin is not None

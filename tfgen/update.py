@@ -8,6 +8,7 @@ critic's update cannot touch the generator, batch-norm statistics included.
 
 import dataclasses
 import functools
+import inspect
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
@@ -198,8 +199,9 @@ def _one_optimizer(optimizer, defaults):
     if isinstance(optimizer, str):
         optimizer = {"name": optimizer}
     if isinstance(optimizer, Mapping):
-        arguments = defaults | {k: v for k, v in optimizer.items() if k != "name"}
-        return keras.optimizers.get({"class_name": optimizer["name"], "config": arguments})
+        return _named_optimizer(
+            optimizer["name"], {k: v for k, v in optimizer.items() if k != "name"}, defaults
+        )
     if not isinstance(optimizer, keras.optimizers.Optimizer):
         raise ValueError(f"optimizer must be a Keras optimizer or its name, got {optimizer!r}.")
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) or optimizer.loss_scale_factor is not None:
@@ -213,6 +215,24 @@ def _one_optimizer(optimizer, defaults):
             "update."
         )
     return type(optimizer).from_config(optimizer.get_config())
+
+
+def _named_optimizer(name, arguments, defaults):
+    """A Keras optimizer by its name, its own arguments before the defaults."""
+    base = keras.optimizers.Optimizer
+    others = (base, keras.optimizers.LossScaleOptimizer, keras.optimizers.MultiOptimizer)
+    public = [c for c in vars(keras.optimizers).values() if isinstance(c, type) and issubclass(c, base)]
+    known = {c.__name__.lower(): c for c in public if c not in others}
+    chosen = known.get(name.lower()) or keras.saving.get_registered_object(name)
+    if chosen is None:
+        raise ValueError(
+            f"optimizer {name!r} is none of Keras': {', '.join(sorted(known))}; others are arguments of "
+            "these, as momentum is of sgd."
+        )
+    taken = [n for n in inspect.signature(chosen).parameters if n not in ("kwargs", "loss_scale_factor")]
+    for argument in arguments.keys() - set(taken):
+        raise ValueError(f"optimizer {name!r} takes no {argument}, it takes {', '.join(taken)}.")
+    return chosen(**defaults | arguments)
 
 
 def start_averages(optimizers):

@@ -1,13 +1,16 @@
 """An app: one model, its defaults, its command line."""
 
+import math
 import os
 import pathlib
 import sys
 
 from absl import flags, logging
 
-from tfgen.cli import flagset
+from tfgen import progress
+from tfgen.cli import flagset, hints
 from tfgen.cli.constructor import public_path
+from tfgen.cli.hints import UsageError
 from tfgen.cli.program import program
 from tfgen.cli.run_directory import RunDirectory
 
@@ -15,12 +18,8 @@ from tfgen.cli.run_directory import RunDirectory
 _FREE_ON_RESUME = {
     "resume", "overwrite", "steps", "data_dir", "download", "run_dir", "num", "temperature", "checkpoint",
     "importance_samples", "xla", "help", "tpu", "preset", "early_stopping", "prompt", "label", "output",
-    "list_datasets",
+    "list_datasets", "input", "keep", "stream",
 }  # fmt: skip
-
-
-class UsageError(ValueError):
-    """A mistake on the command line."""
 
 
 class App:
@@ -64,11 +63,18 @@ class App:
         caller = sys._getframe(1).f_globals
         # A notebook has no file: the model's name is the app's then.
         self.name = pathlib.Path(caller.get("__file__", model.rpartition(".")[2].lower())).stem
-        self.summary, self.model, self.optimizer = caller["__doc__"] or "", public_path(model), optimizer
+        self.summary, self.model = caller["__doc__"] or "", public_path(model)
         self.presets, self.commands, self.overrides = presets or {}, commands or {}, overrides
         self.own_data = own_data or {}
         self.defaults = flagset.Defaults(
-            dataset, binarize, steps, batch_size, learning_rate, checkpoint_every, f"runs/{self.name}"
+            dataset,
+            binarize,
+            steps,
+            batch_size,
+            learning_rate,
+            flagset.described(optimizer),
+            checkpoint_every,
+            f"runs/{self.name}",
         )
 
     def run(self, argv=None):
@@ -109,7 +115,7 @@ class App:
         if command == "train" and not settings["resume"]:
             config = {
                 "model": self.model,
-                "optimizer": self.optimizer,
+                "optimizer": values["optimizer"].value,
                 "flags": flagset.chosen(values, [n for n in values if n not in _FREE_ON_RESUME]),
                 "steps": settings["steps"],
                 "data_dir": settings["data_dir"],
@@ -121,34 +127,74 @@ class App:
         if command == "train" and settings["resume"] and config.get("finished") == config["steps"]:
             print(f"resumed at step {config['steps']}: the run is finished; more --steps go on with it")
             return
-        start_tensorflow()
-        from tfgen.cli import commands
-
+        settings["present"] = [name for name in values if values[name].present]
+        with progress.shown(), progress.doing("starting TensorFlow"):
+            start_tensorflow()
+            from tfgen.cli import commands
         if command in self.commands:
             commands.further(command, config, run, settings)
-        else:
+            return
+        with progress.shown():
             getattr(commands, command)(config, run, settings, arguments)
 
     def _parse(self, values, argv):
-        words = values(["app", *argv])[1:]
+        words = hints.parse(values, argv, program(self.name), lambda *told: self._epochs(values, *told))
         command, *rest = words or ["train"]
         if rest:
             raise UsageError(f"unexpected argument {rest[0]!r}: flags are written --name=value.")
+        if command == "help":
+            values["help"].value, command = True, "train"
         known = flagset.COMMANDS | self.commands
         if command not in known:
             raise UsageError(f"unknown command {command!r}; it is one of {', '.join(known)}.")
+        if command == "train" and values["output"].present:
+            raise UsageError(
+                f"--output={values['output'].value} names what sample and evaluate write: a training writes "
+                "into --run_dir."
+            )
+        if values["input"].value is not None:
+            self._check_input(values, command)
         preset = values["preset"].value
         if preset is not None:
             if preset not in self.presets:
                 raise UsageError(f"{self.name} has no preset {preset!r}.")
             for name, value in self.presets[preset].items():
                 if not values[name].present:
-                    values[name].value = value
+                    values[name].value = flagset.described(value) if name == "optimizer" else value
         if values["checkpoint_every"].value is None:
             values["checkpoint_every"].value = max(1, values["steps"].value // 10)
         if values["ema"].value is not None and values["ema"].value >= 1:
             raise UsageError(f"flag --ema={values['ema'].value}: takes a number below 1.")
         return command
+
+    def _check_input(self, values, command):
+        told = f"--input={values['input'].value}"
+        if command == "train":
+            raise UsageError(f"{told}: a training reads --dataset, as in --dataset=file:PATH.")
+        if command == "export":
+            raise UsageError(f"{told}: an export reads nothing; leave it out.")
+        other = {"sample": "prompt", "evaluate": "dataset"}.get(command)
+        if other and values[other].present:
+            raise UsageError(f"{told} and --{other} exclude each other: leave one out.")
+
+    def _epochs(self, values, name, number, argv):
+        """What to give instead of a number of epochs."""
+        told = f"--{name}={number}: the length of a training is said in --steps here"
+        try:
+            hints.parse(values, argv, program(self.name))
+            named = {name: values[name].value for name in ("dataset", *flagset.DATA_OPTIONS)}
+            passes, batch_size = float(number), values["batch_size"].value
+            start_tensorflow()
+            from tfgen.cli import commands
+
+            given = {name: values[name].value for name in ("data_dir", "download")}
+            count = len(commands.load_data(named | {"binarize": "none"}, given).train)
+        except (ValueError, OSError):
+            return f"{told}, each with a batch of --batch_size examples."
+        return (
+            f"{told}: {passes:g} passes over the {count} training examples of {named['dataset']} in "
+            f"batches of {batch_size} are --steps={math.ceil(passes * count / batch_size)}."
+        )
 
     def _for_own_data(self, values):
         """Settings of `train` for another data set than the one that the app's defaults are for."""
@@ -162,6 +208,10 @@ class App:
     def _stored(self, run, values, command, arguments):
         """The configuration of an earlier run; flags given now must agree with it."""
         config = run.config()
+        flags_then = config["flags"]
+        if "optimizer" in config:
+            flags_then = {"optimizer": flagset.described(config["optimizer"])} | flags_then
+        config["flags"] = {"schedule": "constant", "warmup": 0} | flags_then
         if config["model"] != self.model:
             raise UsageError(
                 f"run_dir={run.path} holds a run of {config['model'].rpartition('.')[2]}, not of "
@@ -174,10 +224,17 @@ class App:
         for name, value in given.items():
             # How long samples are may differ from what the model was made with.
             decides = command == "train" or (name in arguments and (command, name) != ("sample", "length"))
-            stored = config["flags"].get(name, value)
+            # Runs of earlier releases lack some of the flags.
+            stored = config["flags"].get(name, values[name].default)
             if decides and stored != value:
                 self._refuse(run, values, name, stored, value)
-        steps = values["steps"]
+        steps, course = values["steps"], config["flags"].get("schedule", "constant")
+        if command == "train" and course != "constant" and steps.present and steps.value != config["steps"]:
+            raise UsageError(
+                f"run_dir={run.path} was trained with --schedule={course}, by which the learning rate is 0 "
+                f"at step {config['steps']}: --steps={steps.value} would change what is done already; leave "
+                "--steps out or name another --run_dir."
+            )
         if command == "train" and "steps" in preset and not steps.present and steps.value != config["steps"]:
             self._refuse(run, values, "steps", config["steps"], steps.value)
         for name in () if command == "train" else ("seed", "dataset", *flagset.DATA_OPTIONS):
@@ -188,11 +245,12 @@ class App:
         return config
 
     def _refuse(self, run, values, name, stored, value):
-        trained = f"run_dir={run.path} was trained with --{name}={_text(stored)}"
+        stored, value = flagset.text_of(stored), flagset.text_of(value)
+        trained = f"run_dir={run.path} was trained with --{name}={stored}"
         if values[name].present:
-            raise UsageError(f"{trained}, got {_text(value)}; leave --{name} out or name another --run_dir.")
+            raise UsageError(f"{trained}, got {value}; leave --{name} out or name another --run_dir.")
         raise UsageError(
-            f"{trained}, but --preset={values['preset'].value} sets {_text(value)}; leave --preset out or "
+            f"{trained}, but --preset={values['preset'].value} sets {value}; leave --preset out or "
             "name another --run_dir."
         )
 
@@ -235,11 +293,6 @@ def _list_datasets():
     print("your own:")
     for name, description in data.OWN.items():
         print(f"  {name:<18} {description}")
-
-
-def _text(value):
-    """A flag's value as it is written on a command line."""
-    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else value
 
 
 def _fail(message, code):

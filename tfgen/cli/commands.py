@@ -1,28 +1,36 @@
 """Commands of an app: train, sample, evaluate, export, and those of a model's own."""
 
 import contextlib
+import functools
 import hashlib
 import importlib
 import inspect
 import json
+import math
+import os
 import shlex
 import sys
 import time
 
 import keras
+import numpy as np
+import tensorflow as tf
 
 from tfgen import data as datasets
-from tfgen import random, serving
+from tfgen import progress, random, serving
+from tfgen.cli import inputs
 from tfgen.cli.constructor import MODEL, public_path
-from tfgen.cli.flagset import DATA_OPTIONS, FROM_DATA
-from tfgen.cli.gallery import save_curves, save_samples, save_views, tensorboard_pictures
+from tfgen.cli.flagset import DATA_OPTIONS, FROM_DATA, text_of
+from tfgen.cli.gallery import draw, save_curves, save_samples, save_views, tensorboard_pictures
 from tfgen.cli.program import program
 from tfgen.cli.run_directory import RunDirectory
 from tfgen.evaluation.report import evaluate as evaluate_model
 from tfgen.keras_model import constructor_parameters
+from tfgen.media import pictures
 from tfgen.model import GenerativeModel
 from tfgen.training import Interrupted, make_strategy, restore_weights
 from tfgen.training import train as train_model
+from tfgen.training.schedules import set_courses
 from tfgen.training.strategies import is_chief
 from tfgen.update import make_optimizers
 
@@ -39,7 +47,7 @@ def train(config, run, settings, arguments):
     config["flags"] = flags = flags | taken
     if is_chief(strategy):
         told = "".join(f" --{name}={value}" for name, value in taken.items())
-        print(f"data: {datasets.summary(data)}{told and f'; for these data{told}'}")
+        progress.write(f"data: {datasets.summary(data)}{told and f'; for these data{told}'}")
     _check_condition(flags, data)
     if "arguments" not in config:
         config |= {"arguments": _constructor_arguments(config, data, arguments, sources)}
@@ -51,21 +59,25 @@ def train(config, run, settings, arguments):
         else:
             held = {name: restored(stored, source, None) for name, (source, stored) in sources.items()}
         try:
-            model = build(config, held)
+            with progress.doing("building the model"):
+                model = build(config, held)
         except ValueError as error:
             if "event_shape" in str(error):
                 raise ValueError(f"{data.name} holds {data.kind} data: {error}") from error
             raise
     _check_start(model, data, flags, strategy)
+    _check_gradients(model, settings)
+    optimizers = _optimizers(config, model)
     if is_chief(strategy):
         if not settings["resume"]:
             begun = config | {"versions": _versions()}
             run.begin(begun, settings["overwrite"], _saver(held) if held else None)
         elif config.get("versions") != _versions():
-            print(f"trained with {config.get('versions')}, now {_versions()}: not the same to the last bit")
+            progress.write(
+                f"trained with {config.get('versions')}, now {_versions()}: not the same to the last bit"
+            )
+        progress.write(_described(model, data, config, strategy))
     began = time.perf_counter()
-    if flags["jit"] == "auto" and not model.jit_updates and type(model).jit_updates:
-        print("XLA off: it is slower with the layers or distributions chosen (--jit=on overrides)")
     try:
         rows = train_model(
             model,
@@ -73,7 +85,7 @@ def train(config, run, settings, arguments):
             config["steps"],
             run.path,
             flags["batch_size"],
-            _optimizers(config, model),
+            optimizers,
             flags["seed"],
             strategy,
             flags["jit"],
@@ -82,10 +94,11 @@ def train(config, run, settings, arguments):
             settings["resume"],
             settings["early_stopping"],
             pictures=lambda m: tensorboard_pictures(m, data),
+            log=progress.write,
         )
     except Interrupted as interrupted:
         again = f"{program()} {shlex.join([f'--run_dir={run.path}', '--resume'])}"
-        print(f"interrupted at step {interrupted.step}; go on with: {again}")
+        progress.write(f"interrupted at step {interrupted.step}; go on with: {again}")
         sys.exit(130)
     except ValueError:
         if is_chief(strategy) and not settings["resume"]:
@@ -94,7 +107,7 @@ def train(config, run, settings, arguments):
     if is_chief(strategy):
         cost = {"seconds": round(time.perf_counter() - began, 1), "resumed": settings["resume"]}
         finish(config, run, settings, data, cost)
-        print(f"curves: {save_curves(rows, run.path)}")
+        progress.write(f"curves: {save_curves(rows, run.path, model)}")
         run.write_json("config.json", run.config() | {"finished": config["steps"]})
 
 
@@ -115,9 +128,10 @@ def sample(config, run, settings, arguments):
     if not model.samples:
         raise ValueError(f"{type(model).__name__} does not sample: evaluate or export the run instead.")
     # Conditions that nobody names are taken from the data, unless they are labels.
-    wanted = model.condition is not None and model.condition.kind != "label" and not settings["prompt"]
+    told = settings["prompt"] or settings["input"]
+    wanted = model.condition is not None and model.condition.kind != "label" and not told
     data = load_data(config["flags"], settings) if wanted else None
-    asked = {k: settings.get(k) for k in ("temperature", "length", "label", "prompt", "checkpoint")}
+    asked = {k: settings.get(k) for k in ("temperature", "length", "label", "prompt", "input", "checkpoint")}
     asked = {"seed": config["flags"]["seed"] if config.get("given_seed") else None} | asked
     named = ",".join(
         f"{k}={','.join(v) if isinstance(v, list) else v}" for k, v in asked.items() if v is not None
@@ -137,13 +151,16 @@ def sample(config, run, settings, arguments):
 def evaluate(config, run, settings, arguments):
     """Evaluates a run on a test split, into a file of its own beneath `evaluations/`."""
     del arguments
-    data = load_data(config["flags"], settings)
+    if settings["input"] is not None:
+        data = inputs.own_data(settings["input"], config["flags"], settings, load_data)
+    else:
+        data = load_data(config["flags"], settings)
     _check_same_symbols(config, data)
     data = data.rescaled(_meaning(config))
     report = _evaluate(restored(config, run, settings["checkpoint"]), config, settings, data)
     path = run.place("evaluations", settings["output"], data.name, ".json")
     run.write_json(path.relative_to(run.path), report)
-    print(f"evaluation: {path}")
+    progress.write(f"evaluation: {path}")
 
 
 def export(config, run, settings, arguments):
@@ -157,7 +174,9 @@ def further(command, config, run, settings):
     method = getattr(restored(config, run, settings["checkpoint"]), command)
     given = {"temperature": settings["temperature"], "seed": config["flags"]["seed"]}
     accepted = inspect.signature(method).parameters
-    method(**{name: value for name, value in given.items() if name in accepted and value is not None})
+    given = {name: value for name, value in given.items() if name in accepted and value is not None}
+    with inputs.read_instead_of_terminal(settings["input"]):
+        method(**given)
 
 
 def model_class(path):
@@ -259,7 +278,7 @@ def _check_start(model, data, flags, strategy):
         raise ValueError(f"batch_size={size} does not divide into {replicas} replicas.")
 
 
-def restored(config, run, checkpoint=None, log=print):
+def restored(config, run, checkpoint=None, log=progress.write):
     """The model of a run with its best weights or its last ones, averaged where the training averages.
 
     Args:
@@ -288,10 +307,11 @@ def restored(config, run, checkpoint=None, log=print):
 def load_data(flags, settings):
     """The data set that a run's flags name, from where the settings say."""
     # Runs of earlier releases lack some of the flags.
-    options = {name: flags[name] for name in DATA_OPTIONS if flags.get(name) is not None}
-    return datasets.load(
-        flags["dataset"], data_dir=settings["data_dir"], download=settings["download"], **options
-    )
+    names = (*DATA_OPTIONS, "validation")
+    options = {name: flags[name] for name in names if flags.get(name) is not None}
+    options |= {name: settings.get(name) for name in ("data_dir", "download", "stream")}
+    with progress.doing("reading the data"):
+        return datasets.load(flags["dataset"], **options)
 
 
 def _flags_for(data, flags, settings):
@@ -376,13 +396,76 @@ def describe(data):
     return json.loads(json.dumps(facts | data.meaning.facts()))
 
 
+def _check_gradients(model, settings):
+    """Refuses flags about gradients where there are none."""
+    if any(update.objective for stage in model.stages() for update in stage.updates):
+        return
+    for name in ("optimizer", "schedule", "warmup", "learning_rate", "clip_norm", "ema"):
+        if name in settings["present"]:
+            raise ValueError(f"{type(model).__name__} is trained without gradients: leave --{name} out.")
+
+
+def _described(model, data, config, strategy):
+    """The line that says what is trained, and on what."""
+    flags, stages = config["flags"], list(model.stages())
+    updates = [update for stage in stages for update in stage.updates]
+    moved = {id(v): v for u in updates for v in (u.trainable if u.objective else u.variables)}
+    count = sum(math.prod(v.shape) for v in moved.values())
+    size = sum(math.prod(v.shape) * tf.as_dtype(v.dtype).size for v in moved.values())
+    if flags["jit"] != "auto":
+        xla = f"XLA {flags['jit']}"
+    elif model.jit_updates:
+        xla = "XLA on"
+    else:
+        xla = "XLA off, which is faster here (--jit=on overrides)"
+    parts = [f"{type(model).__name__}, {count:,} parameters ({_size(size)})", _devices(strategy), xla]
+    parts.append(flags["mixed_precision"] if flags["mixed_precision"] != "off" else "float32")
+    passes = config["steps"] * flags["batch_size"] / len(data.train)
+    parts.append(f"{config['steps']:,} steps of {flags['batch_size']}, {passes:.3g} times through the data")
+    if len(stages) > 1:
+        parts.append(f"stages {', '.join(stage.name for stage in stages)}")
+    if any(update.objective for update in updates):
+        course = "" if flags["schedule"] == "constant" else f", {flags['schedule']}"
+        course += f", {flags['warmup']} of warm-up" if flags["warmup"] else ""
+        parts.append(f"{text_of(config['optimizer'])} at {flags['learning_rate']:g}{course}")
+    return f"model: {'; '.join(parts)}"
+
+
+def _size(count):
+    """Bytes as people say them."""
+    for unit in ("bytes", "KB", "MB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} GB"
+
+
+def _devices(strategy):
+    gpus = [
+        tf.config.experimental.get_device_details(gpu).get("device_name", "GPU")
+        for gpu in tf.config.list_physical_devices("GPU")
+    ]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    found = f"{cores} CPU core{'s' if cores != 1 else ''}"
+    if isinstance(strategy, tf.distribute.TPUStrategy):
+        found = "TPU"
+    elif gpus:
+        found = f"{len(gpus)} GPU{'s' if len(gpus) > 1 else ''} ({', '.join(dict.fromkeys(gpus))})"
+    replicas = strategy.num_replicas_in_sync if strategy else 1
+    return found if replicas == 1 else f"{replicas} replicas on {found}"
+
+
 def _optimizers(config, model):
     """The optimizers of a training by stage and update; the flags hold where the app says nothing else."""
     flags = config["flags"]
     defaults = {"learning_rate": flags["learning_rate"]}
     if flags["ema"] is not None:
         defaults |= {"use_ema": True, "ema_momentum": flags["ema"]}
-    return make_optimizers(model.stages(), config["optimizer"], **defaults)
+    stages = list(model.stages())
+    optimizers = make_optimizers(stages, config["optimizer"], **defaults)
+    if flags["schedule"] != "constant" or flags["warmup"]:
+        set_courses(optimizers, stages, config["steps"], flags["schedule"], flags["warmup"])
+    return optimizers
 
 
 def _versions():
@@ -402,7 +485,7 @@ def _evaluate(model, config, settings, data):
     results = evaluate_model(model, data, _seed(config), settings["importance_samples"])
     for name, result in results.items():
         interval = f" [{result['low']:.4g}, {result['high']:.4g}]" if "low" in result else ""
-        print(f"test {name}: {result['value']:.5g}{interval} ({result['kind']})")
+        progress.write(f"test {name}: {result['value']:.5g}{interval} ({result['kind']})")
     return {
         "step": int(model.step.numpy()), "density": model.density, "metrics": results,
         "command": shlex.join([*program().split(), *sys.argv[1:]]),
@@ -414,15 +497,37 @@ def _sample(model, config, settings, data, directory):
     keywords = {k: settings[k] for k in ("temperature", "length") if settings.get(k) is not None}
     meaning = _meaning(config)
     keywords |= _asked(model, settings, meaning)
-    seed = _sample_seed(config)
-    for path in save_samples(model, directory, settings["num"], seed, data, meaning, **keywords):
-        print(f"samples: {path}")
+    seed, num = _sample_seed(config), settings["num"]
+    if settings["input"] is not None:
+        num = num if "num" in settings["present"] else None
+        own = functools.partial(_pictures, model, config, settings)
+        length = settings.get("length")
+        num, more = inputs.asked(model, settings["input"], settings["keep"], num, length, own)
+        keywords |= more
+    with progress.doing("samples"):
+        paths = save_samples(model, directory, num, seed, data, meaning, **keywords)
+    if "given" in keywords and model.kind == "image":
+        known = np.where(keywords["mask"] > 0, keywords["given"], model.space.value_range[0])
+        paths.append(directory / "samples_given.png")
+        pictures.save(draw(model, known), paths[-1])
+    for path in paths:
+        progress.write(f"samples: {path}")
+
+
+def _pictures(model, config, settings):
+    """The pictures of `--input`, cut and scaled to what the model draws."""
+    height, width, channels = model.event_shape
+    options = {"image_size": height} if height == width else {}
+    options |= {"channels": channels} if channels in (1, 3) else {}
+    return inputs.own_data(settings["input"], config["flags"], settings, load_data, **options)
 
 
 def _views(model, config, settings, data, directory):
     seed = _sample_seed(config)
-    for path in save_views(model, directory, settings["num"], seed, data, _meaning(config)):
-        print(f"view: {path}")
+    with progress.doing("views"):
+        paths = save_views(model, directory, settings["num"], seed, data, _meaning(config))
+    for path in paths:
+        progress.write(f"view: {path}")
 
 
 def _sample_seed(config):
@@ -449,5 +554,6 @@ def _asked(model, settings, meaning):
 
 def _export(model, config, run, settings):
     facts = _meaning(config).facts()
-    path = serving.export(model, run.path / "export", xla=settings["xla"], facts=facts)
-    print(f"export: {path} answers {', '.join(model.signatures())}")
+    with progress.doing("exporting, every signature is tried"):
+        path = serving.export(model, run.path / "export", xla=settings["xla"], facts=facts)
+    progress.write(f"export: {path} answers {', '.join(model.signatures())}")

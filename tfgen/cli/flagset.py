@@ -1,8 +1,10 @@
 """The flags of an app: those that all share and one for each argument of the model's constructor."""
 
+import ast
 import dataclasses
 import json
 import math
+import re
 
 from absl import flags
 
@@ -70,6 +72,58 @@ class _Tuple(flags.ArgumentParser):
         return "tuple"
 
 
+class _Optimizer(flags.ArgumentParser):
+    """A Keras optimizer by name with arguments, "sgd:momentum=0.9"; several by update or stage."""
+
+    syntactic_help = "NAME, NAME:ARGUMENT=VALUE,... or UPDATE=NAME:...;UPDATE=NAME:..."
+
+    def parse(self, argument):
+        """Parses the text of a flag: a dict with the "name" and the arguments, or of such dicts by update."""
+        if not isinstance(argument, str):
+            return described(argument)
+        by_owner = [re.fullmatch(r"\s*(\w+)\s*=(.*)", part) for part in argument.split(";")]
+        if by_owner == [None]:
+            return self._one(argument)
+        if None in by_owner:
+            raise ValueError(f"takes {self.syntactic_help}")
+        return {match[1]: self._one(match[2]) for match in by_owner}
+
+    def _one(self, text):
+        name, _, rest = text.strip().partition(":")
+        pairs = [pair.partition("=") for pair in rest.split(",") if pair.strip()]
+        try:
+            arguments = {key.strip(): ast.literal_eval(value.strip()) for key, _, value in pairs}
+        except (ValueError, SyntaxError):
+            arguments = {"": None}
+        plain = all(key.isidentifier() and isinstance(v, (int, float)) for key, v in arguments.items())
+        if not (name.isidentifier() and plain) or "name" in arguments:
+            raise ValueError(f"takes {self.syntactic_help}, as in sgd:momentum=0.9")
+        return {"name": name} | arguments
+
+    def flag_type(self):
+        """Shown in absl's help."""
+        return "optimizer"
+
+
+def described(optimizer):
+    """An optimizer by name, or a dict of such, as the dict that `--optimizer` gives."""
+    if isinstance(optimizer, str):
+        return {"name": optimizer}
+    if isinstance(optimizer.get("name"), str):
+        return dict(optimizer)
+    return {owner: described(each) for owner, each in optimizer.items()}
+
+
+def text_of(value):
+    """A flag's value as it is written on a command line."""
+    if isinstance(value, dict) and isinstance(value.get("name"), str):
+        given = ",".join(f"{k}={v}" for k, v in value.items() if k != "name")
+        return value["name"] + (given and f":{given}")
+    if isinstance(value, dict):
+        return ";".join(f"{owner}={text_of(each)}" for owner, each in value.items())
+    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
 @dataclasses.dataclass(frozen=True)
 class Defaults:
     """Defaults of the shared flags that an app sets."""
@@ -79,6 +133,7 @@ class Defaults:
     steps: int
     batch_size: int
     learning_rate: float
+    optimizer: dict
     checkpoint_every: int | None
     run_dir: str
 
@@ -158,7 +213,8 @@ def _define_argument(values, argument, default):
         flags.DEFINE(parser, name, default, text, flag_values=values, module_name="model")
 
 
-# Each: name, how it is read, what it is for. The reader is a `_Number`, a tuple of choices, str or bool.
+# Each: name, how it is read, what it is for. The reader is a `_Number`, a tuple of choices, str or bool; None
+# is a bool that, where it is not given, is not decided yet.
 _POSITIVE = _Number(int, 0, strictly=True)
 _POSITIVE_FLOAT = _Number(float, 0, strictly=True)
 _SHARED = (
@@ -171,6 +227,7 @@ _SHARED = (
     ("image_size", _POSITIVE, "resize a folder's or a TFDS set's images to this many pixels"),
     ("channels", _POSITIVE, "1 makes own images grey, 3 RGB"),
     ("background", str, "colour on which own images that are transparent are laid, e.g. white or #ff8800"),
+    ("stream", None, "read own images and arrays as they are needed; by default where they are large"),
     ("skip_bad", bool, "leave out own files, and rows of tables, that cannot be used"),
     ("label_column", str, "column of an own table that holds the classes"),
     ("encoding", str, "encoding of own text files; by default UTF-8, or UTF-16 where they are in it"),
@@ -181,7 +238,15 @@ _SHARED = (
     ("num_labels", _POSITIVE, "how many training examples show their labels, for training with few labels"),
     ("steps", _POSITIVE, "training steps"),
     ("batch_size", _POSITIVE, "examples in a batch, over all replicas"),
-    ("learning_rate", _POSITIVE_FLOAT, "the optimizer's learning rate"),
+    ("learning_rate", _POSITIVE_FLOAT, "the optimizer's learning rate, or the highest one of a schedule"),
+    (
+        "optimizer",
+        _Optimizer(),
+        "a Keras optimizer and its arguments, as sgd:momentum=0.9, for all updates or as "
+        "UPDATE=adam;UPDATE=sgd",
+    ),
+    ("schedule", ("constant", "cosine", "linear"), "how the learning rate falls to 0 over each stage"),
+    ("warmup", _Number(int, 0), "steps at the beginning of each stage in which the learning rate rises"),
     ("clip_norm", _POSITIVE_FLOAT, "clip gradients to this global norm"),
     ("ema", _POSITIVE_FLOAT, "decay of a moving average of the weights, e.g. 0.999"),
     ("early_stopping", _POSITIVE, "stop after this many evaluations without a better validation loss"),
@@ -203,6 +268,17 @@ _SHARED = (
     ("prompt", str, "sample: what to continue, to answer or to write"),
     ("label", list, "sample: the class by name or number, or one of each kind; by default all in turn"),
     (
+        "input",
+        str,
+        "sample: a text file with a prompt a line, or pictures to complete; evaluate: own data in place of "
+        "the test split; chat: a text file of what is said",
+    ),
+    (
+        "keep",
+        _Number(float, 0),
+        "sample: share of the rows of --input's pictures, from the top, that is kept",
+    ),
+    (
         "output",
         str,
         "sample, evaluate: name of what is written, beside the training's own samples and figures",
@@ -214,7 +290,7 @@ _SHARED = (
 )
 _DEFAULTS = {
     "seed": 0, "jit": "auto", "mixed_precision": "off", "strategy": "one_device", "num": 64,
-    "importance_samples": 100, "unit": "character",
+    "importance_samples": 100, "unit": "character", "schedule": "constant", "warmup": 0, "keep": 0.5,
 }  # fmt: skip
 
 
@@ -229,6 +305,8 @@ def _define_shared(values, defaults, rows):
         default = defaults.get(name)
         if reader is bool:
             flags.DEFINE_bool(name, bool(default), text, **keywords)
+        elif reader is None:
+            flags.DEFINE_bool(name, default, text, **keywords)
         elif reader is list:
             flags.DEFINE_list(name, default, text, **keywords)
         elif reader is str:
@@ -257,8 +335,7 @@ def help_text(values, arguments, summary, program, commands):
         lines += ["", f"{title}:"]
         for name in names:
             flag = values[name]
-            default = flag.default
-            shown = ",".join(map(str, default)) if isinstance(default, (tuple, list)) else default
-            usage = f"--[no]{name}" if flag.boolean else f"--{name}={'' if default is None else shown}"
+            shown = "" if flag.default is None else text_of(flag.default)
+            usage = f"--[no]{name}" if flag.boolean else f"--{name}={shown}"
             lines.append(f"  {usage:<34} {flag.help}")
     return "\n".join(lines)

@@ -4,9 +4,11 @@ import importlib
 import pathlib
 import sys
 
-from tfgen.cli import flagset
-from tfgen.cli.app import UsageError, carry_out, start_tensorflow
+from tfgen import progress
+from tfgen.cli import flagset, hints
+from tfgen.cli.app import carry_out, start_tensorflow
 from tfgen.cli.constructor import DATA, MODEL, RUN, read_function
+from tfgen.cli.hints import UsageError
 from tfgen.cli.program import program
 
 
@@ -50,7 +52,7 @@ class TaskApp:
         arguments, docstring = read_function(self.function)
         values = flagset.define_task(arguments, self.overrides)
         flagset.check_overrides(values, self.overrides, self.name)
-        rest = values([self.name, *argv])[1:]
+        rest = hints.parse(values, argv, program(self.name))
         if values["help"].value:
             named = [a.flag for a in arguments.values() if a.flag in values]
             print(flagset.help_text(values, named, self.summary or docstring, program(self.name), {}))
@@ -61,7 +63,8 @@ class TaskApp:
             if argument.flag in values and argument.required and values[argument.flag].value in (None, []):
                 raise UsageError(f"--{argument.flag} is needed: {argument.help}.")
         start_tensorflow()
-        _print(_function(self.function)(**_opened(values, arguments)))
+        with progress.shown():
+            _print(_function(self.function)(**_opened(values, arguments)))
 
 
 def _opened(values, arguments):

@@ -5,7 +5,10 @@ import math
 
 import tensorflow as tf
 
-from tfgen import checks, random
+from tfgen import checks, progress, random
+
+# Temperatures between two words about how far it is.
+_SEGMENT = 500
 
 AISEstimate = collections.namedtuple(
     "AISEstimate", ["estimate", "low", "high", "effective_sample_size", "log_weights"]
@@ -61,17 +64,34 @@ def annealed_importance_sampling(
     checks.whole("num_temperatures", num_temperatures, at_least=2)
     checks.whole("num_chains", num_chains, at_least=2)
 
-    @tf.function(jit_compile=True, autograph=False)
-    def run(seed):
-        return annealed_log_weights(start, log_ratio, transition, seed, num_temperatures, num_chains)
+    last = num_temperatures - 1
+    start_seed, seed = random.split(random.as_seed(seed))
 
-    return log_mean_weight(run(random.as_seed(seed)), log_z0)
+    @tf.function(jit_compile=True, autograph=False)
+    def begin(seed):
+        return start(seed, num_chains), tf.zeros([num_chains], tf.float64)
+
+    @tf.function(jit_compile=True, autograph=False)
+    def anneal(state, log_w, seed, first, end):
+        return _anneal(log_ratio, transition, state, log_w, seed, first, end, last)
+
+    state, log_w = begin(start_seed)
+    for first in progress.through(range(0, last, _SEGMENT), "annealed importance sampling"):
+        first, end = tf.constant(first), tf.constant(min(first + _SEGMENT, last))
+        state, log_w = anneal(state, log_w, seed, first, end)
+    return log_mean_weight(log_w, log_z0)
 
 
 def annealed_log_weights(start, log_ratio, transition, seed, num_temperatures, num_chains):
     """The chains' log weights, float64 `[num_chains]`; as `annealed_importance_sampling`, in any graph."""
     start_seed, seed = random.split(random.as_seed(seed))
     last = num_temperatures - 1
+    state, log_w = start(start_seed, num_chains), tf.zeros([num_chains], tf.float64)
+    return _anneal(log_ratio, transition, state, log_w, seed, tf.constant(0), last, last)[1]
+
+
+def _anneal(log_ratio, transition, state, log_w, seed, first, end, last):
+    """State and log weights after the moves from `first` to `end`, of `last` in all."""
 
     def step(k, state, log_w):
         beta = tf.cast(k, tf.float32) / last
@@ -79,8 +99,7 @@ def annealed_log_weights(start, log_ratio, transition, seed, num_temperatures, n
         log_w += tf.cast(log_ratio(state, beta, next_beta), tf.float64)
         return k + 1, transition(state, next_beta, random.fold_in(seed, k)), log_w
 
-    state = (tf.constant(0), start(start_seed, num_chains), tf.zeros([num_chains], tf.float64))
-    return tf.while_loop(lambda k, *_: k < last, step, state, maximum_iterations=last)[2]
+    return tf.while_loop(lambda k, *_: k < end, step, (first, state, log_w), maximum_iterations=last)[1:]
 
 
 def log_mean_weight(log_weights, log_z0=0.0):

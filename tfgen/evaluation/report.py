@@ -6,7 +6,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from tfgen import random
+from tfgen import progress, random
 from tfgen.estimators.precision import full_float32
 from tfgen.evaluation.sample_report import report_labels, report_samples
 
@@ -40,7 +40,7 @@ def evaluate(model, data, seed, importance_samples=100):
         raise ValueError(
             f"{data.name} has no test examples, which figures are of: give its test split one or more."
         )
-    with full_float32():
+    with full_float32(), progress.doing("evaluating"):
         return _figures(model, data, seed, importance_samples)
 
 
@@ -139,7 +139,7 @@ def _unnormalized(model, data, seed, name, score):
 def _per_example(model, data, seed, function):
     compiled = tf.function(function, autograph=False, reduce_retracing=True)
     fields, parts, rows = model.fields(data.test), [], model.rows_at_once(data.test)
-    for start in range(0, len(data.test.x), rows):
+    for start in progress.through(range(0, len(data.test.x), rows), "test examples"):
         batch = {name: tf.convert_to_tensor(field[start : start + rows]) for name, field in fields.items()}
         batch["x"] = model.space.from_data(batch["x"], data, random.fold_in(seed, start))
         parts.append(compiled(batch, random.fold_in(seed, start, 1)).numpy())

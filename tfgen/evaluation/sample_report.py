@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tfgen import random
+from tfgen import progress, random
 from tfgen.estimators import samples
 
 _AT_MOST = 10_000
@@ -94,7 +94,7 @@ def _draw(model, data, num, seed):
     condition = None if model.condition is None else data.test.field(model.condition.kind)
     rows = max(1, min(_ROWS_AT_ONCE, _NUMBERS_AT_ONCE // max(1, data.test.x[0].size)))
     parts = []
-    for start in range(0, num, rows):
+    for start in progress.through(range(0, num, rows), "samples"):
         end = min(start + rows, num)
         keywords = {} if condition is None else {"condition": condition[start:end]}
         # The first rows are those of a single call.

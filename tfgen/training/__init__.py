@@ -2,6 +2,7 @@
 
 from tfgen.training.checkpoints import Checkpoints, restore_weights, weights_of
 from tfgen.training.loop import Interrupted, train
+from tfgen.training.schedules import WarmUp, course
 from tfgen.training.stage import TrainingError
 from tfgen.training.strategies import make_strategy
 
@@ -9,6 +10,8 @@ __all__ = [
     "Checkpoints",
     "Interrupted",
     "TrainingError",
+    "WarmUp",
+    "course",
     "make_strategy",
     "restore_weights",
     "train",
