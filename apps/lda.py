@@ -3,12 +3,18 @@
 On documents: topics of Python's language reference, their words in `topics.txt`.
 
 python -m apps.lda --num_topics=20
+python -m apps.lda --dataset=folder:letters
 """
 
 from tfgen.cli import App
 
 app = App(
-    "tfgen.classical.LatentDirichletAllocation", dataset="documents", steps=200, batch_size=500, num_topics=12
+    "tfgen.classical.LatentDirichletAllocation",
+    dataset="documents",
+    counts=True,
+    steps=200,
+    batch_size=500,
+    num_topics=12,
 )
 
 if __name__ == "__main__":

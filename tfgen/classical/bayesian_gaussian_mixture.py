@@ -10,7 +10,8 @@ import tensorflow_probability as tfp
 from tfgen import checks, random
 from tfgen.classical import conjugate
 from tfgen.classical.start import clusters
-from tfgen.model import GenerativeModel, Signature, Update
+from tfgen.media import pictures
+from tfgen.model import GenerativeModel, Signature, Update, View
 
 tfd, tfb = tfp.distributions, tfp.bijectors
 
@@ -353,6 +354,34 @@ class BayesianGaussianMixture(GenerativeModel):
             },
         }
 
+    def views(self, data, num, seed):
+        """Of points, ellipses of two standard deviations about the components' means, as they moved.
+
+        They are those after 0, 1, 2, 4, ... rounds and now; components without an example are points. Of
+        other x the means of the heaviest components.
+
+        Args:
+          data: Not needed.
+          num: How many components, of others than points.
+          seed: Not needed.
+        """
+        del data, seed
+        now = self._row().numpy()
+        if self.kind == "points":
+            rounds = int(self.rounds.numpy())
+            passed = [0, *(2**i for i in range(_REMEMBERED - 1) if 2**i <= rounds)]
+            course = np.concatenate([self.course.numpy()[: len(passed)], now[None]])
+            factors = np.linalg.cholesky(course[..., 2:6].reshape(*course.shape[:2], 2, 2))
+            held = course[..., 6] * self.counts.numpy().sum() >= 1.0
+            ellipses = pictures.ellipses(course[..., :2], factors * held[..., None, None])
+            heads = [f"round {number}" for number in (*passed, rounds)]
+            title = "components, two standard deviations about their means"
+            return {"components": View(ellipses, "curves", title=title, heads=heads)}
+        first = np.argsort(-now[:, -1], kind="stable")[:num]
+        means = now[first, : self.size].astype(np.float32).reshape(-1, *self.event_shape)
+        captions = [f"{100 * weight:.1f} %" for weight in now[first, -1]]
+        return {"components": View(means, captions=captions, title="means of the components, by weight")}
+
     def signatures(self):
         """Adds `classify`: the responsibilities and the most probable component."""
         x = tf.TensorSpec([None, *self.event_shape], tf.float32, name="x")
@@ -371,14 +400,17 @@ class BayesianGaussianMixture(GenerativeModel):
         place = tf.math.log(tf.maximum(rounds, 0.5)) / math.log(2.0)
         number = tf.cast(tf.round(place), tf.int64) + 1
         due = (tf.abs(place - tf.round(place)) < 1e-9) & (number < _REMEMBERED)
+        chosen = tf.one_hot(number, _REMEMBERED, on_value=True, off_value=False) & due
+        self.course.assign(tf.where(chosen[:, None, None], self._row(), self.course.value))
+
+    def _row(self):
+        """Mean, covariance and weight of each component: float64 `[components, D + D^2 + 1]`."""
         factors = self.factors()
         covariance = factors.scatter / tf.reshape(factors.dof, [-1] + [1] * (factors.scatter.shape.rank - 1))
         covariance = tf.linalg.diag(covariance) if self.covariance == "diag" else covariance
         weights = self.counts.value / tf.reduce_sum(self.counts.value)
-        flat = tf.reshape(covariance, [self.num_components, 4])
-        row = tf.concat([factors.mean, flat, weights[:, None]], axis=-1)
-        chosen = tf.one_hot(number, _REMEMBERED, on_value=True, off_value=False) & due
-        self.course.assign(tf.where(chosen[:, None, None], row, self.course.value))
+        flat = tf.reshape(covariance, [self.num_components, self.size**2])
+        return tf.concat([factors.mean, flat, weights[:, None]], axis=-1)
 
 
 def _identities(shape, dtype=None):

@@ -7,8 +7,9 @@ import tensorflow_probability as tfp
 
 from tfgen import checks, random
 from tfgen.classical import conjugate
+from tfgen.media import pictures
 from tfgen.media.text import Vocabulary
-from tfgen.model import GenerativeModel, Signature, Update
+from tfgen.model import GenerativeModel, Signature, Update, View
 
 tfd = tfp.distributions
 
@@ -299,6 +300,36 @@ class LatentDirichletAllocation(GenerativeModel):
         bound = sum(float(np.sum(self.log_prob(part), dtype=np.float64)) for part in parts)
         perplexity = float(np.exp(-bound / max(x.sum(dtype=np.float64), 1.0)))
         return {"perplexity": {"value": perplexity, "kind": "upper bound, of a word of the test split"}}
+
+    def views(self, data, num, seed):
+        """The topics: their most probable words as bars and as text; the topics of test documents.
+
+        Args:
+          data: A `tfgen.data.Data`, or None for the topics alone.
+          num: How many topics and documents.
+          seed: Not needed.
+        """
+        del seed
+        counts = self.topic_counts.value.numpy().sum(axis=1)
+        shares = 100.0 * counts / counts.sum()
+        first = np.argsort(-shares, kind="stable")
+        words = self.top_words()
+        lines = [f"topic {k} ({shares[k]:.1f} % of the words): {' '.join(map(str, words[k]))}" for k in first]
+        most = first[:num]
+        bars = np.round(1000.0 * self.topics().numpy()[most])
+        captions = [f"topic {k}, {shares[k]:.1f} %" for k in most]
+        found = {
+            "words": View(lines, "text"),
+            "topics": View(bars, captions=captions, title="of 1,000 words"),
+        }
+        if data is not None and len(data.test):
+            x = np.asarray(data.test.x[:num], np.float32)
+            found["documents"] = View(
+                np.asarray(
+                    pictures.shades({"topics' shares in test documents": self.posterior(x).mean().numpy()})
+                )[None]
+            )
+        return found
 
     def check_data(self, data):
         """As `GenerativeModel.check_data`; of the training documents each must hold a word.
