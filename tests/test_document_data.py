@@ -48,7 +48,7 @@ def test_each_paragraph_of_a_file_is_a_document(tmp_path):
     found = data.load(f"file:{tmp_path / 'book.txt'}", counts=True)
     every = [counted(found, s) for s in (found.train, found.validation, found.test)]
     assert sum(map(len, every)) == 9
-    assert all(max(row.values()) == 20 for rows in every for row in rows)
+    assert all(max(row.values()) == 20 and row["common"] == 1 for row in every[0])
 
 
 def test_tables_and_arrays_of_counts(tmp_path):

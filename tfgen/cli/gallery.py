@@ -213,6 +213,8 @@ def _meaning(data):
 
 def draw_view(model, view, data=None, meaning=None):
     """The pictures of a `View`, more than one for frames; an empty list where its kind has none."""
+    if view.layout == "text":
+        return []
     array, captions, meaning = np.asarray(view.array), view.captions, meaning or _meaning(data)
     images = as_images(model, array)
     title = view.title or ("x" if images is None else "")
