@@ -53,6 +53,11 @@ VAE_TESTS, RBM_TESTS, GAN_TESTS = (
     "tests/adversarial/test_gan.py",
 )
 
+BAYES, TOPICS = (
+    "tests/classical/test_bayesian_gaussian_mixture.py",
+    "tests/classical/test_latent_dirichlet_allocation.py",
+)
+
 MUTANTS = (
     Mutant(
         "a rare class without a label", "tfgen/data/splits.py",
@@ -941,6 +946,55 @@ MUTANTS = (
         "no rows handed to the model", "tfgen/serving/graphs.py",
         "tf.cond(none,", "tf.cond(none & False,",
         "tests/conformance/test_serving.py -k 'GatedPixelCNN and round'",
+    ),
+    Mutant(
+        "mean-field precisions of the structured factors",
+        "tfgen/classical/bayesian_gaussian_mixture.py",
+        "            scatter *= tf.reshape(dof / (dof - 1.0), [-1] + [1] * (scatter.shape.rank - 1))\n",
+        "",
+        f"{BAYES} -k coordinate",
+    ),
+    Mutant(
+        "the mean left out of the divergence",
+        "tfgen/classical/conjugate.py",
+        "return of_mean + self._wishart_kl(prior)",
+        "return self._wishart_kl(prior)",
+        f"{BAYES} -k 'structured_is_exact or wisharts'",
+    ),
+    Mutant(
+        "a predictive that is as sure as the expected precision",
+        "tfgen/classical/conjugate.py",
+        "_like((1.0 + self.strength) / self.strength, self.scatter)",
+        "1.0",
+        f"{BAYES} -k predictive_integrates",
+    ),
+    Mutant(
+        "a natural-gradient step that forgets the size of the data",
+        "tfgen/classical/bayesian_gaussian_mixture.py",
+        "new = {name: scale * sums[name] for name in",
+        "new = {name: sums[name] for name in",
+        f"{BAYES} -k batches_end",
+    ),
+    Mutant(
+        "words that are rare in all topics",
+        "tfgen/classical/latent_dirichlet_allocation.py",
+        "shift = tf.reduce_max(log_beta, axis=0)",
+        "shift = tf.zeros_like(log_beta[0])",
+        f"{TOPICS} -k underflow",
+    ),
+    Mutant(
+        "documents without the divergence of their shares",
+        "tfgen/classical/latent_dirichlet_allocation.py",
+        'return words - conjugate.dirichlet_kl(found["gamma"], self.document_concentration)',
+        "return words",
+        f"{TOPICS} -k 'posterior or below'",
+    ),
+    Mutant(
+        "gammas of the next concentration",
+        "tfgen/random.py",
+        "tf.math.log(above) + tf.math.log(_uniform_like(second, concentration)) / concentration",
+        "tf.math.log(above)",
+        f"{TOPICS} -k gamma_dirichlet",
     ),
 )  # fmt: skip
 

@@ -68,12 +68,14 @@ class View:
       array: What is shown, floats in the model's values or uint8: `[num, *event_shape]` for "grid",
         `[rows, columns, *event_shape]` for "rows", `[frames, num, *event_shape]` for "frames" (a GIF),
         `[num, points, *event_shape]` for "curves": lines through x, drawn over the data where x are points
-        of a plane. `[num, 2]` for "plane": points of any plane, as of two latent variables.
-      layout: "grid", "rows", "frames", "curves" or "plane".
+        of a plane, with an axis of frames before for a GIF of them. `[num, 2]` for "plane": points of any
+        plane, as of two latent variables. Strings for "text".
+      layout: "grid", "rows", "frames", "curves", "plane" or "text".
       captions: A string under each x of a grid, before each row, at each curve, or the class of each point of
         a plane, which has its color; None without.
       title: A line above.
-      heads: A string above each column of rows, or the names of the two axes of a plane; None without.
+      heads: A string above each column of rows, for each frame of curves, or the names of the two axes of a
+        plane; None without.
     """
 
     array: object

@@ -13,6 +13,7 @@ import functools
 
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 _ROTATIONS = (13, 15, 26, 6, 17, 29, 16, 24)
 # The second word of the counter says what the numbers are for, so that no draw equals a derived seed.
@@ -201,3 +202,47 @@ def pick(uniform, weights):
 def categorical(seed, logits):
     """Indices (int32, the shape of `logits` without its last axis) with probabilities softmax(logits)."""
     return pick(_uniform_like(seed, logits, dropped=1), tf.nn.softmax(tf.cast(logits, tf.float32)))
+
+
+def log_gamma(seed, concentration):
+    """Logarithms of draws from gamma distributions of rate 1, float32, the shape of `concentration`.
+
+    G(a) = G(a + 1) U^(1 / a) in logarithms, so that small concentrations lose nothing to underflow.
+
+    Args:
+      seed: int32 `[2]`, or `[batch, 2]` with one stream for each row of `concentration`.
+      concentration: Positive, float.
+    """
+    concentration = tf.cast(concentration, tf.float32)
+    first, second = split(seed)
+    above = tfp.math.igammainv(concentration + 1.0, _uniform_like(first, concentration))
+    return tf.math.log(above) + tf.math.log(_uniform_like(second, concentration)) / concentration
+
+
+def dirichlet(seed, concentration):
+    """Draws from Dirichlet distributions, float32, the shape of `concentration` `[..., k]`.
+
+    Args:
+      seed: As for `log_gamma`.
+      concentration: Positive, float.
+    """
+    return tf.nn.softmax(log_gamma(seed, concentration))
+
+
+def poisson(seed, rate):
+    """Draws from Poisson distributions, whole float32 numbers, the shape of `rate`.
+
+    The inverse of the distribution function P(X <= k) = Q(k + 1, rate), by bisection.
+
+    Args:
+      seed: As for `log_gamma`.
+      rate: Means, positive, at most 10^6.
+    """
+    rate = tf.cast(rate, tf.float32)
+    wanted = _uniform_like(seed, rate)
+    low, high = -tf.ones_like(rate), tf.math.ceil(rate + 12.0 * tf.sqrt(rate) + 30.0)
+    for _ in range(21):
+        middle = tf.floor(0.5 * (low + high))
+        enough = tf.math.igammac(middle + 1.0, rate) >= wanted
+        low, high = tf.where(enough, low, middle), tf.where(enough, middle, high)
+    return high

@@ -19,7 +19,14 @@ from tfgen.autoregressive import (
     PixelRNN,
     WaveNet,
 )
-from tfgen.classical import GaussianMixture, HiddenMarkovModel, KMeans, ProbabilisticPCA
+from tfgen.classical import (
+    BayesianGaussianMixture,
+    GaussianMixture,
+    HiddenMarkovModel,
+    KMeans,
+    LatentDirichletAllocation,
+    ProbabilisticPCA,
+)
 from tfgen.energy import RBM
 from tfgen.variational import VAE
 
@@ -119,6 +126,54 @@ CASES = {
             {"condition": "pitch"},
             {"num_classes": None},
         ),
+    ),
+    "BayesianGaussianMixture": Case(
+        BayesianGaussianMixture,
+        {"event_shape": (2,), "num_components": 3, "degrees_of_freedom": 9.0},
+        shapes=((1,), (3, 2)),
+        bad=(
+            {"num_components": 0},
+            {"covariance": "round"},
+            {"inference": "gibbs"},
+            {"factorization": "none"},
+            {"concentration": 0.0},
+            {"mean_strength": 0.0},
+            {"degrees_of_freedom": 1.0},
+            {"prior_scale": 0.0},
+            {"num_examples": 0},
+        ),
+    ),
+    "BayesianGaussianMixture of batches": Case(
+        BayesianGaussianMixture,
+        {
+            "event_shape": (2,),
+            "num_components": 3,
+            "covariance": "diag",
+            "inference": "svi",
+            "degrees_of_freedom": 9.0,
+            "num_examples": 40,
+        },
+        shapes=((1,), (3, 2)),
+        bad=({"delay": 0.5}, {"forgetting": 0.5}),
+    ),
+    "LatentDirichletAllocation": Case(
+        LatentDirichletAllocation,
+        {"event_shape": (4,), "num_topics": 2},
+        shapes=((1,), (7,)),
+        bad=(
+            {"event_shape": (2, 2)},
+            {"num_topics": 0},
+            {"vocabulary": ("a", "b")},
+            {"inference": "gibbs"},
+            {"document_concentration": 0.0},
+            {"topic_concentration": -1.0},
+            {"iterations": 0},
+        ),
+    ),
+    "LatentDirichletAllocation of batches": Case(
+        LatentDirichletAllocation,
+        {"event_shape": (4,), "num_topics": 2, "inference": "svi", "num_examples": 40},
+        bad=({"delay": 0.5}, {"forgetting": 1.5}, {"num_examples": 0}),
     ),
     "PixelCNN": Case(
         PixelCNN,

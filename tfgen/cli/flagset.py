@@ -21,7 +21,7 @@ FROM_DATA = ("num_values", "num_classes", "vocabulary", "unit", "rate", "num_exa
 # Flags that are arguments of `tfgen.data.load`, beside the name of the set.
 DATA_OPTIONS = (
     "binarize", "image_size", "unit", "window", "num_labels", "background", "channels", "skip_bad",
-    "encoding", "mono", "rate", "label_column",
+    "encoding", "mono", "rate", "label_column", "counts",
 )  # fmt: skip
 _NOT_FLAGS = {"event_shape", "name", "dtype", *FROM_DATA}
 
@@ -240,6 +240,7 @@ _SHARED = (
     ("stream", None, "read own images and arrays as they are needed; by default where they are large"),
     ("skip_bad", bool, "leave out own files, and rows of tables, that cannot be used"),
     ("label_column", str, "column of an own table that holds the classes"),
+    ("counts", bool, "texts are counts of words, each file or paragraph an example; own numbers are counts"),
     ("encoding", str, "encoding of own text files; by default UTF-8, or UTF-16 where they are in it"),
     ("mono", bool, "mix own recordings of several channels down to one"),
     ("rate", _POSITIVE, "samples a second to which own recordings are resampled"),

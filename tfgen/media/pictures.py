@@ -308,6 +308,19 @@ def scatter(
     return _render(figure)
 
 
+def outlines(means: np.ndarray, factors: np.ndarray, deviations: float = 2.0) -> np.ndarray:
+    """Outlines of Gaussians in the plane, so many standard deviations about their means: `[..., 65, 2]`.
+
+    Args:
+        means: `[..., 2]`.
+        factors: Square roots of their covariances, such as Cholesky factors, `[..., 2, 2]`.
+        deviations: 2 holds 86 % of a Gaussian.
+    """
+    angle = np.linspace(0.0, 2.0 * np.pi, 65)
+    circle = deviations * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+    return np.asarray(means)[..., None, :] + np.einsum("...de,ne->...nd", factors, circle)
+
+
 def classes(
     points: np.ndarray,
     labels: Sequence[str] | None = None,
