@@ -9,6 +9,7 @@ import tensorflow_probability as tfp
 
 from tfgen import checks, random
 from tfgen.classical.start import STARTS, clusters
+from tfgen.media import pictures
 from tfgen.model import GenerativeModel, Signature, Update, View
 
 tfd, tfb = tfp.distributions, tfp.bijectors
@@ -182,10 +183,8 @@ class GaussianMixture(GenerativeModel):
         del data, seed
         weights = tf.nn.softmax(self.logits.value).numpy()
         if self.kind == "points" and self.likelihood == "gaussian":
-            angle = tf.linspace(0.0, 2.0 * math.pi, 65)
-            circle = 2.0 * tf.stack([tf.cos(angle), tf.sin(angle)], axis=-1)
             scales = tf.linalg.diag(self.scales.value) if self.covariance == "diag" else self.scales.value
-            ellipses = self.means.value[:, None] + tf.einsum("kde,ne->knd", scales, circle)
+            ellipses = pictures.outlines(self.means.numpy(), scales.numpy())
             title = "components, two standard deviations about their means"
             return {"components": View(ellipses, "curves", title=title)}
         order = np.argsort(-weights, kind="stable")[:num]
