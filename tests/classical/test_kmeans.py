@@ -139,13 +139,14 @@ def test_empty_clusters_are_put_to_use(algorithm):
 def test_density_is_that_of_the_samples():
     """Against SciPy; projections of samples by Kolmogorov-Smirnov, false failures below 3e-5."""
     x = blobs().reshape(600, 3, 1)
-    model = KMeans((3, 1), 5, regularization=1e-3)
-    model.begin({"x": x}, 0)
-    passes(model, x, 3)
+    model = started(x, 5, regularization=1e-3)
+    before = model.assign(x).numpy()
+    passes(model, x, 1)
+    rest = np.square(x.reshape(600, 3) - model.centers.numpy()[before]).sum(axis=1)
+    np.testing.assert_allclose(model.scatters.numpy(), np.bincount(before, rest), rtol=1e-5)
     shares = model.counts.numpy() / 600
     variances = model.scatters.numpy() / (3 * model.counts.numpy()) + 1e-3
     centers = model.centers.numpy().astype(np.float64)
-    # The spread is that of the cluster's x about its new center.
     expected = scipy.special.logsumexp(
         [
             scipy.stats.multivariate_normal(c, v * np.eye(3)).logpdf(x[..., 0])
