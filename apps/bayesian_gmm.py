@@ -14,6 +14,7 @@ app = App(
     batch_size=1000,
     num_components=40,
     concentration=1e-3,
+    mean_strength=0.01,
     prior_scale=1e-3,
 )
 

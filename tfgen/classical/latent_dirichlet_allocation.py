@@ -13,6 +13,9 @@ from tfgen.model import GenerativeModel, Signature, Update, View
 
 tfd = tfp.distributions
 
+# Test documents whose topics a picture shows, at most.
+_DOCUMENTS = 32
+
 
 @keras.saving.register_keras_serializable("tfgen")
 class LatentDirichletAllocation(GenerativeModel):
@@ -317,18 +320,19 @@ class LatentDirichletAllocation(GenerativeModel):
         lines = [f"topic {k} ({shares[k]:.1f} % of the words): {' '.join(map(str, words[k]))}" for k in first]
         most = first[:num]
         bars = np.round(1000.0 * self.topics().numpy()[most])
-        captions = [f"topic {k}, {shares[k]:.1f} %" for k in most]
+        captions = [f"{k}, {shares[k]:.1f} % of words" for k in most]
         found = {
             "words": View(lines, "text"),
-            "topics": View(bars, captions=captions, title="of 1,000 words"),
+            "topics": View(bars, captions=captions, title="topic"),
         }
         if data is not None and len(data.test):
-            x = np.asarray(data.test.x[:num], np.float32)
-            found["documents"] = View(
-                np.asarray(
-                    pictures.shades({"topics' shares in test documents": self.posterior(x).mean().numpy()})
-                )[None]
+            x = np.asarray(data.test.x[: min(num, _DOCUMENTS)], np.float32)
+            shares, title = (
+                self.posterior(x).mean().numpy(),
+                "shares of the topics (columns) in test documents",
             )
+            picture = pictures.matrix(shares, columns=range(self.num_topics), title=title, numbers=False)
+            found["documents"] = View(np.asarray(picture)[None])
         return found
 
     def check_data(self, data):
