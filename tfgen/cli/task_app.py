@@ -62,8 +62,9 @@ class TaskApp:
         for argument in arguments.values():
             if argument.flag in values and argument.required and values[argument.flag].value in (None, []):
                 raise UsageError(f"--{argument.flag} is needed: {argument.help}.")
-        start_tensorflow()
         with progress.shown():
+            with progress.doing("starting TensorFlow"):
+                start_tensorflow()
             _print(_function(self.function)(**_opened(values, arguments)))
 
 
