@@ -154,6 +154,11 @@ class App:
             )
         if values["input"].value is not None:
             self._check_input(values, command)
+        if values["learning_rate"].present and "learning_rate" in values["optimizer"].value:
+            raise UsageError(
+                f"--learning_rate={values['learning_rate'].value} and the learning_rate of "
+                f"--optimizer={flagset.text_of(values['optimizer'].value)} exclude each other: leave one out."
+            )
         preset = values["preset"].value
         if preset is not None:
             if preset not in self.presets:

@@ -427,7 +427,9 @@ def _described(model, data, config, strategy):
     if any(update.objective for update in updates):
         course = "" if flags["schedule"] == "constant" else f", {flags['schedule']}"
         course += f", {flags['warmup']} of warm-up" if flags["warmup"] else ""
-        parts.append(f"{text_of(config['optimizer'])} at {flags['learning_rate']:g}{course}")
+        optimizer = text_of(config["optimizer"])
+        rate = "" if "learning_rate" in optimizer else f" at {flags['learning_rate']:g}"
+        parts.append(f"{optimizer}{rate}{course}")
     return f"model: {'; '.join(parts)}"
 
 
