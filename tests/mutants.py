@@ -57,7 +57,7 @@ MUTANTS = (
         "tests/test_data.py -k 'rare or few_labels'",
     ),
     Mutant(
-        "a stream lost when examples are taken", "tfgen/data/dataset.py",
+        "a stream lost when examples are taken", "tfgen/data/examples.py",
         "            {key: value[index] for key, value in self.extra.items()},\n            self.streams,",
         "            {key: value[index] for key, value in self.extra.items()},",
         "tests/test_data.py -k streams_stay",
@@ -68,14 +68,13 @@ MUTANTS = (
         "tests/test_folder_data.py",
     ),
     Mutant(
-        "classes 0, 10, 2 in the order of their letters", "tfgen/data/folder.py",
+        "classes 0, 10, 2 in the order of their letters", "tfgen/data/meaning.py",
         "sorted(names, key=lambda name: (values[name], name))", "sorted(names)",
         "tests/test_folder_data.py",
     ),
     Mutant(
         "the table's own statistics instead of the training split's", "tfgen/data/arrays.py",
-        "train = np.asarray(parts[0].x, np.float64)",
-        "train = np.concatenate([np.asarray(p.x, np.float64) for p in parts])",
+        "_moments(parts[0].x)", "_moments(np.concatenate([p.x for p in parts]))",
         "tests/test_table_data.py",
     ),
     Mutant(
@@ -115,8 +114,50 @@ MUTANTS = (
     ),
     Mutant(
         "means that lie behind other samples", "tfgen/variational/vae.py",
-        'View(self.mean_rows(random.rows(seed, num)))', 'View(self.mean_rows(random.rows(seed + 1, num)))',
+        'mean = self.mean_rows(random.rows(seed, num))', 'mean = self.mean_rows(random.rows(seed + 1, num))',
         "tests/test_gallery.py -k means_behind",
+    ),
+    Mutant(
+        "pictures: samples called data", "tfgen/cli/gallery.py",
+        "panels = [real, samples]", "panels = [samples, real]",
+        "tests/test_gallery.py -k samples_stand_beside",
+    ),
+    Mutant(
+        "pictures: examples of any label beside those of one", "tfgen/cli/gallery.py",
+        "each = [np.flatnonzero([c == name for c in panel.captions or ()]) for name in names]",
+        "each = np.array_split(np.arange(len(panel.x)), len(names))",
+        "tests/test_gallery.py -k labels_have_a_row",
+    ),
+    Mutant(
+        "pictures: the value of a loss that only has the right gradient", "tfgen/cli/gallery.py",
+        'if scalar == "loss" and update in surrogates:', 'if scalar == "none" and update in surrogates:',
+        "tests/test_gallery.py -k one_quantity_an_axis",
+    ),
+    Mutant(
+        "pictures: interpolations that end elsewhere", "tfgen/variational/report.py",
+        "weight = tf.linspace(0.0, 1.0, steps)[:, None]", "weight = tf.linspace(0.0, 0.9, steps)[:, None]",
+        "tests/test_gallery.py -k interpolations_of_the_vae",
+    ),
+    Mutant(
+        "pictures: a plane of latent variables upside down", "tfgen/variational/report.py",
+        "tf.meshgrid(z, z[::-1])", "tf.meshgrid(z, z)",
+        "tests/test_gallery.py -k two_latent_variables",
+    ),
+    Mutant(
+        "pictures: ellipses of variances", "tfgen/classical/gaussian_mixture.py",
+        "circle = 2.0 * tf.stack", "circle = 4.0 * tf.stack",
+        "tests/test_gallery.py -k two_standard_deviations",
+    ),
+    Mutant(
+        "pictures: words of handwriting beyond their cells", "tfgen/media/ink.py",
+        "scales = np.minimum(largest, min(float(np.median(usual)), 60.0))",
+        "scales = np.full(count, min(float(np.median(usual)), 60.0))",
+        "tests/test_ink.py -k whole_within",
+    ),
+    Mutant(
+        "pictures: large images at their full size", "tfgen/media/pictures.py",
+        "        if room >= few or across == down == 1 + gap:", "        if True:",
+        "tests/test_pictures.py -k large_images",
     ),
     Mutant(
         "another run's model without its weights", "tfgen/cli/commands.py",
@@ -281,9 +322,30 @@ MUTANTS = (
         "tests/test_packaging.py -k keras_files",
     ),
     Mutant(
-        "resumed data off by one batch", "tfgen/training/stage.py",
-        "order[:count] = each(local, count)", "order[:count] = each(local + (count > 1), count)",
+        "resumed data off by one batch", "tfgen/training/feed.py",
+        "indices[:count] = order(step, count)", "indices[:count] = order(step + (count > 1), count)",
         f"{LOOP} -k 'control_c or statistics'",
+    ),
+    Mutant(
+        "streamed steps that all take the first ones of their block", "tfgen/training/feed.py",
+        "first = step - self.block.start", "first = 0",
+        "tests/training/test_streamed.py -k 'block_is or passes_of'",
+    ),
+    Mutant(
+        "streamed examples in the order in which they were read", "tfgen/data/stream.py",
+        "self._read(unique)[places.reshape(-1)]", "self._read(unique)[np.sort(places.reshape(-1))]",
+        "tests/test_stream_data.py -k indexed",
+    ),
+    Mutant(
+        "a view of a memory map that is read from where the map begins", "tfgen/data/stream.py",
+        "self.offset = start + array.ctypes.data - np.frombuffer(array._mmap, np.uint8).ctypes.data",
+        "self.offset = array.offset",
+        "tests/test_stream_data.py -k maps",
+    ),
+    Mutant(
+        "a data set that takes labels beyond its classes", "tfgen/data/dataset.py",
+        "np.asarray(high)[()], True", "np.asarray(high)[()] + 1, True",
+        "tests/test_gate.py -k refuses_what",
     ),
     Mutant(
         "a pass that counts an example twice", "tfgen/training/batches.py",

@@ -209,7 +209,7 @@ def test_data_says_what_kinds_there_are_and_what_counts_are():
     with pytest.raises(ValueError, match="counts have no levels, got levels=4"):
         dataclasses.replace(counts, levels=4)
     for x in (split.x - 1, split.x + 0.5, np.full((2, 2), np.inf)):
-        with pytest.raises(ValueError, match="train holds values that are no counts"):
+        with pytest.raises(ValueError, match="x must hold counts, 0, 1, 2 ...; the values given in row 0"):
             dataclasses.replace(counts, train=data.Split(x))
     with pytest.raises(ValueError, match="kind must be one of .*'counts', got 'sounds'"):
         dataclasses.replace(counts, kind="sounds")

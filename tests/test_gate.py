@@ -9,10 +9,11 @@ import pytest
 import tensorflow as tf
 
 from tests.training.toys import FewLabels, sgd, with_stream
-from tfgen import checks, random
+from tfgen import checks, random, stored
 from tfgen.adversarial import GAN
 from tfgen.autoregressive import CharRNN
 from tfgen.data import Data, Split
+from tfgen.data.stream import Stream
 from tfgen.model import Condition, GenerativeModel, Update
 from tfgen.space import Space
 from tfgen.training import train
@@ -379,19 +380,24 @@ def test_train_checks_the_whole_data_set_before_the_first_step():
     wrong = bits.copy()
     wrong[5] = 7
     told = (
-        "Image: x must hold integer values 0 to 1; the values given in row 5 of the {} split of mine range "
+        "{}: x must hold integer values 0 to 1; the values given in row 5 of the {} split of mine range "
         "from 7 to 7: mine has levels=2, give as many as it has."
     )
     model = Image()
-    for data, part in ((held(wrong), "training"), (held(bits, other=wrong), "test")):
+    for options, part in (({}, "training"), ({"other": wrong}, "test")):
         with pytest.raises(ValueError) as caught:
-            begun(model, data)
-        assert str(caught.value) == told.format(part)
-    reals = dataclasses.replace(held(holed(X)), num_values=None, levels=None)
-    with pytest.raises(
-        ValueError, match="x must hold finite values; .* in row 7 of the training split of mine"
-    ):
-        begun(Image("real"), reals)
+            held(bits if options else wrong, **options)
+        assert str(caught.value) == told.format("Data", part)
+        # Of what is read as it is needed the values are looked at where it is used.
+        streams = {key: Stream.of(value) for key, value in options.items()}
+        with pytest.raises(ValueError) as caught:
+            begun(model, held(bits if options else Stream.of(wrong), **streams))
+        assert str(caught.value) == told.format("Image", part)
+    not_finite = "x must hold finite values; .* in row 7 of the training split of mine"
+    with pytest.raises(ValueError, match=f"Data: {not_finite}"):
+        held(holed(X), num_values=None, levels=None)
+    with pytest.raises(ValueError, match=f"Image: {not_finite}"):
+        begun(Image("real"), held(Stream.of(holed(X)), num_values=None, levels=None))
     labelled = Image(condition=Condition("label", (), 3))
     with pytest.raises(
         ValueError, match="0 to 2; the values given in row 2 of the training split of mine .* 3 to 3"
@@ -414,6 +420,45 @@ def test_train_checks_the_whole_data_set_before_the_first_step():
         begun(few, streamed)
 
 
+COUNTS = {"kind": "counts", "levels": None, "num_values": None}
+PAIRS = np.stack([Y, Y], 1)
+
+
+@pytest.mark.parametrize(
+    ("split", "facts", "told"),
+    [
+        ({"x": X * 3}, {"levels": 3, "num_values": 3}, "x must hold integer values 0 to 2; .* row 0 of the"),
+        ({"x": X / 2}, {}, "x must hold integer values 0 to 1"),
+        ({"x": X.astype("U1")}, {}, "train holds str32 values: give numbers"),
+        ({"x": np.round(X - 1)}, COUNTS, "x must hold counts"),
+        ({"x": X, "label": Y}, {"num_classes": 2}, "label must hold 0 to 1; .* mine has num_classes=2"),
+        ({"x": X, "label": Y - 1}, {"num_classes": 3}, "label must hold 0 to 2; .* range from -1 to -1"),
+        ({"x": X, "label": PAIRS}, {"num_classes": 3}, r"label must have shape \[rows\], got"),
+        ({"x": X, "label": Y}, {"num_classes": (3, 3)}, r"label must have shape \[rows, 2\], got"),
+        ({"x": X, "label": PAIRS}, {"num_classes": (3, 2)}, r"label must hold 0 to \(2, 1\)"),
+        ({"x": X, "extra": {"lengths": np.full(8, 3)}}, {}, "lengths must hold 0 to the steps of x"),
+        ({"x": X, "extra": {"text": np.full((8, 2), 4)}}, {"vocabulary": ("", "a")}, "text must hold"),
+    ],
+)  # fmt: skip
+def test_a_data_set_refuses_what_it_is_not_said_to_hold(split, facts, told):
+    good, wrong = Split(X), Split(**split)
+    every = {"kind": "image", "num_values": 2, "levels": 2, "num_classes": None, "class_names": None} | facts
+    with pytest.raises(ValueError, match=told):
+        Data("mine", event_shape=(2, 2, 1), **every, train=wrong, validation=good, test=good)
+    few = dataclasses.replace(good, streams={"few": wrong})
+    with pytest.raises(ValueError, match=told.replace("train holds", "stream 'few' of validation holds")):
+        Data("mine", event_shape=(2, 2, 1), **every, train=good, validation=few, test=good)
+
+
+def test_pens_of_a_data_set_are_0_or_1():
+    strokes = np.zeros((3, 2, 3), np.float32)
+    strokes[1, 0, 2] = 0.5
+    facts = {"num_values": None, "levels": None, "num_classes": None, "class_names": None}
+    split = Split(strokes)
+    with pytest.raises(ValueError, match="Data: pens, .* must hold values 0 or 1; .* in row 1 of"):
+        Data("mine", "strokes", (None, 3), **facts, train=split, validation=split, test=split)
+
+
 def test_stored_conditions_and_pens():
     text = Condition("text", (None,), 5)
     good = np.array([[1, 2, 0], [4, 0, 0]])
@@ -434,19 +479,24 @@ def test_stored_conditions_and_pens():
 
 
 def test_the_first_bad_row_of_large_and_small_arrays(monkeypatch):
-    monkeypatch.setattr(checks, "_LOOKED_AT", 12)
+    monkeypatch.setattr(stored, "_LOOKED_AT", 12)
     for dtype in ("uint8", "int64", "float32"):
         array = np.ones((20, 4), dtype)
-        assert checks.first_bad_row(array, 0, 1, True) is None
+        assert stored.first_bad_row(array, 0, 1, True) is None
         array[[13, 17], 2] = 2
-        assert checks.first_bad_row(array, 0, 1, True) == 13
+        assert stored.first_bad_row(array, 0, 1, True) == 13
     floats = np.ones((20, 4), np.float32)
     for wrong in (np.nan, np.inf, -np.inf, 0.5):
         floats[11, 3] = wrong
-        assert checks.first_bad_row(floats, -np.inf, np.inf, True) == 11
-    assert checks.first_bad_row(floats, 0, 1, False) is None
-    assert checks.first_bad_row(np.zeros((0, 4)), 0, 1, True) is None
-    assert checks.first_bad_row(np.full((2, 3), 255, np.uint8), 0, 255, True) is None
+        assert stored.first_bad_row(floats, -np.inf, np.inf, True) == 11
+    assert stored.first_bad_row(floats, 0, 1, False) is None
+    # Whoever asks a stream again does not read it again.
+    read = []
+    stream = Stream(lambda numbers: read.append(len(numbers)) or floats[numbers], 20, (4,), np.float32)
+    assert [stored.first_bad_row(stream, 0, 1, True) for _ in range(3)] == [11] * 3
+    assert sum(read) == 12
+    assert stored.first_bad_row(np.zeros((0, 4)), 0, 1, True) is None
+    assert stored.first_bad_row(np.full((2, 3), 255, np.uint8), 0, 255, True) is None
 
 
 def test_samples_take_as_many_conditions_as_there_are_samples():

@@ -85,13 +85,50 @@ def test_a_picture_is_dark_on_its_strokes_and_not_between_them():
     assert middle.min() > 128
 
 
+def test_ink_and_captions_of_every_drawing_stay_whole_within_its_cell():
+    """Drawings of all proportions: nothing dark touches an edge of a cell, each has ink and words."""
+    random = np.random.default_rng(0)
+    drawings = [
+        np.column_stack([random.normal(size=(30, 2)) * [wide, high], random.random(30) < 0.2])
+        for wide, high in [(1, 1), (50, 1), (1, 50), (1e-3, 1e-3), (200, 200), (9, 3)]
+    ]
+    captions = ["a", "a caption that is much wider than a cell", "W" * 40, "", "gpqy", "e"]
+    picture = ink.picture(drawings, captions, columns=3, title="samples", lifts=True)
+    dark = np.asarray(picture.convert("L")) < 200
+    width, height, top = 200, 110 + 26, 34
+    assert dark.shape == (top + 2 * height, 3 * width)
+    assert dark[5 : top - 5, :120].any()  # The title.
+    for number, caption in enumerate(captions):
+        y, x = top + number // 3 * height, number % 3 * width
+        cell, words = dark[y : y + 110, x : x + width], dark[y + 110 : y + height, x : x + width]
+        assert cell[8:-8, 8:-8].any() and words.any() == bool(caption)
+        # The margin is 12, of which half a pen and a mark of a lift may take some.
+        edges = [cell[:6], cell[:, :6], cell[:, -6:], words[-2:], words[:, :3], words[:, -3:]]
+        assert not any(edge.any() for edge in edges), caption
+
+
+def test_letters_have_one_size_where_they_fit():
+    """Squares of two sizes in one scale, and a line of squares too long for it in a scale of its own."""
+    square = [[0, 1, 0], [1, 0, 0], [0, -1, 0], [-1, 0, 1]]
+    word, long = np.array(square * 1, float), np.array((square + [[2, 0, 1]]) * 40, float)
+
+    def scales(drawings, like=None):
+        groups = ElementTree.fromstring(ink.svg(drawings, like=like)).findall(f"{SVG}g")
+        return [float(re.findall(r"-?[\d.]+", group.get("transform"))[0]) for group in groups]
+
+    first, second, third = scales([word, 2 * word, long])
+    assert first == second == pytest.approx(86 / 2) and third < first / 10
+    # Beside others the scale is theirs.
+    assert scales([word], like=[4 * word]) == [pytest.approx(86 / 4)]
+
+
 def test_saving_leaves_the_file_alone(tmp_path):
     ink.save(tmp_path / "drawing.svg", [DRAWING], captions=["one"])
     ink.save(tmp_path / "drawing.png", [DRAWING] * 5)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["drawing.png", "drawing.svg"]
     assert len(paths((tmp_path / "drawing.svg").read_text())) == 3
     with Image.open(tmp_path / "drawing.png") as image:
-        assert image.size == (480, 450)
+        assert image.size == (400, 330)
 
 
 def test_what_no_drawing_is_is_refused():

@@ -139,7 +139,10 @@ def test_data_of_another_kind_are_named(tmp_path):
 
 def test_captions_are_names(tmp_path, monkeypatch):
     shown = []
-    monkeypatch.setattr("tfgen.cli.gallery.pictures.grid", lambda x, labels=None: shown.append(labels))
+    empty = Image.new("RGB", (1, 1))
+    monkeypatch.setattr(
+        "tfgen.cli.gallery.pictures.grid", lambda x, labels=None, **_: shown.append(labels) or empty
+    )
     monkeypatch.setattr("tfgen.cli.gallery.pictures.save", lambda *arguments: None)
     model = cli_toys.Labelled((4, 4, 1), num_classes=3)
     save_samples(model, tmp_path, 4, 0, meaning=Meaning(("cat", "dog", "elk")))

@@ -74,46 +74,146 @@ def test_grid_refuses(images, options, message):
         pictures.grid(images, **options)
 
 
-def _red(picture):
+def _marks(picture, color, most=60):
+    """[row, column] of the pixels near a color."""
     pixels = np.asarray(picture).astype(int)
-    return np.argwhere(pixels[..., 0] - pixels[..., 2] > 60)
+    return np.argwhere(np.abs(pixels - color).sum(axis=-1) < most)
 
 
-def test_scatter_draws_points_where_they_are():
-    """Two points in opposite corners of the reference: one mark up right, one down left."""
-    reference = np.array([[-1.0, -1.0], [1.0, 1.0]])
-    # The legend, which is red too, takes the lowest 40 rows.
-    marks = _red(pictures.scatter(np.array([[0.9, 0.9], [-0.9, -0.9]]), reference, size=300))
-    marks = marks[marks[:, 0] < 240]
-    up_right = (marks[:, 0] < 130) & (marks[:, 1] > 170)
-    down_left = (marks[:, 0] > 130) & (marks[:, 1] < 170)
-    assert up_right.any() and down_left.any() and (up_right | down_left).all()
+RED, BLUE = (0xC8, 0x55, 0x3D), (0x2F, 0x6F, 0x9F)
+
+
+def _blobs(marks, gap=12):
+    """Middles of marks that lie apart, from top to bottom."""
+    found = []
+    for mark in marks:
+        near = next((blob for blob in found if np.abs(np.mean(blob, axis=0) - mark).max() < gap), None)
+        found.append([mark]) if near is None else near.append(mark)
+    return np.array([np.mean(blob, axis=0) for blob in found])
+
+
+def test_scatter_draws_clouds_side_by_side_in_the_same_axes():
+    """The same corners in both clouds are in the same places of both panels, large enough to see."""
+    corners = np.array([[-1.0, -1.0], [1.0, 1.0], [1.0, -1.0]])
+    picture = pictures.scatter({"data": corners, "samples": corners[:2] * 0.5}, size=300)
+    assert picture.size == (600, 320)
+    # Points are paler than the color, as they are drawn over each other.
+    pale = [np.array(c) * 0.55 + 255 * 0.45 for c in (BLUE, RED)]
+    marks = [_marks(picture, color) for color in pale]
+    assert all(len(m) > 60 for m in marks)
+    data, samples = (_blobs(m) for m in marks)
+    assert len(data) == 3 and len(samples) == 2
+    # The upper of the two samples is half as far from the middle as the upper right corner of the data.
+    middle = data.mean(axis=0) if len(data) == 2 else (data[0] + data[data[:, 1].argmin()]) / 2
+    upper = samples[samples[:, 0].argmin()] - [0, 300]
+    np.testing.assert_allclose(upper - middle, (data[data[:, 0].argmin()] - middle) / 2, atol=4)
 
 
 def test_scatter_says_how_many_points_lie_outside():
     reference = np.random.RandomState(0).uniform(-1, 1, (50, 2))
     inside, outside = np.zeros((3, 2)), np.array([[0, 0], [9, 9], [np.nan, 0.0]])
-    rows = [
-        (_red(pictures.scatter(points, reference, size=300))[:, 0] > 240).sum()
-        for points in (inside, outside)
-    ]
-    assert rows[1] > rows[0] + 50
+    shown = [pictures.scatter({"data": reference, "samples": p}, size=300) for p in (inside, outside)]
+    titles = [np.asarray(picture.crop((300, 0, 600, 24))).astype(int) for picture in shown]
+    words = [(title[..., 0] - title[..., 2] > 40).sum() for title in titles]
+    assert words[0] == 0 and words[1] > 20
+
+
+def test_lines_are_drawn_over_the_first_cloud_where_they_are():
+    """A square of ink around the middle of the data: as wide as half the data, in pixels."""
+    data = np.array([[-1.0, -1.0], [1.0, 1.0]])
+    square = 0.5 * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1], [-1, -1]])
+    shown = [pictures.scatter({"data": data}, lines=lines, size=400) for lines in ([], [square])]
+    drawn = np.argwhere((np.asarray(shown[0]) != np.asarray(shown[1])).any(axis=-1))
+    corners = _blobs(_marks(shown[0], np.array(BLUE) * 0.55 + 255 * 0.45))
+    np.testing.assert_allclose(np.ptp(drawn, axis=0), np.ptp(corners, axis=0) / 2, atol=4)
+    np.testing.assert_allclose(drawn.mean(axis=0), corners.mean(axis=0), atol=2)
+
+
+def test_points_of_a_class_have_its_color():
+    points, labels = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), ("cat", "dog", "cat")
+    picture = pictures.classes(points, labels, title="posterior means")
+    # The colors of a plot of two classes, a little pale.
+    blue, orange = (_marks(picture, 0.7 * np.array(c) + 76.5) for c in ((31, 119, 180), (255, 127, 14)))
+    assert len(_blobs(blue[blue[:, 1] < 600])) == 2 and len(_blobs(orange[orange[:, 1] < 600])) == 1
+    # Each once more in the legend.
+    assert (blue[:, 1] > 600).any() and (orange[:, 1] > 600).any()
+    with pytest.raises(ValueError, match="labels has 1 classes for 3"):
+        pictures.classes(points, ("cat",))
+
+
+def test_pairs_plot_each_column_against_each_other():
+    """A column against itself turned around: its cloud falls where the one beside it rises."""
+    up = np.linspace(0.0, 1.0, 50)
+    table = np.stack([up, 1000.0 * up, -up], axis=1)
+    picture = np.asarray(pictures.pairs({"data": table, "samples": table[:9]}, ("a", "b", "c")))
+    height, width = picture.shape[0] // 3, picture.shape[1] // 3
+    slopes = {}
+    for i, j in ((1, 0), (2, 0), (2, 1)):
+        pane = picture[i * height : (i + 1) * height, j * width : (j + 1) * width]
+        marks = _marks(pane, RED, 120)
+        slopes[i, j] = np.polyfit(marks[:, 1], -marks[:, 0], 1)[0]
+    assert slopes[1, 0] > 0.3 and slopes[2, 0] < -0.3 and slopes[2, 1] < -0.3
+    assert pictures.pairs({"data": table}, ("a", "b", "c"), most=2).size == (600, 630)
+    with pytest.raises(ValueError, match=r"data has shape \(50, 3\): give \[N, 2\]"):
+        pictures.pairs({"data": table}, ("a", "b"))
+
+
+def test_shades_have_one_scale_of_colors():
+    """The lowest and the highest number of all are the ends of the colors, in whichever panel they are."""
+    picture = pictures.shades({"data": np.zeros((2, 3)), "samples": np.array([[0.0, 4.0]])})
+    dark, bright = (_marks(picture, color, 12) for color in ((68, 1, 84), (253, 231, 36)))
+    half = picture.width // 2 - 40
+    # All of the data, and the left half of the samples; the color bar stands on the far right.
+    assert (dark[:, 1] < half).sum() > 2 * ((dark[:, 1] > half) & (dark[:, 1] < 2 * half)).sum() > 1000
+    assert not (bright[:, 1] < half).any() and (bright[:, 1] > half).sum() > 1000
 
 
 def test_curves_fall_where_values_fall():
     history = {"step": [0, 1, 2, 3], "loss": [4.0, None, 2.0, float("nan")]}
-    pixels = np.asarray(pictures.curves(history, ["loss"], size=(400, 300))).astype(int)
-    line = np.argwhere(pixels[..., 2] - pixels[..., 0] > 80)  # [row, column], blue
-    line = line[line[:, 1] < 200]  # Without the legend.
+    line = _marks(pictures.curves(history, ["loss"], size=(400, 300)), BLUE)
+    line = line[line[:, 0] > 40]  # Without the legend above.
     first, last = line[line[:, 1].argmin()], line[line[:, 1].argmax()]
     assert last[0] > first[0] + 50
+
+
+def test_curves_have_a_panel_for_each_quantity():
+    """Numbers of another size do not flatten a line that is drawn elsewhere, and each panel has its words."""
+    history = {
+        "step": [1, 2, 3],
+        "loss": [2.0, 1.0, 0.0],
+        "val_loss": [1.0, 2.0, 3.0],
+        "share": [900.0, 0, 900],
+    }
+    panels = {"nats": {"loss": "training", "val_loss": "validation"}, "share": {"share": "training"}}
+    picture = pictures.curves(history, panels, best="val_loss")
+    assert picture.size == (940, 330)
+    left, right = picture.crop((0, 40, 470, 290)), picture.crop((470, 40, 940, 290))
+    blue = {name: _marks(half, BLUE) for name, half in (("left", left), ("right", right))}
+    assert all(np.ptp(marks[:, 0]) > 100 for marks in blue.values())
+    red = _marks(left, RED)
+    assert len(red) > 100 and not len(_marks(right, RED))
+    # The ring around the lowest validation loss, the first: pixels up to 6 from it that are not on the line.
+    start = red[red[:, 1] < red[:, 1].min() + 12]
+    assert np.ptp(start[:, 0]) >= 9
+    both = pictures.curves(history, {"nats": panels["nats"]}, second={"nats": ("bits/dim", 0.1)})
+    assert both.size == (720, 400)
+    # The second axis: its words stand on the far right.
+    words = [
+        (np.asarray(p.convert("L"))[:, -18:] < 128).sum() for p in (both, pictures.curves(history, ["loss"]))
+    ]
+    assert words[0] > 100 > 10 > words[1]
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: pictures.scatter(np.zeros((3, 3))), r"points has shape \(3, 3\)"),
-        (lambda: pictures.scatter(np.zeros((3, 2)), np.zeros((0, 2))), "reference"),
+        (lambda: pictures.scatter({"points": np.zeros((3, 3))}), r"points has shape \(3, 3\)"),
+        (lambda: pictures.scatter({"a": np.zeros((3, 2)), "b": np.zeros((0, 2))}), "b has shape"),
+        (
+            lambda: pictures.scatter({"a": np.zeros((3, 2))}, lines=[np.ones((2, 2))], captions=()),
+            "0 words for 1",
+        ),
+        (lambda: pictures.shades({"a": np.zeros(3)}), r"a has shape \(3,\)"),
         (lambda: pictures.curves({"step": [1]}, ["loss"]), "no column 'loss'"),
         (lambda: pictures.curves({"step": [1], "loss": [1, 2]}, ["loss"]), "2 values for 1"),
     ],
@@ -167,12 +267,28 @@ def test_sounds_show_their_pitch_and_their_wave():
     time = np.arange(4000) / 8000
     waves = np.sin(2 * np.pi * np.array([[500.0], [3000.0]]) * time)
     picture = np.asarray(pictures.sounds(waves, 8000, labels=["low", "high"]))
-    assert picture.shape == (230, 520, 3)
+    assert picture.shape == (250, 590, 3)
     bright = picture[..., 0].astype(int) + picture[..., 1] - picture[..., 2]
-    rows = [np.argmax(bright[100:200, half].sum(1)) for half in (slice(60, 240), slice(320, 500))]
-    assert rows[0] > rows[1] + 40
+    rows = [np.argmax(bright[100:210, half].sum(1)) for half in (slice(60, 240), slice(310, 480))]
+    # 2.5 of 4 kHz apart, of a spectrogram some 110 pixels high.
+    assert 50 < rows[0] - rows[1] < 90
     silence = pictures.sounds(np.zeros((1, 3)), 8000)
-    assert silence.size == (260, 230)
+    assert silence.size == (330, 250)
+    assert np.asarray(silence.convert("L"))[130:180, 80:220].mean() < 20
+
+
+def test_sounds_of_two_groups_stand_below_each_other_in_one_scale():
+    """Data above, the same a thousandth as loud below: 60 dB less bright."""
+    wave = 0.9 * np.sin(2 * np.pi * 1000.0 * np.arange(2000) / 8000)[None]
+    groups = {"data": wave, "samples": np.repeat(wave, 2, axis=0) / 1000.0}
+    labels = {"data": None, "samples": ["samples_00.wav", "samples_01.wav"]}
+    picture = pictures.sounds(groups, 8000, labels)
+    assert picture.size == (590, 2 * 250 + 2 * 26)
+    # Two panes a row, left of the bars of colors.
+    yellow, violet = (
+        _marks(picture.crop((60, 0, 480, 552)), color, 40) for color in ((252, 255, 164), (87, 16, 110))
+    )
+    assert len(yellow) > 100 and yellow[:, 0].max() < 276 and (violet[:, 0] > 276).sum() > 100
 
 
 @pytest.mark.parametrize(
@@ -195,9 +311,85 @@ def test_rows_have_their_captions_before_them():
     assert left > 20
     np.testing.assert_array_equal(captioned[:, left:], plain)
     assert plain[10, 10] == 0 and plain[10 + 22, 10] == 255 and plain[10, 10 + 44] == 0
-    for wrong, words in ((images[0], "give .rows, columns"), (images, "captions has 1 lines for 2 rows")):
+    wrong = [
+        (images[0], ("a",), "give .rows, columns"),
+        (images, ("a",), "captions has 1 lines for 2"),
+        ([], None, "give .rows, columns"),
+    ]
+    for rows, captions, words in wrong:
         with pytest.raises(ValueError, match=words):
-            pictures.rows(wrong, ("a",))
+            pictures.rows(rows, captions)
+    with pytest.raises(ValueError, match="heads has 2 lines for 3"):
+        pictures.rows(images, heads=("a", "b"))
+
+
+def test_rows_have_a_title_and_words_above_their_columns_and_need_not_be_equally_long():
+    rows = [np.full((2, 8, 8, 1), 0.2), np.full((3, 8, 8, 1), 0.6), np.zeros((0, 8, 8, 1))]
+    plain = np.asarray(pictures.rows(rows).convert("L"))
+    worded = np.asarray(pictures.rows(rows, title="paths", heads=("0", "1", "2")).convert("L"))
+    assert plain.shape == (3 * 66 - 2 + 12, 3 * 66 - 2 + 12)
+    np.testing.assert_array_equal(worded[46:], plain)
+    assert (worded[:26] < 128).any() and all(
+        (worded[26:46, 6 + 66 * j :][:, :64] < 128).any() for j in range(3)
+    )
+    paper = plain[0, 0]
+    levels = [[plain[20 + 66 * i, 20 + 66 * j] for j in range(3)] for i in range(3)]
+    assert levels == [[51, 51, paper], [153] * 3, [paper] * 3]
+    joined = pictures.rows(np.zeros((2, 3, 8, 8, 1)), gap=0)
+    assert joined.size == (3 * 64 + 8, 2 * 64 + 8)
+
+
+def test_large_images_are_shown_smaller_and_fewer_and_the_title_says_so():
+    """A picture for a screen whatever the images: 64 of 300x300 would be 2,400 pixels wide."""
+    rng = np.random.RandomState(0)
+    images = rng.randint(0, 256, (64, 300, 300, 3)).astype(np.uint8)
+    picture = np.asarray(pictures.grid(images, title="samples"))
+    # 49 at half the size, 7 to a row, below a title of 26; a pixel is the mean of four.
+    assert picture.shape == (7 * 152 - 2 + 12 + 26, 7 * 152 - 2 + 12, 3)
+    mean = images[8].reshape(150, 2, 150, 2, 3).mean(axis=(1, 3))
+    tile = picture[26 + 6 + 152 : 26 + 6 + 152 + 150, 6 + 152 : 6 + 152 + 150]
+    assert np.abs(tile - mean).max() <= 1.0
+    small = np.asarray(pictures.grid(np.zeros((64, 8, 8, 1)), title="samples"))
+    assert small.shape[1] == 8 * 66 - 2 + 12 and (picture[:26] < 128).sum() > (small[:26] < 128).sum()
+    assert pictures.grid(images, scale=1, columns=8).width == 8 * 302 - 2 + 12
+
+
+@pytest.mark.filterwarnings("error")
+def test_names_of_users_are_no_formulas_and_need_no_letters_of_the_font():
+    """A dollar opens a formula in matplotlib, and two of them that make none are an error there."""
+    names, x = ("$x_{$", "$\\frac$", "猫"), np.eye(3)
+    sizes = [
+        pictures.pairs({"$_$": x, "samples": x}, names).size,
+        pictures.scatter({"$_$": x[:, :2]}, names[:2], [x[:, :2]], ("$^$",)).size,
+        pictures.classes(x[:, :2], names).size,
+        pictures.counts(x, names, names).size,
+        pictures.sounds({"$_$": x}, 8000, {"$_$": names}).size,
+        pictures.curves({"step": [1], "a": [1.0]}, {"$_$": {"a": "$^$"}}).size,
+    ]
+    assert sizes == [(570, 600), (460, 480), (680, 560), (720, 200), (850, 276), (720, 400)]
+
+
+def test_classes_are_named_in_the_order_of_their_numbers():
+    """The colors of a plot are those of the order 2, 10, b, not of the letters'."""
+    points = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    pale = [0.7 * np.array(c) + 76.5 for c in ((31, 119, 180), (255, 127, 14), (44, 160, 44))]
+    places = []
+    for color in pale:
+        marks = _marks(pictures.classes(points, ("10", "b", "2")), color)
+        places.append(_blobs(marks[marks[:, 1] < 600])[0])
+    two, ten, b = places
+    # 2 is up left, 10 down left, b down right.
+    assert two[0] < ten[0] - 200 and abs(ten[0] - b[0]) < 3 and b[1] > ten[1] + 200
+
+
+def test_words_that_are_too_wide_are_cut_and_letters_of_many_scripts_are_there():
+    font = pictures.font_of(13)
+    assert pictures.shorten("кошка", font, 100) == "кошка"
+    cut = pictures.shorten("w" * 99, font, 100)
+    assert cut.endswith("…") and 80 < font.getlength(cut) <= 100
+    # A letter that the font lacks would be drawn as the box of an unknown one.
+    boxes = [np.asarray(font.getmask(letter)).tobytes() for letter in "\ue000жλñع"]
+    assert len(set(boxes)) == 5
 
 
 def test_long_rows_do_not_get_wider_than_a_page():
@@ -208,9 +400,7 @@ def test_counts_are_bars():
     values = np.array([[0, 9, 3, 0], [1, 1, 1, 1]])
     drawn = np.asarray(pictures.counts(values, labels=("a", "b")))
     assert drawn.shape == (200, 480, 3)
-    blue = (np.abs(drawn.astype(int) - [0x2F, 0x6F, 0x9F]).sum(axis=-1) < 12).sum(
-        axis=0
-    )  # A column's height.
+    blue = (np.abs(drawn.astype(int) - BLUE).sum(axis=-1) < 12).sum(axis=0)  # A column's height.
     first = blue[:240]
     # Two bars, the one of 9 three times as high as the one of 3.
     heights = sorted({h for h in first if h > 10}, reverse=True)
@@ -223,4 +413,5 @@ def test_counts_are_bars():
 
 def test_pictures_side_by_side():
     two = pictures.beside([Image.new("RGB", (3, 5), "red"), Image.new("RGB", (4, 2), "blue")])
+    assert pictures.beside([two, two], gap=5).size == (19, 5)
     assert two.size == (7, 5) and two.getpixel((2, 4)) == (255, 0, 0) and two.getpixel((3, 1)) == (0, 0, 255)

@@ -300,7 +300,7 @@ def test_arrays_of_other_kinds():
     assert (sound.kind, sound.rate, sound.levels) == ("audio", 4000, 256)
     counted = data.Data.from_arrays(tokens, kind="counts", vocabulary=("a",) * 6)
     assert counted.kind == "counts" and counted.levels is None
-    with pytest.raises(ValueError, match="no counts"):
+    with pytest.raises(ValueError, match="must hold counts"):
         data.Data.from_arrays(wave, kind="counts")
 
 

@@ -12,8 +12,7 @@ import re
 import numpy as np
 import tensorflow as tf
 
-# Entries of an array that are looked at together.
-_LOOKED_AT = 1 << 22
+from tfgen.stored import RANGE, told
 
 
 def as_float(x, name):
@@ -61,7 +60,7 @@ def require(valid, tensor, message, remedy=""):
         return tensor
     # Looked at only where something is wrong: a step that goes well pays for `valid` alone.
     low, high, missing = tf.cond(valid, lambda: (0.0, 0.0, 0), lambda: _spread(tensor))
-    pieces = [f"{message}{_RANGE}", low, "to", high, "with", missing, f"NaN{remedy and ': '}{remedy}"]
+    pieces = [f"{message}{RANGE}", low, "to", high, "with", missing, f"NaN{remedy and ': '}{remedy}"]
     # The operation itself, since `tf.debugging.Assert` of numbers hides it in a branch, where no export
     # would find it.
     asserted = tf.raw_ops.Assert(condition=valid, data=[tf.convert_to_tensor(p) for p in pieces], summarize=1)
@@ -69,9 +68,8 @@ def require(valid, tensor, message, remedy=""):
         return tf.identity(tensor)
 
 
-_RANGE = "; the values given range from"
 _ASSERTED = re.compile(
-    rf"assertion failed: \[(.+){_RANGE}\] \[(\S+)\] \[to\] \[(\S+)\] "
+    rf"assertion failed: \[(.+){RANGE}\] \[(\S+)\] \[to\] \[(\S+)\] "
     r"\[with\] \[(\d+)\] \[NaN(?:: )?(.*)\]\s*$",
     re.MULTILINE,
 )
@@ -84,25 +82,6 @@ def _spread(tensor):
     low = tf.reduce_min(tf.where(missing, math.inf, values))
     high = tf.reduce_max(tf.where(missing, -math.inf, values))
     return low, high, tf.math.count_nonzero(missing, dtype=tf.int32)
-
-
-def told(message, low, high, missing, remedy="", where=""):
-    """The sentence about values that are refused, the same whatever door they came through.
-
-    Args:
-      message: What must hold.
-      low: Lowest of the values given.
-      high: Highest of them.
-      missing: How many are NaN.
-      remedy: What to do.
-      where: Which of the values are told of, e.g. a row of a data set; by default all.
-    """
-    given = f"the values given{where} range from {float(low):g} to {float(high):g}"
-    if low > high:
-        given = f"the values given{where} are all NaN"
-    elif missing:
-        given += f", and {int(missing)} NaN"
-    return f"{message}; {given}{remedy and ': '}{remedy}."
 
 
 @contextlib.contextmanager
@@ -119,58 +98,6 @@ def plainly():
     else:
         return
     raise ValueError(sentence)
-
-
-def first_bad_row(array, low, high, integer):
-    """The first row of an array whose values are not all finite, within bounds and, where asked, whole.
-
-    Args:
-      array: NumPy numbers `[rows, ...]`.
-      low: Lowest value that is taken, a number or an array of the shape of a row.
-      high: Highest, the same.
-      integer: Whether values must be whole.
-
-    Returns:
-      An int, or None where all is well.
-    """
-    if not array.size:
-        return None
-    scalars = np.ndim(low) == np.ndim(high) == 0
-    kind = array.dtype.kind
-    if kind == "u" and scalars and low <= 0 and np.iinfo(array.dtype).max <= high:
-        return None
-    step = max(1, _LOOKED_AT * len(array) // array.size)
-    for start in range(0, len(array), step):
-        part = array[start : start + step]
-        if scalars:
-            # Two passes without memory of their own; NaN comes through both.
-            ends = part.min(), part.max()
-            inside = low <= ends[0] and ends[1] <= high and np.isfinite(ends).all()
-            if inside and (not integer or kind in "biu" or np.array_equal(np.rint(part), part)):
-                continue
-        valid = (part >= low) & (part <= high) & np.isfinite(part)
-        if integer:
-            valid &= np.rint(part) == part
-        bad = ~valid.reshape(len(part), -1).all(axis=1)
-        if bad.any():
-            return start + int(np.argmax(bad))
-    return None
-
-
-def told_of_row(message, array, row, remedy, where):
-    """The sentence about a row of a data set that is refused, as `told`.
-
-    Args:
-      message: What must hold.
-      array: NumPy numbers `[rows, ...]`.
-      row: Which row.
-      remedy: What to do.
-      where: What the array is a part of, e.g. "the training split of digits".
-    """
-    values = np.asarray(array[row], np.float64)
-    missing = np.isnan(values)
-    low, high = np.where(missing, np.inf, values).min(), np.where(missing, -np.inf, values).max()
-    return told(message, low, high, missing.sum(), remedy, f" in row {row} of {where}")
 
 
 def shown(value):

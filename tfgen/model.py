@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import tensorflow as tf
 
-from tfgen import checks, progress, random
+from tfgen import checks, progress, random, stored
 from tfgen.keras_model import UpdatedModel
 from tfgen.space import Condition, Space, default_kind
 from tfgen.update import Stage, Update, assign_replica_rows, replica_rows
@@ -66,14 +66,21 @@ class View:
 
     Args:
       array: What is shown, floats in the model's values or uint8: `[num, *event_shape]` for "grid",
-        `[rows, columns, *event_shape]` for "rows", `[frames, num, *event_shape]` for "frames" (a GIF).
-      layout: "grid", "rows" or "frames".
-      captions: A string under each x of a grid, or before each row; None without.
+        `[rows, columns, *event_shape]` for "rows", `[frames, num, *event_shape]` for "frames" (a GIF),
+        `[num, points, *event_shape]` for "curves": lines through x, drawn over the data where x are points
+        of a plane. `[num, 2]` for "plane": points of any plane, as of two latent variables.
+      layout: "grid", "rows", "frames", "curves" or "plane".
+      captions: A string under each x of a grid, before each row, at each curve, or the class of each point of
+        a plane, which has its color; None without.
+      title: A line above.
+      heads: A string above each column of rows, or the names of the two axes of a plane; None without.
     """
 
     array: object
     layout: str = "grid"
     captions: Sequence[str] | None = None
+    title: str | None = None
+    heads: Sequence[str] | None = None
 
 
 class GenerativeModel(UpdatedModel, abc.ABC):
@@ -99,6 +106,8 @@ class GenerativeModel(UpdatedModel, abc.ABC):
       text: `Vocabulary` of the tokens of x, or of the words that counts are of; None without.
       drawing_order: For images drawn pixel by pixel, when each pixel is drawn: ints `[rows, columns]`, equal
         where it is at the same time; None where there is no one order.
+      quantities: {column of the history, or scalar: what it measures, with its unit}, for the curves of a
+        training: columns that measure the same are drawn in one panel, None is not drawn.
       extra_fields: {name: `Condition`}: what else it reads of an example, passed on by name.
       streams: Names of the further streams of examples (`tfgen.data.Split.streams`) that its objectives read:
         `batch[name]` is a dict as the batch itself, of as many examples.
@@ -126,6 +135,7 @@ class GenerativeModel(UpdatedModel, abc.ABC):
     condition = None
     text = None
     drawing_order = None
+    quantities = {}  # noqa: RUF012
     extra_fields = {}  # noqa: RUF012
     streams = ()
     main_figures = ("loss",)
@@ -563,10 +573,10 @@ class GenerativeModel(UpdatedModel, abc.ABC):
             if field is not None and key in fields:
                 field.check_stored(fields[key], name, key, where)
         if "lengths" in fields:
-            row = checks.first_bad_row(fields["lengths"], 0, split.x.shape[1], True)
+            row = stored.first_bad_row(fields["lengths"], 0, split.x.shape[1], True)
             if row is not None:
                 message = f"{name}: lengths must be 0 to the steps of x"
-                raise ValueError(checks.told_of_row(message, fields["lengths"], row, "count them", where))
+                raise ValueError(stored.told_of_row(message, fields["lengths"], row, "count them", where))
 
     def check_condition(self, condition):
         """The condition in its dtype, checked as x is; None for a model without.

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from tfgen import checks, random
+from tfgen import checks, random, stored
 from tfgen.media.text import Vocabulary
 
 VALUES = ("levels", "unit", "symmetric", "real", "counts")
@@ -225,16 +225,16 @@ class Condition:
             )
         integer = self.dtype == tf.int32
         high = np.asarray(self.num_classes)[()] - 1 if integer else math.inf
-        row = checks.first_bad_row(array, 0 if integer else -math.inf, high, integer)
+        row = stored.first_bad_row(array, 0 if integer else -math.inf, high, integer)
         if row is not None:
             message = f"{owner}: {name} {self.held}"
-            raise ValueError(checks.told_of_row(message, array, row, self.remedy, where))
+            raise ValueError(stored.told_of_row(message, array, row, self.remedy, where))
         if self.kind == "text":
             after = ((array[:, :-1] == 0) & (array[:, 1:] != 0)).any(axis=1)
             if after.any():
                 message = f"{owner}: {name} {_FILLED_UP}"
                 row = int(np.argmax(after))
-                raise ValueError(checks.told_of_row(message, array, row, _FILLED_UP_REMEDY, where))
+                raise ValueError(stored.told_of_row(message, array, row, _FILLED_UP_REMEDY, where))
 
     def _check_text(self, tokens, owner, name):
         lengths = text_lengths(tokens)
@@ -483,16 +483,16 @@ class Space:
         """
         levels = data.num_values if data.levels is None else data.levels
         low, high = self.value_range if levels is None else (0, levels - 1)
-        row = checks.first_bad_row(array, low, high, levels is not None or self.values == "counts")
+        row = stored.first_bad_row(array, low, high, levels is not None or self.values == "counts")
         if row is not None:
             held = self.held if levels is None else f"must hold integer values 0 to {high}"
             remedy = (
                 self.remedy if levels is None else f"{data.name} has levels={levels}, give as many as it has"
             )
-            raise ValueError(checks.told_of_row(f"{self.owner}: x {held}", array, row, remedy, where))
-        if self.kind == "strokes" and (row := checks.first_bad_row(array[..., 2], 0, 1, True)) is not None:
+            raise ValueError(stored.told_of_row(f"{self.owner}: x {held}", array, row, remedy, where))
+        if self.kind == "strokes" and (row := stored.first_bad_row(array[..., 2], 0, 1, True)) is not None:
             message = f"{self.owner}: pens, x[..., 2], {_PENS}"
-            raise ValueError(checks.told_of_row(message, array[..., 2], row, _PENS_REMEDY, where))
+            raise ValueError(stored.told_of_row(message, array[..., 2], row, _PENS_REMEDY, where))
 
     def from_data(self, x, data, seed):
         """Stored examples as the floats this model takes.

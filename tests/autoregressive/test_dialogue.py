@@ -225,7 +225,7 @@ def test_served_replies_are_those_of_their_seeds(speaker):
 def test_samples_are_shown_with_what_they_answer(speaker, tmp_path):
     save_samples(speaker, tmp_path, 2, 1, condition="hi <turn> the")
     first, second = (tmp_path / "samples.txt").read_text().split("\n\n----\n\n")
-    assert first.startswith("hi <turn> the\n> ") and second.startswith("hi <turn> the\n> ")
+    assert first.startswith("- hi\n- the\n> ") and second.startswith("- hi\n- the\n> ")
 
 
 @pytest.mark.parametrize(

@@ -125,9 +125,10 @@ def serve(variants):
 def training(model, data, batch_size, optimizer, steps):
     """Function that takes so many steps of tfgen's training loop at its defaults."""
     from tfgen.training.batches import Examples
-    from tfgen.training.loop import Run
+    from tfgen.training.loop import Run, most_batches
 
-    splits = Examples(data.train, data, model), Examples(data.validation, data, model)
+    rows = batch_size * most_batches(model.stages())
+    splits = Examples(data.train, data, model, rows=rows), Examples(data.validation, data, model)
     run = Run(model, splits, 10**9, batch_size, optimizer, 0, None, "auto", None)
     position = [0]
 

@@ -422,12 +422,17 @@ def test_views_fit_their_layout(session, model):
     for given in (None, dataset(model)):
         for view in model.views(given, 3, SEED).values():
             array = np.asarray(view.array)
-            arranged = {"grid": 1, "rows": 2, "frames": 2}[view.layout]
+            if view.layout == "plane":
+                assert array.shape == (len(array), 2) and np.all(np.isfinite(array))
+                assert view.captions is None or len(view.captions) == len(array)
+                continue
+            arranged = {"grid": 1, "rows": 2, "frames": 2, "curves": 2}[view.layout]
             shape = model.space.shape_of(array.shape[arranged] if model.space.sequence else None)
             assert array.shape[arranged:] == shape and array.shape[arranged - 1] > 0
             assert array.dtype == np.uint8 or np.all((array >= low) & (array <= high))
             counted = array.shape[0] if view.layout != "frames" else array.shape[1]
             assert view.captions is None or len(view.captions) == counted
+            assert view.heads is None or len(view.heads) == array.shape[1]
 
 
 def test_bad_arguments_are_refused_by_name_and_value(case):

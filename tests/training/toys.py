@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tests.planted import dataset
 from tfgen import data, random
+from tfgen.data.stream import Stream
 from tfgen.model import Condition, GenerativeModel, Stage, Update
 
 
@@ -160,6 +161,18 @@ class FewLabels(Bits):
 def fitting(model, num=40):
     """A data set for a toy."""
     return dataset(model, num)
+
+
+def streamed(examples):
+    """The same data set, each x of it a stream."""
+
+    def part(split):
+        streams = {name: part(stream) for name, stream in split.streams.items()}
+        return dataclasses.replace(split, x=Stream.of(split.x), streams=streams)
+
+    return dataclasses.replace(
+        examples, **{p: part(getattr(examples, p)) for p in ("train", "validation", "test")}
+    )
 
 
 def with_stream(model, num=40, num_labelled=5):

@@ -1,7 +1,7 @@
 """One of several workers that train a toy; it says what became of it in one line of JSON.
 
 python -m tests.training.worker RUN_DIR STEPS PATIENCE SLOW, with TF_CONFIG set; SLOW is 1 for a worker that
-sleeps 5 to 40 ms after every call of the loop.
+sleeps 5 to 40 ms after every call of the loop, and reads its examples as it needs them.
 """
 
 import json
@@ -12,8 +12,8 @@ import time
 import keras
 import numpy as np
 
-from tests.training.toys import TwoStages, fitting, sgd
-from tfgen.training import Interrupted, TrainingError, make_strategy, train
+from tests.training.toys import TwoStages, fitting, sgd, streamed
+from tfgen.training import Interrupted, TrainingError, batches, make_strategy, train
 
 
 class Sleeps(keras.callbacks.Callback):
@@ -38,11 +38,14 @@ def main(directory, steps, patience, slow):
     losses = [float(abs(step - 600)) for step in range(steps + 1)]
     with strategy.scope():
         model = TwoStages(val_losses=losses)
+    # Blocks of two steps, for both.
+    batches._WINDOW = 60
+    examples = fitting(model)
     result = {}
     try:
         train(
             model,
-            fitting(model),
+            streamed(examples) if slow == "1" else examples,
             steps,
             directory,
             batch_size=8,

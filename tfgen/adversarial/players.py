@@ -9,7 +9,10 @@ import tensorflow_probability as tfp
 from tfgen import checks, random
 from tfgen.adversarial import losses
 from tfgen.estimators.samples import energy_distance
-from tfgen.model import GenerativeModel, Signature, Update
+from tfgen.model import GenerativeModel, Signature, Update, View
+
+# Paths between samples that are shown, and their steps.
+_PATHS, _STEPS = 8, 11
 
 
 class AdversarialModel(GenerativeModel):
@@ -36,6 +39,17 @@ class AdversarialModel(GenerativeModel):
     """
 
     density = "none"
+    quantities = {  # noqa: RUF012
+        "val_loss": "energy distance of samples and data",
+        "discriminator/loss": "loss of the discriminator [nats]",
+        "val_discriminator_loss": "loss of the discriminator [nats]",
+        "generator/loss": "loss of the generator [nats]",
+        "generator/fake_logit": None,
+        "real_logit": "logit of D(x), mean",
+        "fake_logit": "logit of D(x), mean",
+        "real_accuracy": "share that D tells right",
+        "fake_accuracy": "share that D tells right",
+    }
 
     @abc.abstractmethod
     def __init__(
@@ -135,6 +149,31 @@ class AdversarialModel(GenerativeModel):
             "discriminator_loss": losses.discriminator(real_logits, fake_logits),
         } | _verdicts(real_logits, fake_logits)
 
+    def views(self, data, num, seed):
+        """Paths of G(z) over the sphere from one z of a sample to another, of images.
+
+        z(t) = sin((1 - t) a) / sin(a) z0 + sin(t a) / sin(a) z1, a the angle between z0 and z1: on a straight
+        line the middle would be nearer to the origin than nearly every z of the prior.
+
+        Args:
+          data: Not needed.
+          num: How many paths, at most.
+          seed: int32 [2]; the ends of the paths are its samples.
+
+        References:
+          White, "Sampling generative networks", 2016, arXiv:1609.04468.
+        """
+        del data
+        if self.kind != "image":
+            return {}
+        paths = min(num, _PATHS)
+        z = random.normal(random.rows(seed, 2 * paths), [self.latent_size])
+        x = self.generate(tf.reshape(spherical(z[:paths], z[paths:], _STEPS), [-1, self.latent_size]))
+        x = tf.reshape(x, [paths, _STEPS, *self.event_shape])
+        title = "from one sample to another, in even steps of the angle of z"
+        heads = [f"{i / (_STEPS - 1):.1f}" for i in range(_STEPS)]
+        return {"interpolations": View(x, "rows", title=title, heads=heads)}
+
     def signatures(self):
         """Of the base class, and `decode` (z to x) and `discriminate` (x to logits)."""
         z = tf.TensorSpec([None, self.latent_size], tf.float32, name="z")
@@ -146,6 +185,15 @@ class AdversarialModel(GenerativeModel):
 
     def _latents(self, batch, seed):
         return random.normal(seed, [tf.shape(batch["x"])[0], self.latent_size])
+
+
+def spherical(start, end, steps):
+    """Points on the arcs from `start` to `end` `[num, size]`, ends included: float32 `[num, steps, size]`."""
+    cosine = tf.reduce_sum(tf.math.l2_normalize(start, -1) * tf.math.l2_normalize(end, -1), -1)
+    angle = tf.acos(tf.clip_by_value(cosine, -0.9999, 0.9999))[:, None, None]
+    t = tf.linspace(0.0, 1.0, steps)[:, None]
+    ends = tf.sin((1.0 - t) * angle) * start[:, None] + tf.sin(t * angle) * end[:, None]
+    return ends / tf.sin(angle)
 
 
 def _check_network(name, network, inputs, outputs):

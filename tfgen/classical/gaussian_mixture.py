@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfgen import checks, random
-from tfgen.model import GenerativeModel, Signature, Update
+from tfgen.model import GenerativeModel, Signature, Update, View
 
 tfd, tfb = tfp.distributions, tfp.bijectors
 
@@ -170,6 +170,28 @@ class GaussianMixture(GenerativeModel):
         products = {"diag": "kd,nd->nkd", "full": "kde,ne->nkd"}[self.covariance]
         x = self.means.value + tf.einsum(products, self.scales.value, z)
         return tf.reshape(tf.gather(x, k, axis=1, batch_dims=1), [-1, *self.event_shape])
+
+    def views(self, data, num, seed):
+        """Ellipses of two standard deviations about the means, of points; of others the means, by weight.
+
+        Args:
+          data: Not needed.
+          num: How many components, of others than points; the heaviest.
+          seed: Not needed.
+        """
+        del data, seed
+        weights = tf.nn.softmax(self.logits.value).numpy()
+        if self.kind == "points":
+            angle = tf.linspace(0.0, 2.0 * math.pi, 65)
+            circle = 2.0 * tf.stack([tf.cos(angle), tf.sin(angle)], axis=-1)
+            scales = tf.linalg.diag(self.scales.value) if self.covariance == "diag" else self.scales.value
+            ellipses = self.means.value[:, None] + tf.einsum("kde,ne->knd", scales, circle)
+            title = "components, two standard deviations about their means"
+            return {"components": View(ellipses, "curves", title=title)}
+        order = np.argsort(-weights, kind="stable")[:num]
+        means = tf.reshape(tf.gather(self.means.value, order), [-1, *self.event_shape])
+        words = [f"{100 * weights[k]:.1f} %" for k in order]
+        return {"components": View(means, captions=words, title="means of the components, by weight")}
 
     def signatures(self):
         """Adds `classify`: the responsibilities and the most probable component."""

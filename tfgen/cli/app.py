@@ -18,7 +18,7 @@ from tfgen.cli.run_directory import RunDirectory
 _FREE_ON_RESUME = {
     "resume", "overwrite", "steps", "data_dir", "download", "run_dir", "num", "temperature", "checkpoint",
     "importance_samples", "xla", "help", "tpu", "preset", "early_stopping", "prompt", "label", "output",
-    "list_datasets", "input", "keep",
+    "list_datasets", "input", "keep", "stream",
 }  # fmt: skip
 
 

@@ -107,7 +107,7 @@ def train(config, run, settings, arguments):
     if is_chief(strategy):
         cost = {"seconds": round(time.perf_counter() - began, 1), "resumed": settings["resume"]}
         finish(config, run, settings, data, cost)
-        progress.write(f"curves: {save_curves(rows, run.path)}")
+        progress.write(f"curves: {save_curves(rows, run.path, model)}")
         run.write_json("config.json", run.config() | {"finished": config["steps"]})
 
 
@@ -309,9 +309,9 @@ def load_data(flags, settings):
     # Runs of earlier releases lack some of the flags.
     names = (*DATA_OPTIONS, "validation")
     options = {name: flags[name] for name in names if flags.get(name) is not None}
-    where = {name: settings[name] for name in ("data_dir", "download")}
+    options |= {name: settings.get(name) for name in ("data_dir", "download", "stream")}
     with progress.doing("reading the data"):
-        return datasets.load(flags["dataset"], **where, **options)
+        return datasets.load(flags["dataset"], **options)
 
 
 def _flags_for(data, flags, settings):

@@ -213,7 +213,8 @@ def _define_argument(values, argument, default):
         flags.DEFINE(parser, name, default, text, flag_values=values, module_name="model")
 
 
-# Each: name, how it is read, what it is for. The reader is a `_Number`, a tuple of choices, str or bool.
+# Each: name, how it is read, what it is for. The reader is a `_Number`, a tuple of choices, str or bool; None
+# is a bool that, where it is not given, is not decided yet.
 _POSITIVE = _Number(int, 0, strictly=True)
 _POSITIVE_FLOAT = _Number(float, 0, strictly=True)
 _SHARED = (
@@ -226,6 +227,7 @@ _SHARED = (
     ("image_size", _POSITIVE, "resize a folder's or a TFDS set's images to this many pixels"),
     ("channels", _POSITIVE, "1 makes own images grey, 3 RGB"),
     ("background", str, "colour on which own images that are transparent are laid, e.g. white or #ff8800"),
+    ("stream", None, "read own images and arrays as they are needed; by default where they are large"),
     ("skip_bad", bool, "leave out own files, and rows of tables, that cannot be used"),
     ("label_column", str, "column of an own table that holds the classes"),
     ("encoding", str, "encoding of own text files; by default UTF-8, or UTF-16 where they are in it"),
@@ -303,6 +305,8 @@ def _define_shared(values, defaults, rows):
         default = defaults.get(name)
         if reader is bool:
             flags.DEFINE_bool(name, bool(default), text, **keywords)
+        elif reader is None:
+            flags.DEFINE_bool(name, default, text, **keywords)
         elif reader is list:
             flags.DEFINE_list(name, default, text, **keywords)
         elif reader is str:

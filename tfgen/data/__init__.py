@@ -2,9 +2,10 @@
 
 `load("digits")` needs no network, `load("mnist", data_dir=...)` reads what `tensorflow_datasets`
 prepared, `load("folder:path")` a folder of images, texts or recordings, `load("file:path")` a text, a
-table or arrays; `Data.from_arrays(x, y)` takes arrays as they are in memory. All give a `Data` whose
-arrays are in memory, split into train, validation and test. `num_labels=100` adds the stream "labelled"
-to the training part: few examples beside the many, for training with few labels.
+table or arrays; `Data.from_arrays(x, y)` takes arrays as they are in memory. All give a `Data`, split into
+train, validation and test; its arrays are in memory, or on disk where they are large
+(`tfgen.data.stream`). `num_labels=100` adds the stream "labelled" to the training part: few examples
+beside the many, for training with few labels.
 
 A further data set, or a further kind of file or of TFDS feature, is a new module in this package
 that registers a function with `tfgen.data.registry`; every module here is imported below, so

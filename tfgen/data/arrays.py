@@ -1,71 +1,18 @@
-"""Arrays of one's own: `.npy`, `.npz`, and those in memory."""
+"""Arrays of one's own, in memory or larger than it, as a data set."""
 
-import pathlib
-import re
+import dataclasses
 
 import numpy as np
 
-from tfgen.data import registry
-from tfgen.data.dataset import Data, DataError, Split
-from tfgen.data.folder import Listing, arrange, cut, in_number_order, split_word
+from tfgen.data.examples import DataError, Split
+from tfgen.data.meaning import in_number_order
+from tfgen.data.splits import arrange, cut
+from tfgen.data.stream import Stream, apply, blocks, is_sliceable
 from tfgen.media import sounds
-
-_X = {"x", "data", "image", "images", "sample", "samples", "features", "inputs", "arr"}
-_Y = {"y", "label", "labels", "target", "targets", "class", "classes"}
-_NAMES = {"names", "class_names", "classnames", "label_names", "target_names"}
-_ASKED = "name them x and y, or x_train, y_train, x_test, y_test as keras.datasets does"
-
-
-@registry.folder(".npy", ".npz")
-def folder_of_arrays(listing: Listing, request: registry.Request) -> Data:
-    """NumPy files: x and perhaps y, or x_train, y_train, x_test, ..., as `from_arrays` takes them.
-
-    Of `.npz` files the arrays have these names, of several `.npy` the files; one `.npy` alone is x. Real
-    vectors are standardised by the training split's statistics.
-
-    Raises:
-        DataError: If a file cannot be read, an array has another name, or x and y do not fit together.
-    """
-    if listing.label is not None:
-        raise DataError(f"folder {listing.root} holds arrays by class: put x and y into one .npz")
-    arrays = {}
-    for number, path in enumerate(listing.paths):
-        # Of a .npy beside others the file's own name says which split it is.
-        apart = path.parent != listing.root or path.suffix.lower() == ".npz"
-        prefix = f"{listing.split[number]}_" if listing.split is not None and apart else ""
-        for name, array in _load(path).items():
-            name = prefix + name
-            if name in arrays:
-                raise DataError(f"{listing.root} holds two arrays called {name}: rename one")
-            arrays[name] = array
-    x, y, names = _roles(arrays, listing)
-    if "train" not in x:
-        raise DataError(f"{_where(listing)} holds no x to train on, but {', '.join(arrays)}: {_ASKED}")
-    notes = list(listing.notes)
-    if set(x) == {"train", "validation"}:
-        x["test"], y = x.pop("validation"), {("test" if k == "validation" else k): v for k, v in y.items()}
-        notes.append("the validation arrays are the test split, since there is no other")
-    given = {part: (x[part], y.get(part)) for part in x if part != "train"}
-    validation = given.get("validation")
-    if validation is None or request.validation is not None:
-        if validation is not None:
-            x["train"] = np.concatenate([x["train"], validation[0]])
-            if y.get("train") is not None:
-                y["train"] = np.concatenate([y["train"], validation[1]])
-        validation = request.validation
-    return from_arrays(
-        x["train"],
-        y.get("train"),
-        test=given.get("test"),
-        validation=validation,
-        name=request.name,
-        class_names=names,
-        standardize=True,
-        notes=tuple(notes),
-    )
 
 
 def from_arrays(
+    cls,
     x,
     y=None,
     test=None,
@@ -79,7 +26,7 @@ def from_arrays(
     vocabulary=None,
     unit="character",
     notes=(),
-) -> Data:
+):
     """A data set of arrays.
 
     Images are `[N, H, W]` or `[N, H, W, C]` with 1 or 3 channels, or `[N, C, H, W]`, videos
@@ -87,7 +34,11 @@ def from_arrays(
     [0, 1], are 256 levels, zeros and ones two; other numbers are real values. Without `test` the examples are
     cut: a fixed sixth tests and a sixth of the rest validates, with each class's share in both.
 
+    Of memory maps, HDF5 data sets and whatever else has `shape`, `dtype` and `x[numbers]` the examples stay
+    where they are, and rows are read as they are needed.
+
     Args:
+        cls: `tfgen.data.Data`, whose class method this is.
         x: The examples, or those to train on where `test` is given.
         y: A class for each: whole numbers, names, or one-hot rows; `[N, k]` for k kinds of class; None
             without.
@@ -116,10 +67,10 @@ def from_arrays(
         if given is not None and not np.isscalar(given):
             pairs[part] = given if isinstance(given, tuple) else (given, None)
     share = validation if np.isscalar(validation) else None
-    xs = {
-        part: _numbers(f"x of {part}" if len(pairs) > 1 else "x", pair[0], name)
-        for part, pair in pairs.items()
-    }
+    xs, ranges = {}, {}
+    for part, pair in pairs.items():
+        xs[part], ranges[part] = _numbers(f"x of {part}" if len(pairs) > 1 else "x", pair[0], name)
+    every = _Range.of(ranges.values())
     labels, num_classes, class_names = _labels(
         {part: pair[1] for part, pair in pairs.items()}, xs, class_names, name
     )
@@ -130,15 +81,15 @@ def from_arrays(
     notes, more = list(notes), {}
     if kind == "audio":
         more = {"rate": rate or 8000, "event_shape": (None,), "num_values": 256, "levels": 256}
-        xs = {part: sounds.encode(array) for part, array in xs.items()}
+        xs = {part: apply(array, sounds.encode) for part, array in xs.items()}
     elif kind == "text":
-        xs, more = _tokens(xs, vocabulary, unit, name)
+        xs, more = _tokens(xs, every, vocabulary, unit, name)
     elif kind == "counts":
         more = {"num_values": None, "levels": None, "event_shape": shapes["train"], "unit": "word"}
         more |= {} if vocabulary is None else {"vocabulary": tuple(vocabulary)}
-        xs = {part: array.astype(np.float32) for part, array in xs.items()}
+        xs = _cast(xs, np.float32)
     else:
-        kind, xs, levels = _shaped(xs, kind, name, notes)
+        kind, xs, levels = _shaped(xs, every, kind, name, notes)
         more = {"num_values": levels, "levels": levels, "event_shape": xs["train"].shape[1:]}
     parts = {part: Split(array, labels.get(part)) for part, array in xs.items()}
     if "test" in parts and "validation" in parts:
@@ -160,9 +111,9 @@ def from_arrays(
         more |= statistics
     if more["levels"] is None:
         train, held, tested = (
-            Split(part.x.astype(np.float32), part.label, part.extra) for part in (train, held, tested)
+            dataclasses.replace(part, x=apply(part.x, _floats)) for part in (train, held, tested)
         )
-    return Data(
+    return cls(
         name=name,
         kind=kind,
         num_classes=num_classes,
@@ -185,16 +136,14 @@ def standardized(parts, columns, notes: list[str]) -> tuple[list[Split], dict]:
         columns: Names of the entries, or None.
         notes: What was done is added here.
     """
-    train = np.asarray(parts[0].x, np.float64)
-    mean, deviation = train.mean(axis=0), train.std(axis=0)
+    mean, deviation = _moments(parts[0].x)
     constant = deviation <= 1e-12 * np.maximum(np.abs(mean), 1.0)
     deviation = np.where(constant, 1.0, deviation)
-    made = [
-        Split(
-            ((np.asarray(p.x, np.float64) - mean) / deviation).astype(np.float32), p.label, p.extra, p.streams
-        )
-        for p in parts
-    ]
+
+    def standardize(x):
+        return ((np.asarray(x, np.float64) - mean) / deviation).astype(np.float32)
+
+    made = [dataclasses.replace(part, x=apply(part.x, standardize)) for part in parts]
     notes.append(
         "standardised by the training split's mean and deviation, samples are in the data's own units"
     )
@@ -204,87 +153,73 @@ def standardized(parts, columns, notes: list[str]) -> tuple[list[Split], dict]:
     return made, {"mean": tuple(map(float, mean)), "deviation": tuple(map(float, deviation))}
 
 
-def _where(listing: Listing) -> str:
-    one = len(listing.paths) == 1
-    return f"file {listing.paths[0]}" if one else f"folder {listing.root}"
+def _moments(x):
+    """Mean and standard deviation of each entry, float64, block by block."""
+    mean = sum(np.asarray(rows, np.float64).sum(axis=0) for rows in blocks(x)) / len(x)
+    square = sum(np.square(np.asarray(rows, np.float64) - mean).sum(axis=0) for rows in blocks(x)) / len(x)
+    return mean, np.sqrt(square)
 
 
-def _load(path: pathlib.Path) -> dict[str, np.ndarray]:
-    """The arrays of a file by name; of a `.npy` the name is the file's."""
-    try:
-        stored = np.load(path, allow_pickle=False)
-        if isinstance(stored, np.ndarray):
-            return {path.stem: stored}
-        with stored:
-            return {name: stored[name] for name in stored.files}
-    except Exception as error:  # A broken file raises many types.
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        remedy = "save it again with numpy.save or numpy.savez"
-        if "allow_pickle" in reason or "Object arrays" in reason:
-            reason, remedy = "it holds Python objects", "save arrays of numbers, all rows of one length"
-        raise DataError(f"file {path} cannot be read as NumPy arrays ({reason}): {remedy}") from error
+@dataclasses.dataclass(frozen=True)
+class _Range:
+    """The lowest and the highest of some numbers and 0, and whether all of them are whole."""
+
+    low: float
+    high: float
+    whole: bool
+
+    @classmethod
+    def of(cls, ranges):
+        ranges = list(ranges)
+        return cls(min(r.low for r in ranges), max(r.high for r in ranges), all(r.whole for r in ranges))
 
 
-def _roles(arrays: dict[str, np.ndarray], listing: Listing):
-    """x and y by split, and names of the classes or None.
-
-    Raises:
-        DataError: If an array has a name that says none of it.
-    """
-    if len(arrays) == 1 and not _is_y(next(iter(arrays))):
-        return {"train": next(iter(arrays.values()))}, {}, None
-    if set(arrays) == {"arr_0", "arr_1"}:
-        arrays = {"x": arrays["arr_0"], "y": arrays["arr_1"]}
-    x, y, names = {}, {}, None
-    for name, array in arrays.items():
-        if name.lower() in _NAMES:
-            names = tuple(map(str, array))
-            continue
-        split, others = split_word(name)
-        if split is None:
-            others = tuple(re.findall(r"[^\W\d_]+", name.lower()))
-        is_y = _is_y(name)
-        if not set(others) <= _X | _Y or not (others or split):
-            raise DataError(f"{_where(listing)} holds an array called {name}: {_ASKED}")
-        into, part = (y if is_y else x), split or "train"
-        if part in into:
+def _numbers(what: str, x, name: str):
+    """An array, or a stream, of finite numbers, bools as zeros and ones; and its `_Range`."""
+    if isinstance(x, Stream) or is_sliceable(x):
+        array = x if isinstance(x, Stream) else Stream.of(x)
+    else:
+        try:
+            array = np.asarray(x)
+        except ValueError as error:
             raise DataError(
-                f"{_where(listing)} holds two arrays for {'y' if is_y else 'x'} of {part}: {_ASKED}"
-            )
-        into[part] = array
-    for part in y:
-        if part not in x:
-            raise DataError(f"{_where(listing)} holds y of {part} and no x of it: {_ASKED}")
-    return x, y, names
-
-
-def _is_y(name: str) -> bool:
-    return bool(set(re.findall(r"[^\W\d_]+", name.lower())) & _Y)
-
-
-def _numbers(what: str, x, name: str) -> np.ndarray:
-    """An array of finite numbers, bools as zeros and ones."""
-    try:
-        array = np.asarray(x)
-    except ValueError as error:
-        raise DataError(
-            f"{name}: {what} has rows of different shapes: give all examples one shape"
-        ) from error
+                f"{name}: {what} has rows of different shapes: give all examples one shape"
+            ) from error
     if array.dtype.kind not in "biuf" or array.ndim < 1:
         raise DataError(
             f"{name}: {what} holds {array.dtype.name} values {array.shape}: give numbers [N, ...]"
         )
     if array.dtype.kind == "b":
-        return array.astype(np.uint8)
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        wrong = np.argwhere(~np.isfinite(array))
-        place = ", column ".join(str(i) for i in (wrong[0] + 1)[: 2 if array.ndim == 2 else 1])
-        more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
-        value = array[tuple(wrong[0])]
+        return apply(array, lambda rows: rows.astype(np.uint8)), _Range(0.0, 1.0, True)
+    found, start, wrong, first = [_Range(0.0, 0.0, True)], 0, 0, None
+    for rows in blocks(array):
+        if rows.dtype.kind == "f" and not np.isfinite(rows).all():
+            places = np.argwhere(~np.isfinite(rows))
+            if first is None:
+                first = (rows[tuple(places[0])], places[0] + 1)
+                first[1][0] += start
+            wrong += len(places)
+        elif rows.size:
+            whole = rows.dtype.kind in "iu" or bool((rows == np.round(rows)).all())
+            found.append(_Range(float(rows.min()), float(rows.max()), whole))
+        start += len(rows)
+    if wrong:
+        value, places = first
+        place = ", column ".join(str(i) for i in places[: 2 if array.ndim == 2 else 1])
+        more = f" and {wrong - 1} more" if wrong > 1 else ""
         raise DataError(
             f"{name}: {what} misses values, {value} in row {place}{more}: fill them in or leave the rows out"
         )
-    return array[:, np.newaxis] if array.ndim == 1 else array
+    column = apply(array, lambda rows: rows[:, np.newaxis]) if array.ndim == 1 else array
+    return column, _Range.of(found)
+
+
+def _cast(xs, dtype):
+    return {part: apply(array, lambda rows: rows.astype(dtype)) for part, array in xs.items()}
+
+
+def _floats(rows):
+    return rows.astype(np.float32)
 
 
 def _labels(ys, xs, class_names, name: str):
@@ -364,15 +299,14 @@ def _coded(ys: list[np.ndarray], class_names, name: str):
     return np.split(codes, np.cumsum([len(y) for y in ys])[:-1]), names
 
 
-def _tokens(xs, vocabulary, unit: str, name: str):
+def _tokens(xs, every, vocabulary, unit: str, name: str):
     if vocabulary is None:
         raise DataError(
             f"{name}: kind='text' needs the vocabulary that tokens are numbers of: give vocabulary="
         )
-    symbols, largest = tuple(vocabulary), max(int(array.max(initial=0)) for array in xs.values())
-    if any(array.ndim != 2 or array.dtype.kind not in "iu" for array in xs.values()) or largest >= len(
-        symbols
-    ):
+    symbols = tuple(vocabulary)
+    whole = all(array.ndim == 2 and array.dtype.kind in "iu" for array in xs.values())
+    if not whole or every.low < 0 or every.high >= len(symbols):
         raise DataError(
             f"{name}: kind='text' takes whole numbers [N, T] below {len(symbols)}, the size of the vocabulary"
         )
@@ -381,10 +315,10 @@ def _tokens(xs, vocabulary, unit: str, name: str):
         "vocabulary": symbols, "unit": unit, "event_shape": (None,), "num_values": len(symbols),
         "levels": len(symbols),
     }  # fmt: skip
-    return {part: array.astype(dtype) for part, array in xs.items()}, more
+    return _cast(xs, dtype), more
 
 
-def _shaped(xs, kind: str | None, name: str, notes: list[str]):
+def _shaped(xs, every, kind: str | None, name: str, notes: list[str]):
     """The kind of x, its arrays as they are stored, and how many levels they have or None."""
     shape = xs["train"].shape[1:]
     if kind is None:
@@ -396,41 +330,47 @@ def _shaped(xs, kind: str | None, name: str, notes: list[str]):
             "[N, T, H, W, C]"
         )
     if kind == "image":
-        xs = _channels_last(xs, name, notes)
+        xs = _channels_last(xs, every, name, notes)
     elif kind == "video" and len(shape) == 3:
-        xs = {part: array[..., np.newaxis] for part, array in xs.items()}
-    low = min(float(array.min(initial=0)) for array in xs.values())
-    high = max(float(array.max(initial=0)) for array in xs.values())
-    whole = all(a.dtype.kind in "iu" or (a == np.round(a)).all() for a in xs.values())
+        xs = {part: apply(array, lambda rows: rows[..., np.newaxis]) for part, array in xs.items()}
+    low, high, whole = every.low, every.high, every.whole
     stored_levels = all(a.dtype == np.uint8 for a in xs.values())
     if whole and low >= 0 and high <= 1:
-        return kind, {part: array.astype(np.uint8) for part, array in xs.items()}, 2
+        return kind, _cast(xs, np.uint8), 2
     if stored_levels or (kind != "vector" and whole and low >= 0 and high <= 255):
         if not stored_levels:
             notes.append("whole numbers up to 255 are 256 levels")
-        return kind, {part: array.astype(np.uint8) for part, array in xs.items()}, 256
+        return kind, _cast(xs, np.uint8), 256
     if kind != "vector" and low >= 0.0 and high <= 1.0:
         notes.append("values in [0, 1] rounded to 256 levels")
-        return kind, {part: np.rint(array * 255.0).astype(np.uint8) for part, array in xs.items()}, 256
+        return kind, {part: apply(array, _levels_of_unit) for part, array in xs.items()}, 256
     # In float64 until vectors are standardised: far from the origin float32 has few digits left.
-    return kind, {part: array.astype(np.float64) for part, array in xs.items()}, None
+    return kind, _cast(xs, np.float64), None
 
 
-def _channels_last(xs, name: str, notes: list[str]):
+def _levels_of_unit(rows):
+    return np.rint(rows * 255.0).astype(np.uint8)
+
+
+def _channels_last(xs, every, name: str, notes: list[str]):
     """Images `[N, H, W, C]` with 1 or 3 channels."""
     shape = xs["train"].shape[1:]
+
+    def each(function):
+        return {part: apply(array, function) for part, array in xs.items()}
+
     if len(shape) == 2:
-        return {part: array[..., np.newaxis] for part, array in xs.items()}
+        return each(lambda rows: rows[..., np.newaxis])
     if shape[-1] in (1, 3):
         return xs
     if shape[0] in (1, 3):
         notes.append("channels moved from the first place to the last")
-        return {part: np.ascontiguousarray(np.moveaxis(array, 1, -1)) for part, array in xs.items()}
+        return each(lambda rows: np.ascontiguousarray(np.moveaxis(rows, 1, -1)))
     if shape[-1] in (2, 4):
-        full = 255 if max(array.max() for array in xs.values()) > 1 else 1
-        if all((array[..., -1] == full).all() for array in xs.values()):
+        full = 255 if every.high > 1 else 1
+        if all((rows[..., -1] == full).all() for array in xs.values() for rows in blocks(array)):
             notes.append("opaque alpha channel dropped")
-            return {part: np.ascontiguousarray(array[..., :-1]) for part, array in xs.items()}
+            return each(lambda rows: np.ascontiguousarray(rows[..., :-1]))
         raise DataError(
             f"{name}: images have {shape[-1]} channels, one transparent: lay them on a background"
         )

@@ -7,8 +7,9 @@ import pathlib
 import numpy as np
 
 from tfgen.data import registry
-from tfgen.data.dataset import Data, DataError, Split, check_memory
+from tfgen.data.dataset import Data, DataError, Split
 from tfgen.data.folder import Listing, divide, report
+from tfgen.data.memory import check_memory
 from tfgen.data.splits import hold_out, stratified_order
 from tfgen.media import sounds
 

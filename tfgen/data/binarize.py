@@ -6,7 +6,8 @@ import zlib
 
 import numpy as np
 
-from tfgen.data.dataset import Data, DataError, Split
+from tfgen.data.dataset import PARTS, Data, DataError, Split
+from tfgen.data.stream import Stream, apply
 
 METHODS = ("none", "threshold", "fixed", "dynamic")
 
@@ -45,7 +46,12 @@ def binarize(data: Data, method: str) -> Data:
             f"binarize={method!r} needs images in levels, but data set {data.name!r} holds "
             f"{what} data: leave binarize at 'none'"
         )
-    parts = {part: getattr(data, part) for part in ("train", "validation", "test")}
+    parts = {part: getattr(data, part) for part in PARTS}
+    if method == "fixed" and any(isinstance(part.x, Stream) for part in parts.values()):
+        raise DataError(
+            f"binarize='fixed' draws all values of data set {data.name!r} in one go, but they are read as "
+            "they are needed: take 'threshold' or 'dynamic', or --nostream"
+        )
     if method != "dynamic":
         values = _threshold(parts, data.levels) if method == "threshold" else _draw(parts, data)
         parts = {
@@ -58,7 +64,9 @@ def binarize(data: Data, method: str) -> Data:
 
 def _threshold(parts: dict[str, Split], levels: int) -> dict[str, np.ndarray]:
     # x / (L - 1) >= 1/2 in whole numbers, for odd and even L.
-    return {key: (part.x >= levels // 2).astype(np.uint8) for key, part in parts.items()}
+    return {
+        key: apply(part.x, lambda rows: (rows >= levels // 2).astype(np.uint8)) for key, part in parts.items()
+    }
 
 
 def _draw(parts: dict[str, Split], data: Data) -> dict[str, np.ndarray]:

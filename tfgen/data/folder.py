@@ -2,17 +2,16 @@
 
 import dataclasses
 import difflib
-import functools
-import math
 import pathlib
 import re
-from collections.abc import Mapping
 
 import numpy as np
 
 from tfgen.data import registry
-from tfgen.data.dataset import PARTS, Data, DataError, Split
-from tfgen.data.splits import a_sixth, hold_out, stratified_order
+from tfgen.data.dataset import Data
+from tfgen.data.examples import PARTS, DataError, Split
+from tfgen.data.meaning import in_number_order
+from tfgen.data.splits import arrange, cut
 
 IGNORED = (".txt", ".json", ".csv", ".md")
 # Words that name a split, in a name of their own or beside others: "Training", "test_set", "val2017".
@@ -96,6 +95,11 @@ def open_folder(request: registry.Request) -> Data:
         raise DataError(f"file {foreign[0][0]} {foreign[0][1]}")
     left_out = report(foreign, len(listing.paths), listing.root, request, "file")
     reader, numbers = next(iter(readers.items()))
+    if request.stream and reader not in registry.STREAMS:
+        raise DataError(
+            f"stream is for images, .npy and .npz: leave it out for {listing.paths[numbers[0]].name}, which "
+            "is held in memory"
+        )
     listing = dataclasses.replace(listing.take(numbers), notes=(*listing.notes, *left_out))
     return reader(listing, request)
 
@@ -205,17 +209,6 @@ def find(folder: str) -> Listing:
     return Listing(root, paths, label, class_names, split, tuple(notes))
 
 
-def in_number_order(names) -> tuple[str, ...]:
-    """Names sorted: by their numbers where all of them are numbers, else as text."""
-    try:
-        values = {name: float(name) for name in names}
-    except ValueError:
-        return tuple(sorted(names))
-    if not all(map(math.isfinite, values.values())):
-        return tuple(sorted(names))
-    return tuple(sorted(names, key=lambda name: (values[name], name)))
-
-
 def split_word(name: str) -> tuple[str | None, tuple[str, ...]]:
     """The split that a name speaks of, and its other words: "seg_Train2017" is ("train", ("seg",)).
 
@@ -244,53 +237,6 @@ def divide(listing: Listing, every: Split, validation: int | float | None) -> tu
         if not len(parts[name]):
             raise DataError(f"{what} has no files in {name!r}: add some")
     return arrange(parts, validation)
-
-
-def cut(every: Split, validation: int | float | None, what: str, unit: str) -> tuple[Split, Split, Split]:
-    """Cuts examples into train, validation and test, with each class's share in every part.
-
-    A fixed sixth, at most 10,000, tests, and a sixth of the rest validates.
-
-    Args:
-        every: All examples.
-        validation: As `hold_out` takes it.
-        what: What holds them, for the error.
-        unit: What they are called there.
-
-    Raises:
-        DataError: If there are fewer than three.
-    """
-    if validation == "all":
-        return every, every, every
-    if len(every) < 3:
-        raise DataError(f"{what} holds {len(every)} {unit}: train, validation and test need 3 at least")
-    order, size = stratified_order(len(every), _one_label(every)), a_sixth(len(every))
-    test, rest = every.take(order[:size]), every.take(order[size:])
-    return (*hold_out(rest, validation, a_sixth(len(rest))), test)
-
-
-def arrange(parts: Mapping[str, Split], validation: int | float | None) -> tuple[Split, Split, Split]:
-    """Train, validation and test of splits that are given, in a fixed order that mixes classes.
-
-    Args:
-        parts: "train", "test" and perhaps "validation", which may be empty: a sixth of the training part
-            validates then.
-        validation: As `hold_out` takes it.
-    """
-    rest, published = parts["train"], parts.get("validation")
-    if validation == "all":
-        every = functools.reduce(Split.join, [parts[name] for name in PARTS if name in parts])
-        return every, every, every
-    rest = rest.take(stratified_order(len(rest), _one_label(rest)))
-    published = published if published is not None and len(published) else None
-    return (*hold_out(rest, validation, a_sixth(len(rest)), published=published), parts["test"])
-
-
-def _one_label(every: Split) -> np.ndarray | None:
-    """One class for each example, of labels of several kinds their combinations."""
-    if every.label is None or every.label.ndim == 1:
-        return every.label
-    return np.unique(every.label, axis=0, return_inverse=True)[1].reshape(-1)
 
 
 def _split_names(root: pathlib.Path, folders: list[str], files: list[str]) -> dict[str, str]:

@@ -2,28 +2,34 @@
 
 import collections
 import concurrent.futures
+import functools
 import itertools
+import os
 import pathlib
 
 import numpy as np
 
 from tfgen.data import registry
 from tfgen.data.catalog import Source
-from tfgen.data.dataset import Data, DataError, Split, check_memory
+from tfgen.data.dataset import Data, DataError, Split
 from tfgen.data.folder import Listing, divide, report
+from tfgen.data.memory import check_memory, note_of_stream
 from tfgen.data.splits import a_sixth, hold_out, stratified_order
+from tfgen.data.stream import Stream
 
 _SUFFIXES = (
     ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".webp", ".avif", ".tif", ".tiff", ".pbm",
     ".pgm", ".ppm", ".pnm", ".jp2", ".tga",
 )  # fmt: skip
+# Images that a thread decodes in one go.
+_AT_ONCE = 16
 
 
 class _Unusable(Exception):
     """Why an image cannot be used, with the remedy after a colon."""
 
 
-@registry.folder(*_SUFFIXES)
+@registry.folder(*_SUFFIXES, streams=True)
 def folder_of_images(listing: Listing, request: registry.Request) -> Data:
     """Images of one size, all grey or all RGB, in 256 levels.
 
@@ -32,18 +38,24 @@ def folder_of_images(listing: Listing, request: registry.Request) -> Data:
     become RGB, and 16 bits are scaled to 8; `request.channels` makes all images grey or all RGB. What was
     done is in the notes of the data.
 
+    Where they stay on disk (`request.stream`) all are decoded here once, so that the same is found out, and
+    again whenever they are needed.
+
     Raises:
         DataError: With all files that are broken, have several frames or are transparent; or with a file of
             each size and colour, where these differ.
     """
-    background = _colour(request.background)
-    x, used, bad = None, [], []
+    decode = functools.partial(
+        _read, size=request.image_size, background=_colour(request.background), channels=request.channels
+    )
+    x, used, bad, streamed, shape = None, [], [], None, None
     shapes, done, sizes = collections.Counter(), collections.Counter(), set()
     examples: dict[tuple, pathlib.Path] = {}
+    brightest, colourless = 0, True
 
     def read(path):
         try:
-            return _read(path, request.image_size, background, request.channels)
+            return decode(path)
         except _Unusable as error:
             return error
 
@@ -56,30 +68,82 @@ def folder_of_images(listing: Listing, request: registry.Request) -> Data:
                     bad.append((path, str(image)))
                     continue
                 array, facts, size = image
-                if x is None:
-                    remedy = "take fewer files or a smaller --image_size"
-                    check_memory(request.name, len(listing.paths), array.shape, remedy)
-                    x = np.empty((len(listing.paths), *array.shape), np.uint8)
+                if shape is None:
+                    shape = array.shape
+                    streamed = note_of_stream(request.stream, len(listing.paths) * array.size)
+                    if streamed is None:
+                        remedy = "take fewer files, a smaller --image_size, or --stream"
+                        check_memory(request.name, len(listing.paths), shape, remedy)
+                        x = np.empty((len(listing.paths), *shape), np.uint8)
                 shapes[array.shape] += 1
                 examples.setdefault(array.shape, path)
                 done.update(facts)
                 sizes.add(size)
-                if array.shape == x.shape[1:]:
-                    x[len(used)] = array
+                if array.shape == shape:
+                    if x is not None:
+                        x[len(used)] = array
                     used.append(number)
+                    brightest = max(brightest, int(array.max()))
+                    colourless = colourless and bool((array[..., :1] == array).all())
     left_out = report(bad, len(listing.paths), listing.root, request, "image")
     if len(shapes) > 1:
         raise DataError(_unlike(shapes, examples))
-    x, listing = x[: len(used)], listing.take(used)
+    listing = listing.take(used)
+    x = _Files(listing, decode, shape).stream() if x is None else x[: len(used)]
     parts = divide(listing, Split(x, listing.label), request.validation)
     notes = [*listing.notes, *left_out, *(f"{n} {fact}" for fact, n in done.items())]
+    if streamed:
+        notes.append(streamed)
     if request.image_size is not None:
         notes.append(_resizing(sizes, request.image_size))
-    if any("16 bits" in fact for fact in done) and x.max(initial=0) < 64:
-        notes.append(f"these use little of their 16 bits, the brightest value is {x.max()} of 255")
-    if x.shape[-1] == 3 and (x[..., :1] == x).all():
+    if any("16 bits" in fact for fact in done) and brightest < 64:
+        notes.append(f"these use little of their 16 bits, the brightest value is {brightest} of 255")
+    if shape[-1] == 3 and colourless:
         notes.append("no image has a colour, --channels=1 makes them grey")
     return _image_data(request, *parts, listing.class_names, notes=tuple(notes))
+
+
+class _Files:
+    """Reader of image files, by several threads.
+
+    Args:
+        listing: The files, all of them usable.
+        decode: `f(path)` as `_read`.
+        shape: The shape that every image has.
+    """
+
+    def __init__(self, listing: Listing, decode, shape):
+        self.root, self.decode, self.shape = os.fspath(listing.root), decode, shape
+        # A tenth of what paths as objects would take.
+        self.names = np.array([os.fsencode(path.relative_to(listing.root)) for path in listing.paths])
+
+    def stream(self) -> Stream:
+        """All of them."""
+        return Stream(self, len(self.names), self.shape, np.uint8)
+
+    def __call__(self, numbers):
+        images = np.empty((len(numbers), *self.shape), np.uint8)
+
+        def fill(start):
+            for place in range(start, min(start + _AT_ONCE, len(numbers))):
+                images[place] = self._image(numbers[place])
+
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            for _ in pool.map(fill, range(0, len(numbers), _AT_ONCE)):
+                pass
+        return images
+
+    def _image(self, number):
+        path = os.path.join(self.root, os.fsdecode(self.names[number]))
+        try:
+            image = self.decode(path)[0]
+        except _Unusable as error:
+            raise DataError(f"image {path}, which could be read before, {error}") from error
+        if image.shape != self.shape:
+            raise DataError(
+                f"image {path} has another size or colour than when the data were opened: put it back"
+            )
+        return image
 
 
 @registry.catalog("image")
@@ -145,7 +209,7 @@ def _colour(name: str | None) -> tuple[int, int, int] | None:
         ) from error
 
 
-def _read(path: pathlib.Path, size: int | None, background, channels: int | None):
+def _read(path: os.PathLike | str, size: int | None, background, channels: int | None):
     """One file: uint8 `[H, W, C]`, what was done to it, and its size as it came.
 
     Raises:
@@ -163,7 +227,7 @@ def _read(path: pathlib.Path, size: int | None, background, channels: int | None
             deep = any(";16" in str(tile[3]) for tile in image.tile) and not image.mode.startswith("I")
             image.load()
             turned = image.getexif().get(0x0112, 1) not in (0, 1)
-            upright = ImageOps.exif_transpose(image)
+            upright = ImageOps.exif_transpose(image) if turned else image
     except _Unusable:
         raise
     except Exception as error:  # Pillow's decoders raise whatever a broken file makes them.

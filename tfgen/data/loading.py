@@ -22,6 +22,8 @@ OWN = {
     "file:LINES.jsonl": 'dialogues, {"messages": [...]} or {"turns": [...]}; drawings, {"strokes": [...]}',
     "file:STROKES.csv": "drawings, with columns x, y, stroke and perhaps drawing",
 }
+# Options of `load` for folders and files of one's own alone.
+_FOR_OWN = ("background", "channels", "skip_bad", "encoding", "mono", "rate", "label_column", "stream")
 
 
 def on_disk() -> dict[str, str]:
@@ -52,8 +54,9 @@ def load(
     mono: bool = False,
     rate: int | None = None,
     label_column: str | None = None,
+    stream: bool | None = None,
 ) -> Data:
-    """Loads a data set into memory.
+    """Loads a data set.
 
     The name is looked for in this order: an embedded set (`names()`), or one whose own files lie
     in `data_dir`; a folder, as "folder:PATH" or as a path with a slash; a file, as "file:PATH" or so; a
@@ -88,6 +91,9 @@ def load(
         mono: Whether recordings of several channels are mixed down to one.
         rate: Samples a second to which recordings are resampled; None takes them as they are, all alike.
         label_column: The column of a table that holds the classes.
+        stream: Whether images and arrays of one's own stay on disk and are read as they are needed: slower
+            where reading is, and equal otherwise. None for those that would take more than a third of the
+            memory that is free.
 
     Returns:
         The data set.
@@ -110,7 +116,7 @@ def load(
         raise DataError(f"rate={rate!r} is no positive number of samples a second")
     request = Request(
         name, place, download, validation, seed, image_size, unit, window, background, channels, skip_bad,
-        encoding, mono, rate, label_column,
+        encoding, mono, rate, label_column, stream,
     )  # fmt: skip
     loader = _loader(request)
     _check_options(request, loader is folder.open_folder)
@@ -122,7 +128,7 @@ def _check_options(request: Request, own: bool) -> None:
     """Raises DataError where an option for files of one's own is given for another set."""
     if own:
         return
-    for option in ("background", "channels", "skip_bad", "encoding", "mono", "rate", "label_column"):
+    for option in _FOR_OWN:
         value = getattr(request, option)
         if value not in (None, False):
             raise DataError(

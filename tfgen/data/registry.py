@@ -17,6 +17,7 @@ EMBEDDED: dict[str, tuple[str, Callable]] = {}
 ON_DISK: dict[str, tuple[str, Callable]] = {}
 CATALOG: dict[str, Callable] = {}
 FOLDER: dict[str, Callable] = {}
+STREAMS: set[Callable] = set()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Request:
     mono: bool = False
     rate: int | None = None
     label_column: str | None = None
+    stream: bool | None = None
 
 
 def embedded(name: str, description: str) -> Callable:
@@ -55,11 +57,17 @@ def catalog(feature: str) -> Callable:
     return lambda function: CATALOG.setdefault(feature, function)
 
 
-def folder(*suffixes: str) -> Callable:
-    """Registers the reader of files that end in one of `suffixes` (lower case, with the dot)."""
+def folder(*suffixes: str, streams: bool = False) -> Callable:
+    """Registers the reader of files that end in one of `suffixes` (lower case, with the dot).
+
+    Args:
+        *suffixes: The suffixes.
+        streams: Whether the reader can leave examples on disk, as `request.stream` says.
+    """
 
     def register(function):
         FOLDER.update(dict.fromkeys(suffixes, function))
+        STREAMS.update({function} if streams else ())
         return function
 
     return register

@@ -5,11 +5,13 @@ that a data set is the same in every release.
 """
 
 import dataclasses
+import functools
 import numbers
+from collections.abc import Mapping
 
 import numpy as np
 
-from tfgen.data.dataset import Data, DataError, Split
+from tfgen.data.examples import PARTS, DataError, Split
 
 
 def stratified_order(count: int, label: np.ndarray | None = None) -> np.ndarray:
@@ -36,7 +38,7 @@ def stratified_order(count: int, label: np.ndarray | None = None) -> np.ndarray:
     return np.argsort(place, kind="stable")
 
 
-def few_labels(data: Data, num_labels: int) -> Data:
+def few_labels(data, num_labels: int):
     """Adds the stream "labelled" to the training part: so many of its examples, for few-label training.
 
     A class of n of the N training examples gets `num_labels n / N` of them, to within one and at
@@ -44,7 +46,7 @@ def few_labels(data: Data, num_labels: int) -> Data:
     all its examples and their labels, which few-label training does not look at.
 
     Args:
-        data: A data set with one label for each example.
+        data: A `Data` with one label for each example.
         num_labels: How many examples, in all.
 
     Returns:
@@ -143,3 +145,50 @@ def _count(validation: int | float | None, default: int, total: int) -> int:
     if not 0 <= count < total:
         raise wrong
     return count
+
+
+def cut(every: Split, validation: int | float | None, what: str, unit: str) -> tuple[Split, Split, Split]:
+    """Cuts examples into train, validation and test, with each class's share in every part.
+
+    A fixed sixth, at most 10,000, tests, and a sixth of the rest validates.
+
+    Args:
+        every: All examples.
+        validation: As `hold_out` takes it.
+        what: What holds them, for the error.
+        unit: What they are called there.
+
+    Raises:
+        DataError: If there are fewer than three.
+    """
+    if validation == "all":
+        return every, every, every
+    if len(every) < 3:
+        raise DataError(f"{what} holds {len(every)} {unit}: train, validation and test need 3 at least")
+    order, size = stratified_order(len(every), _one_label(every)), a_sixth(len(every))
+    test, rest = every.take(order[:size]), every.take(order[size:])
+    return (*hold_out(rest, validation, a_sixth(len(rest))), test)
+
+
+def arrange(parts: Mapping[str, Split], validation: int | float | None) -> tuple[Split, Split, Split]:
+    """Train, validation and test of splits that are given, in a fixed order that mixes classes.
+
+    Args:
+        parts: "train", "test" and perhaps "validation", which may be empty: a sixth of the training part
+            validates then.
+        validation: As `hold_out` takes it.
+    """
+    rest, published = parts["train"], parts.get("validation")
+    if validation == "all":
+        every = functools.reduce(Split.join, [parts[name] for name in PARTS if name in parts])
+        return every, every, every
+    rest = rest.take(stratified_order(len(rest), _one_label(rest)))
+    published = published if published is not None and len(published) else None
+    return (*hold_out(rest, validation, a_sixth(len(rest)), published=published), parts["test"])
+
+
+def _one_label(every: Split) -> np.ndarray | None:
+    """One class for each example, of labels of several kinds their combinations."""
+    if every.label is None or every.label.ndim == 1:
+        return every.label
+    return np.unique(every.label, axis=0, return_inverse=True)[1].reshape(-1)

@@ -10,7 +10,6 @@ import re
 import numpy as np
 
 from tfgen.data import registry
-from tfgen.data.arrays import from_arrays
 from tfgen.data.dataset import PARTS, Data, DataError
 from tfgen.data.folder import Listing
 from tfgen.data.reading import read_text
@@ -89,7 +88,7 @@ def table(listing: Listing, request: registry.Request) -> Data:
     elif "validation" in x:
         x["train"] = np.concatenate([x["train"], x["validation"]])
         y["train"] = None if label is None else y["train"] + y["validation"]
-    return from_arrays(
+    return Data.from_arrays(
         x["train"],
         y["train"],
         test=(x["test"], y["test"]) if "test" in x else None,

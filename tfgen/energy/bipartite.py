@@ -2,28 +2,38 @@
 
 import abc
 
+import numpy as np
 import tensorflow as tf
 
 from tfgen import checks, random
 from tfgen.energy.estimators import ESTIMATORS, SURROGATES, pseudo_likelihood
 from tfgen.estimators.ais import annealed_importance_sampling
 from tfgen.estimators.precision import full_float32
-from tfgen.model import GenerativeModel, Signature, Update
+from tfgen.model import GenerativeModel, Signature, Update, View
 
 _CHUNK_BITS = 12
+# Examples that are reconstructed; chains that are shown, and after how many sweeps.
+_RECONSTRUCTED, _CHAINS, _SWEEPS = 16, 8, (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 
 class BipartiteModel(GenerativeModel):
     """Energy-based model p(v) = exp(-F(v)) / Z with Gibbs sampling v -> h -> v.
 
-    A subclass names its `num_visible` units, its `estimator` and, where it has some, its persistent `chains`,
-    and implements the methods below on flat v `[..., num_visible]`. A path of densities from independent
-    units (beta = 0) to the model (beta = 1) serves annealed importance sampling and parallel tempering.
+    A subclass names its `num_visible` units, its `estimator` and, where it has some, its persistent `chains`
+    and the weights `kernel`, `[num_visible, hidden]`, and implements the methods below on flat v
+    `[..., num_visible]`. A path of densities from independent units (beta = 0) to the model (beta = 1) serves
+    annealed importance sampling and parallel tempering.
     """
 
     density = "unnormalized"
+    quantities = {  # noqa: RUF012
+        "loss": "-log pseudo-likelihood [nats]",
+        "pseudo_nats": None,
+        "reconstruction_error": "mean squared reconstruction error",
+    }
     jit_sampler = True
     chains = None
+    kernel = None
 
     @abc.abstractmethod
     def start(self, seed, num):
@@ -175,6 +185,31 @@ class BipartiteModel(GenerativeModel):
         given, mask = self.space.check_known(x, mask)
         return self.sample_rows(seeds, given=given, mask=mask, **kwargs)
 
+    def views(self, data, num, seed):
+        """Chains of Gibbs sampling from their start on, filters of images, reconstructions of test examples.
+
+        Args:
+          data: A `tfgen.data.Data`, or None for what needs none.
+          num: How many x to show, at most.
+          seed: int32 [2].
+        """
+        # Of the samples' first chains as many as the program that draws samples serves, too.
+        drawn = [self.sample(num, seed=seed, num_steps=k)[:_CHAINS] for k in _SWEEPS]
+        steps = tf.stack(drawn, axis=1)
+        title = "chains of Gibbs sampling from independent units on, by sweep"
+        shown = {"chains": View(steps, "rows", title=title, heads=[str(k) for k in _SWEEPS])}
+        if self.kind == "image" and self.kernel is not None:
+            shown["filters"] = _filters(self.kernel.value.numpy(), num, self.event_shape)
+        if data is not None:
+            x = self.space.from_data(data.test.x[: min(num, _RECONSTRUCTED)], data, seed)
+            shown["reconstructions"] = View(
+                tf.stack([x, self.reconstruct(x)]),
+                "rows",
+                ("data", "reconstructed"),
+                "test examples and the means of v given the means of h",
+            )
+        return shown
+
     def signatures(self):
         """Adds `complete`, `encode` (probabilities of the hidden units) and `reconstruct`."""
         x = tf.TensorSpec([None, *self.event_shape], tf.float32, name="x")
@@ -189,6 +224,16 @@ class BipartiteModel(GenerativeModel):
             "encode": Signature(lambda x: {"hidden": self.encode(x)}, {"x": x}),
             "reconstruct": Signature(lambda x: {"x": self.reconstruct(x)}, {"x": x}),
         }
+
+
+def _filters(kernel, num, event_shape):
+    """Weights of the hidden units whose weights are largest, all in one scale, grey where they are 0."""
+    largest = np.argsort(-np.linalg.norm(kernel, axis=0), kind="stable")[:num]
+    # The few weights that stand out take nothing away from the others.
+    limit = max(float(np.quantile(np.abs(kernel), 0.995)), 1e-12)
+    grey = np.rint(127.5 + 127.5 * np.clip(kernel[:, largest] / limit, -1.0, 1.0))
+    title = f"weights of hidden units, black -{limit:.2g} to white {limit:.2g}"
+    return View(grey.T.reshape(-1, *event_shape).astype(np.uint8), title=title)
 
 
 def binary_states(first, count, num_units):

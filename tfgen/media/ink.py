@@ -14,12 +14,17 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
+from tfgen.media.pictures import font_of, shorten
+
 if TYPE_CHECKING:
     from PIL import Image
 
-_PAPER, _INK, _LIFT, _MUTED = "#fbfaf6", "#23324a", "#c8553d", "#6b6b6b"
-# Size of a cell, of the caption below it, and how many times finer the picture is drawn than shown.
-_CELL, _CAPTION, _MARGIN, _FINER = (240, 150), 18, 12, 3
+_PAPER, _INK, _LIFT, _TEXT = "#fbfaf6", "#23324a", "#c8553d", "#3c3c3c"
+# Size of a cell, of the caption below it and of the title, and how many times finer the picture is drawn than
+# shown.
+_CELL, _CAPTION, _TITLE, _MARGIN, _FINER = (200, 110), 26, 34, 12, 3
+# Sizes of the words, in pixels, and width of the pen.
+_SMALL, _LARGE, _PEN = 16, 18, 2.2
 
 
 def strokes(drawing: np.ndarray) -> list[np.ndarray]:
@@ -70,6 +75,8 @@ def svg(
     captions: Sequence[str] | None = None,
     columns: int | None = None,
     lifts: bool = False,
+    title: str | None = None,
+    like: Sequence[np.ndarray] | None = None,
 ) -> str:
     """A grid of drawings as SVG: a path for each stroke, in the drawing's own coordinates.
 
@@ -78,19 +85,26 @@ def svg(
         captions: N lines, written below.
         columns: How many to a row; by default what makes the picture about square.
         lifts: Mark the points after which the pen lifts.
+        title: A line above.
+        like: Drawings by whose size the scale is chosen, as those that these stand beside; None takes these.
+
+    Every drawing lies whole within its cell. Letters have one size as far as that allows: a drawing is drawn
+    as large as half of `like` could be, or smaller where it would not fit.
 
     Raises:
         ValueError: If a drawing does not fit, or the captions have another number.
     """
-    cells, (width, height) = _layout(drawings, captions, columns)
+    cells, (width, height) = _layout(drawings, captions, columns, title, like)
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}">',
         f'<rect width="{width}" height="{height}" fill="{_PAPER}"/>',
     ]
+    if title is not None:
+        lines.append(_words(_MARGIN, _TITLE - 10, title, _LARGE, "start"))
     for number, (parts, scale, shift, corner) in enumerate(cells):
         matrix = f"matrix({scale:.6g} 0 0 {-scale:.6g} {shift[0]:.6g} {shift[1]:.6g})"
         lines.append(
-            f'<g transform="{matrix}" fill="none" stroke="{_INK}" stroke-width="{2.2 / scale:.6g}" '
+            f'<g transform="{matrix}" fill="none" stroke="{_INK}" stroke-width="{_PEN / scale:.6g}" '
             'stroke-linecap="round" stroke-linejoin="round">'
         )
         for part in parts:
@@ -105,11 +119,9 @@ def svg(
             ]
         lines.append("</g>")
         if captions is not None:
-            x, y = corner[0] + _CELL[0] / 2, corner[1] + _CELL[1] + _CAPTION - 5
-            lines.append(
-                f'<text x="{x:.6g}" y="{y:.6g}" font-size="13" font-family="sans-serif" text-anchor="middle" '
-                f'fill="{_MUTED}">{escape(str(captions[number]))}</text>'
-            )
+            middle, bottom = corner[0] + _CELL[0] / 2, corner[1] + _CELL[1] + _CAPTION - 9
+            text = shorten(str(captions[number]), font_of(_SMALL), _CELL[0] - _MARGIN)
+            lines.append(_words(middle, bottom, text, _SMALL, "middle"))
     return "\n".join([*lines, "</svg>", ""])
 
 
@@ -118,14 +130,19 @@ def picture(
     captions: Sequence[str] | None = None,
     columns: int | None = None,
     lifts: bool = False,
+    title: str | None = None,
+    like: Sequence[np.ndarray] | None = None,
 ) -> "Image.Image":
     """The same grid as an RGB picture; arguments as `svg` has them."""
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
-    cells, (width, height) = _layout(drawings, captions, columns)
+    cells, (width, height) = _layout(drawings, captions, columns, title, like)
     image = Image.new("RGB", (width * _FINER, height * _FINER), _PAPER)
-    draw, font = ImageDraw.Draw(image), ImageFont.load_default(size=13 * _FINER)
-    pen = round(2.2 * _FINER)
+    draw, font = ImageDraw.Draw(image), font_of(_SMALL * _FINER)
+    if title is not None:
+        at = (_FINER * _MARGIN, _FINER * _TITLE / 2)
+        draw.text(at, title, _TEXT, font_of(_LARGE * _FINER, bold=True), anchor="lm")
+    pen = round(_PEN * _FINER)
 
     def dot(point, radius, color):
         draw.ellipse([*(point - radius), *(point + radius)], fill=color)
@@ -139,8 +156,9 @@ def picture(
         for part in placed if lifts else ():
             dot(part[-1], 2.5 * _FINER, _LIFT)
         if captions is not None:
-            at = (corner[0] + _CELL[0] / 2, corner[1] + _CELL[1] + _CAPTION / 2)
-            draw.text([_FINER * v for v in at], str(captions[number]), _MUTED, font, anchor="mm")
+            at = (corner[0] + _CELL[0] / 2, corner[1] + _CELL[1] + _CAPTION / 2 - 2)
+            text = shorten(str(captions[number]), font, _FINER * (_CELL[0] - _MARGIN))
+            draw.text([_FINER * v for v in at], text, _TEXT, font, anchor="mm")
     return image.resize((width, height), Image.Resampling.LANCZOS)
 
 
@@ -164,25 +182,39 @@ def save(path: str | os.PathLike, drawings: Sequence[np.ndarray], **options) -> 
         temporary.unlink(missing_ok=True)
 
 
-def _layout(drawings, captions, columns):
+def _words(x, y, text, size, anchor):
+    """A line of words as SVG."""
+    return (
+        f'<text x="{x:.6g}" y="{y:.6g}" font-size="{size}" font-family="sans-serif" text-anchor="{anchor}" '
+        f'fill="{_TEXT}">{escape(text)}</text>'
+    )
+
+
+def _layout(drawings, captions, columns, title, like):
     """For each drawing its strokes, their scale and shift into its cell, and its corner; and the size."""
     if captions is not None and len(captions) != len(drawings):
         raise ValueError(f"captions has {len(captions)} lines for {len(drawings)} drawings: give one each")
     if not len(drawings):
         raise ValueError("drawings is empty: give at least one")
     across, down = _CELL[0], _CELL[1] + (_CAPTION if captions is not None else 0)
-    count = len(drawings)
+    top, count = 0 if title is None else _TITLE, len(drawings)
     columns = min(count, columns or max(1, round(math.sqrt(count * down / across))))
+    parts = [strokes(drawing) for drawing in drawings]
+    corners = [np.array([i % columns * across, top + i // columns * down], np.float64) for i in range(count)]
+    low, extents, largest = _sizes(parts)
+    usual = largest if like is None else _sizes([strokes(drawing) for drawing in like])[2]
+    # Not larger than so: a lone dot stays a dot.
+    scales = np.minimum(largest, min(float(np.median(usual)), 60.0))
     cells = []
-    for number, drawing in enumerate(drawings):
-        parts = strokes(drawing)
-        corner = np.array([number % columns * across, number // columns * down], np.float64)
-        points = np.concatenate(parts) if parts else np.zeros((1, 2))
-        low, high = points.min(axis=0), points.max(axis=0)
-        scale = float(np.min((np.array(_CELL) - 2 * _MARGIN) / np.maximum(high - low, 1e-3)))
-        # Not larger than so: a lone dot stays a dot.
-        scale = min(scale, 60.0)
+    for each, corner, bottom, extent, scale in zip(parts, corners, low, extents, scales, strict=True):
         middle = corner + np.array(_CELL) / 2
-        shift = middle - (low + high) / 2 * np.array([scale, -scale])
-        cells.append((parts, scale, shift, corner))
-    return cells, (columns * across, math.ceil(count / columns) * down)
+        cells.append((each, scale, middle - (bottom + extent / 2) * np.array([scale, -scale]), corner))
+    return cells, (columns * across, top + math.ceil(count / columns) * down)
+
+
+def _sizes(parts):
+    """Lowest point and extent `[N, 2]` of each drawing, and the scale `[N]` at which it fills its cell."""
+    points = [np.concatenate(each) if each else np.zeros((1, 2)) for each in parts]
+    extents = np.maximum([np.ptp(p, axis=0) for p in points], 1e-3)
+    largest = np.min((np.array(_CELL) - 2 * _MARGIN) / extents, axis=1)
+    return np.array([p.min(axis=0) for p in points]), extents, largest

@@ -1,22 +1,31 @@
-"""Pictures for people: grids of images, clouds of points, counts, sounds, curves of training."""
+"""Pictures for people: grids of images, clouds of points, counts, tables, sounds, curves of training."""
 
+import functools
 import math
 import numbers
 import os
 import pathlib
+import warnings
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from PIL import Image
+    from PIL import Image, ImageFont
 
 _SIDE = 64  # A tile has at least this many pixels on its longer side.
+_PAGE = 1200  # Pixels that a grid has in width and height at most, unless it is told more.
+_FEW = 20  # Fewer points than so are drawn large, and make no histogram.
+_FEWEST = 16  # A page shows at least so many tiles, made smaller if need be.
 _ALIKE = 5.0  # Two axes whose extents differ by no more have one scale.
 _PAPER, _INK, _MUTED = (244, 243, 239), (60, 60, 60), "#b9b6ad"
+_TEXT, _INK_LINE = "#3c3c3c", "#1d1d1d"
 _COLORS = ("#2f6f9f", "#c8553d", "#4f8a5b", "#8a63a5", "#b8862b", "#5b5b5b")
+_CAPTION, _TITLE = 13, 16  # Sizes of words, in pixels.
+_MOST_BEFORE = 200  # Pixels of the words before a row, at most.
 
 
 def grid(
@@ -26,6 +35,8 @@ def grid(
     scale: int | None = None,
     gap: int = 2,
     levels: int = 256,
+    title: str | None = None,
+    page: int = _PAGE,
 ) -> "Image.Image":
     """Images side by side, each pixel a sharp square.
 
@@ -35,9 +46,12 @@ def grid(
         columns: How many to a row; by default what makes the picture about square.
         labels: N captions, written under the tiles and cut short where they are too wide.
         scale: By how much to enlarge, a whole number; by default until the longer side of an
-            image has 64 pixels.
+            image has 64 pixels. Images too large for the page are shown smaller by a whole factor.
         gap: Space between tiles, in pixels of the picture.
         levels: The number of levels of whole numbers: 2 for binary images, 256 for bytes.
+        title: A line above.
+        page: Width and height that the picture has at most, unless `scale` is given; the first images
+            that fit, 16 or more, are shown then, and the title says how many they are.
 
     Returns:
         An RGB picture.
@@ -45,8 +59,6 @@ def grid(
     Raises:
         ValueError: If the images have another shape or range, or the labels another number.
     """
-    from PIL import Image, ImageDraw, ImageFont
-
     tiles = _bytes(images, levels)  # [N, H, W, 3]
     count, height, width = tiles.shape[:3]
     for name, value in (("columns", columns), ("scale", scale)):
@@ -54,36 +66,39 @@ def grid(
             raise ValueError(f"{name}={value!r} must be a positive whole number")
     if labels is not None and len(labels) != count:
         raise ValueError(f"labels has {len(labels)} captions for {count} images: give one each")
-    scale = scale or math.ceil(_SIDE / max(height, width))
-    columns = min(count, columns or max(1, round(math.sqrt(count * height / width))))
-    rows = math.ceil(count / columns)
-    tiles = tiles.repeat(scale, axis=1).repeat(scale, axis=2)
-    font = ImageFont.load_default(size=13)
-    across, down = width * scale + gap, height * scale + gap + (20 if labels is not None else 0)
-    margin = gap + 4
-    size = (2 * margin + columns * across - gap, 2 * margin + rows * down - gap)
-    picture = Image.new("RGB", size, _PAPER)
-    draw = ImageDraw.Draw(picture)
-    for i, tile in enumerate(tiles):
-        left, top = margin + i % columns * across, margin + i // columns * down
-        picture.paste(Image.fromarray(tile), (left, top))
-        if labels is not None:
-            text = _shorten(str(labels[i]), font, width * scale)
-            middle = (left + width * scale / 2, top + height * scale + 10)
-            draw.text(middle, text, _INK, font, anchor="mm")
-    return picture
+    shown = count
+    if scale is None:
+        shown, scale = _fitted(count, height, width, gap, page)
+        if shown < count:
+            title = f"{title}, {shown} of {count}" if title else f"{shown} of {count}"
+    columns = min(shown, columns or max(1, round(math.sqrt(shown * height / width))))
+    lines = [tiles[i : min(i + columns, shown)] for i in range(0, shown, columns)]
+    under = labels and [[str(text) for text in labels[i : i + columns]] for i in range(0, shown, columns)]
+    return _sheet(lines, scale, gap, under=under, title=title)
 
 
 def rows(
-    images: np.ndarray, captions: Sequence[str] | None = None, scale: int | None = None, **options
+    images: Sequence[np.ndarray],
+    captions: Sequence[str] | None = None,
+    scale: int | None = None,
+    gap: int = 2,
+    levels: int = 256,
+    heads: Sequence[str] | None = None,
+    title: str | None = None,
+    page: int = 2000,
 ) -> "Image.Image":
     """Rows of images that belong together column by column, e.g. inputs above their reconstructions.
 
     Args:
-        images: `[rows, columns, H, W, C]`, values as `grid` takes them.
+        images: `[rows, columns, H, W, C]`, values as `grid` takes them; or a sequence of rows, not all
+            equally long.
         captions: A line before each row.
-        scale: As in `grid`; by default as much as there, but no picture gets wider than about 2,000 pixels.
-        **options: Passed on to `grid`.
+        scale: As in `grid`; by default as much as there, but no picture gets larger than `page`.
+        gap: As in `grid`.
+        levels: As in `grid`.
+        heads: A line above each column, cut short where it is too wide.
+        title: A line above all.
+        page: Width and height that the tiles take at most, unless `scale` is given, in pixels.
 
     Returns:
         An RGB picture.
@@ -91,40 +106,101 @@ def rows(
     Raises:
         ValueError: If the images have another shape or range, or the captions another number.
     """
-    from PIL import Image, ImageDraw, ImageFont
-
-    images = np.asarray(images)
-    if images.ndim != 5:
-        raise ValueError(f"images has shape {images.shape}: give [rows, columns, H, W, C]")
-    count, columns, height, width = images.shape[:4]
-    if captions is not None and len(captions) != count:
-        raise ValueError(f"captions has {len(captions)} lines for {count} rows: give one each")
+    lines = [np.asarray(line) for line in images]
+    shapes = {line.shape[1:] for line in lines}
+    if not lines or len(shapes) > 1 or any(line.ndim != 4 for line in lines):
+        raise ValueError(
+            f"images has rows of shapes {[x.shape for x in lines]}: give [rows, columns, H, W, C]"
+        )
+    longest, (height, width, _) = max(map(len, lines)), lines[0].shape[1:]
+    for name, given, count in (("captions", captions, len(lines)), ("heads", heads, longest)):
+        if given is not None and len(given) != count:
+            raise ValueError(f"{name} has {len(given)} lines for {count}: give one each")
     if scale is None:
-        scale = max(1, min(math.ceil(_SIDE / max(height, width)), 2000 // (columns * width)))
-    tiles = grid(images.reshape(-1, *images.shape[2:]), columns, scale=scale, **options)
-    if captions is None:
-        return tiles
-    font = ImageFont.load_default(size=13)
-    left = 8 + math.ceil(max(font.getlength(str(line)) for line in captions))
-    picture = Image.new("RGB", (left + tiles.width, tiles.height), _PAPER)
-    picture.paste(tiles, (left, 0))
-    draw = ImageDraw.Draw(picture)
-    for i, line in enumerate(captions):
-        middle = tiles.height * (i + 0.5) / count
-        draw.text((left - 2, middle), str(line), _INK, font, anchor="rm")
-    return picture
+        most = min(page // longest - gap, (page // len(lines) - gap) * width // height)
+        scale = _enlarged(height, width, max(1, most))
+    lines = [_bytes(line, levels) if len(line) else line for line in lines]
+    return _sheet(lines, scale, gap, before=captions, above=heads, title=title)
 
 
-def beside(images: "Sequence[Image.Image]") -> "Image.Image":
-    """Pictures side by side in one."""
+def beside(images: "Sequence[Image.Image]", gap: int = 0) -> "Image.Image":
+    """Pictures side by side in one, so many pixels apart."""
     from PIL import Image
 
-    picture = Image.new("RGB", (sum(i.width for i in images), max(i.height for i in images)), _PAPER)
+    width = sum(i.width for i in images) + gap * (len(images) - 1)
+    picture = Image.new("RGB", (width, max(i.height for i in images)), _PAPER)
     left = 0
     for image in images:
         picture.paste(image, (left, 0))
-        left += image.width
+        left += image.width + gap
     return picture
+
+
+def _fitted(count: int, height: int, width: int, gap: int, page: int) -> tuple[int, int | Fraction]:
+    """How many of so many tiles a page shows, and at which scale."""
+    few, scale = min(count, _FEWEST), math.ceil(_SIDE / max(height, width))
+    while True:
+        across, down = (max(1, round(n * scale)) + gap for n in (width, height))
+        room = (page // across) * (page // down)
+        if room >= few or across == down == 1 + gap:
+            return min(count, max(room, few)), scale
+        scale = scale - 1 if scale > 1 else Fraction(1, Fraction(scale).denominator + 1)
+
+
+def _enlarged(height: int, width: int, most: int) -> int | Fraction:
+    """The scale, whole or one over a whole number, at which a tile is readable and at most so wide."""
+    scale = math.ceil(_SIDE / max(height, width))
+    if width * scale <= most:
+        return scale
+    return most // width or Fraction(1, math.ceil(width / most))
+
+
+def _sheet(lines, scale, gap, under=None, before=None, above=None, title=None) -> "Image.Image":
+    """Lines of tiles, each `[n, H, W, 3]` in bytes, with words under tiles, before lines, above columns."""
+    from PIL import Image, ImageDraw
+
+    longest = max(map(len, lines))
+    height, width = next(line for line in lines if len(line)).shape[1:3]
+    width, height = _scaled_size(width, height, scale)
+    font, large, margin = font_of(_CAPTION), font_of(_TITLE, bold=True), gap + 4
+    across, down = width + gap, height + gap + (20 if under else 0)
+    before = before and [shorten(str(text), font, _MOST_BEFORE) for text in before]
+    left = 0 if before is None else 8 + math.ceil(max(font.getlength(text) for text in before))
+    top = (26 if title else 0) + (0 if above is None else 20)
+    wide = left + 2 * margin + longest * across - gap
+    if title:
+        wide = max(wide, math.ceil(large.getlength(title)) + 2 * margin)
+    picture = Image.new("RGB", (wide, top + 2 * margin + len(lines) * down - gap), _PAPER)
+    draw = ImageDraw.Draw(picture)
+    if title:
+        draw.text((left + margin, margin + 11), title, _INK, large, anchor="lm")
+    for j, text in enumerate(above or ()):
+        x = left + margin + j * across + width / 2
+        draw.text((x, top + margin - 14), shorten(str(text), font, width), _INK, font, anchor="mm")
+    for i, line in enumerate(lines):
+        y = top + margin + i * down
+        if before is not None:
+            draw.text((left - 2, y + height / 2), before[i], _INK, font, anchor="rm")
+        for j, tile in enumerate(line):
+            x = left + margin + j * across
+            picture.paste(_scaled(tile, scale), (x, y))
+            if under:
+                at = (x + width / 2, y + height + 10)
+                draw.text(at, shorten(under[i][j], font, width), _INK, font, anchor="mm")
+    return picture
+
+
+def _scaled_size(width: int, height: int, scale: int | Fraction) -> tuple[int, int]:
+    return (max(1, math.ceil(width * scale)), max(1, math.ceil(height * scale)))
+
+
+def _scaled(tile: np.ndarray, scale: int | Fraction) -> "Image.Image":
+    """A tile whose pixels are squares, or of which a pixel is the mean of a square."""
+    from PIL import Image
+
+    if scale >= 1:
+        return Image.fromarray(tile.repeat(scale, axis=0).repeat(scale, axis=1))
+    return Image.fromarray(np.ascontiguousarray(tile)).reduce(Fraction(scale).denominator)
 
 
 def counts(
@@ -168,80 +244,267 @@ def counts(
             top = np.argsort(-values[i], kind="stable")[:most]
             axes.barh([str(names[k]) for k in top], values[i][top], color=_COLORS[0])
             axes.invert_yaxis()
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.tick_params(color=_MUTED, labelcolor="#3c3c3c", labelsize=8)
+        _plain(axes, 8)
+        axes.set_xlabel("entry" if names is None else "count", fontsize=8, color=_TEXT)
+        if names is None:
+            axes.set_ylabel("count", fontsize=8, color=_TEXT)
         if labels is not None:
-            axes.set_title(str(labels[i]), fontsize=9, color="#3c3c3c")
+            axes.set_title(str(labels[i]), fontsize=9, color=_TEXT)
     return _render(figure)
 
 
 def scatter(
-    points: np.ndarray,
-    reference: np.ndarray | None = None,
-    title: str | None = None,
-    size: int = 512,
+    clouds: Mapping[str, np.ndarray],
+    names: Sequence[str] = ("x[0]", "x[1]"),
+    lines: Sequence[np.ndarray] = (),
+    captions: Sequence[str] | None = None,
+    size: int = 460,
 ) -> "Image.Image":
-    """Points in the plane over those that they should resemble.
+    """Clouds of points in the plane, side by side between the same axes.
 
-    Both axes have one scale, unless one extent is more than 5 times the other. They are set by the
-    reference where there is one, so that pictures of a run can be compared; how many points lie outside is
-    written below.
+    Both axes have one scale, unless one extent is more than 5 times the other. The first cloud sets them, so
+    that pictures of a run can be compared; how many points of another lie outside stands in its title.
 
     Args:
-        points: `[N, 2]`.
-        reference: `[M, 2]`, drawn larger and paler beneath.
-        title: A line above.
-        size: Width and height of the picture in pixels.
+        clouds: `[N, 2]` by title, from left to right.
+        names: Of the two axes.
+        lines: Curves `[n, 2]`, drawn over every cloud: outlines, paths.
+        captions: Words at the middles of the curves.
+        size: Width and height of a panel in pixels.
 
     Returns:
         An RGB picture.
 
     Raises:
-        ValueError: If an array is not a cloud of points in the plane.
+        ValueError: If an array is not a cloud of points in the plane, or the captions have another number.
     """
-    clouds = {"points": points} | ({} if reference is None else {"reference": reference})
+    clouds = {name: _checked_points(name, cloud) for name, cloud in clouds.items()}
+    lines = [_checked_points("a line", line) for line in lines]
+    if captions is not None and len(captions) != len(lines):
+        raise ValueError(f"captions has {len(captions)} words for {len(lines)} lines: give one each")
+    center, half, alike = _frame(next(iter(clouds.values())))
+    figure = _canvas(size * len(clouds), size + 20)
+    for i, (axes, (name, cloud)) in enumerate(
+        zip(figure.subplots(1, len(clouds), squeeze=False)[0], clouds.items(), strict=True)
+    ):
+        _plain(axes)
+        area = float(np.clip(8000 / len(cloud), 8, 36))
+        axes.scatter(*cloud.T, s=area, c=_COLORS[i % 2], alpha=0.55, linewidths=0)
+        for j, line in enumerate(lines):
+            axes.plot(*line.T, color=_INK_LINE, lw=1.4)
+            if captions is not None:
+                axes.annotate(
+                    captions[j], line.mean(axis=0), fontsize=8, color=_TEXT, ha="center", va="center"
+                )
+        outside = int((~(np.abs(cloud - center) <= half).all(axis=1)).sum())
+        # The first cloud sets the axes, which leave out none of it.
+        told = f", {outside} outside" if outside else ""
+        axes.set_title(f"{name}, {len(cloud)} points{told}", fontsize=11, color=_COLORS[1] if told else _TEXT)
+        axes.set_xlabel(names[0], color=_TEXT)
+        axes.set_ylabel(names[1], color=_TEXT)
+        (left, bottom), (right, top) = center - half, center + half
+        axes.set(xlim=(left, right), ylim=(bottom, top))
+        axes.set_aspect("equal" if alike else "auto")
+    return _render(figure)
+
+
+def classes(
+    points: np.ndarray,
+    labels: Sequence[str] | None = None,
+    names: Sequence[str] = ("z[0]", "z[1]"),
+    title: str | None = None,
+    size: int = 560,
+) -> "Image.Image":
+    """Points in a plane, in the color of their class.
+
+    Args:
+        points: `[N, 2]`.
+        labels: The class of each point; None draws all alike. Ten or fewer get a color of their own each,
+            20 at most are named.
+        names: Of the two axes.
+        title: A line above.
+        size: Height of the picture in pixels.
+
+    Returns:
+        An RGB picture.
+
+    Raises:
+        ValueError: If the points are not in a plane, or the labels have another number.
+    """
+    import matplotlib
+
+    points = _checked_points("points", points)
+    if labels is not None and len(labels) != len(points):
+        raise ValueError(f"labels has {len(labels)} classes for {len(points)} points: give one each")
+    figure, axes = _figure(size + (0 if labels is None else 120), size, title)
+    area = float(np.clip(8000 / len(points), 8, 36))
+    found = [None] if labels is None else sorted(set(labels), key=_in_order)
+    colors = matplotlib.colormaps["tab10" if len(found) <= 10 else "tab20"].colors
+    for i, label in enumerate(found):
+        of_it = points if labels is None else points[[other == label for other in labels]]
+        color = _COLORS[0] if labels is None else colors[i % len(colors)]
+        axes.scatter(*of_it.T, s=area, color=color, alpha=0.7, linewidths=0, label=str(label))
+    axes.set_xlabel(names[0], color=_TEXT)
+    axes.set_ylabel(names[1], color=_TEXT)
+    if labels is not None and len(found) <= 20:
+        figure.legend(loc="outside right center", frameon=False, markerscale=1.5, fontsize=9)
+    return _render(figure)
+
+
+def pairs(clouds: Mapping[str, np.ndarray], names: Sequence[str], most: int = 6) -> "Image.Image":
+    """Vectors as a matrix of scatter plots, a column against each other, and histograms on the diagonal.
+
+    Args:
+        clouds: `[N, D]` by name, drawn over each other. The first sets the axes; of fewer than 20 others each
+            is a line in the histograms.
+        names: Of the D columns.
+        most: How many columns are shown, the first ones.
+
+    Returns:
+        An RGB picture.
+
+    Raises:
+        ValueError: If an array has another shape.
+    """
     clouds = {name: np.asarray(cloud, np.float64) for name, cloud in clouds.items()}
     for name, cloud in clouds.items():
-        if cloud.ndim != 2 or cloud.shape[1] != 2 or not len(cloud):
-            raise ValueError(f"{name} has shape {cloud.shape}: give [N, 2] with N positive")
-    frame = clouds["points" if reference is None else "reference"]
-    frame = frame[np.isfinite(frame).all(axis=1)]
-    low, high = (frame.min(axis=0), frame.max(axis=0)) if len(frame) else (-np.ones(2), np.ones(2))
-    center, half = (low + high) / 2, 0.58 * np.maximum(high - low, 1e-6)
-    # Columns of a table may have units of their own; points of one plane keep their shape.
-    alike = half.max() <= _ALIKE * half.min() or (high == low).any()
-    half = np.full(2, half.max()) if alike else half
-    figure, axes = _figure(size, size, title)
-    if reference is not None:
-        axes.scatter(*clouds["reference"].T, s=30, c=_MUTED, alpha=0.45, linewidths=0, label="data")
-    axes.scatter(*clouds["points"].T, s=5, c=_COLORS[1], alpha=0.6, linewidths=0, label="samples")
-    (left, bottom), (right, top) = center - half, center + half
-    axes.set(xlim=(left, right), ylim=(bottom, top))
-    axes.set_aspect("equal" if alike else "auto")
-    outside = int((~(np.abs(clouds["points"] - center) <= half).all(axis=1)).sum())
-    if outside:
-        axes.set_xlabel(f"{outside} of {len(points)} points lie outside", color=_COLORS[1])
-    if reference is not None:
-        # Outside the axes: no corner of a cloud of modes is free.
-        figure.legend(loc="outside lower right", ncols=2, markerscale=2, frameon=False)
+        if cloud.ndim != 2 or cloud.shape[1] != len(names) or not len(cloud):
+            raise ValueError(f"{name} has shape {cloud.shape}: give [N, {len(names)}] with N positive")
+    shown = min(most, len(names))
+    first = next(iter(clouds.values()))[:, :shown]
+    edges = [_edges(column[np.isfinite(column)]) for column in first.T]
+    side = 190 if shown > 2 else 300
+    figure = _canvas(max(side * shown, 420), max(side * shown, 300) + 30)
+    panes = figure.subplots(shown, shown, squeeze=False)
+    for i in range(shown):
+        for j in range(shown):
+            axes = panes[i, j]
+            if j > i:
+                axes.set_axis_off()
+                continue
+            _plain(axes, 8)
+            for k, (name, cloud) in enumerate(clouds.items()):
+                told = {"label": f"{name}, {len(cloud)} rows"} if i == j == 0 else {}
+                color = _COLORS[k % len(_COLORS)]
+                few = k > 0 and len(cloud) < _FEW
+                if i == j and few:
+                    axes.vlines(cloud[:, i], 0.0, axes.get_ylim()[1], color=color, lw=1.8, **told)
+                elif i == j:
+                    filled = (
+                        {"histtype": "stepfilled", "alpha": 0.4}
+                        if k == 0
+                        else {"histtype": "step", "lw": 1.6}
+                    )
+                    axes.hist(cloud[:, i], edges[i], density=True, color=color, **filled, **told)
+                else:
+                    area = 44.0 if few else float(np.clip(5000 / len(cloud), 4, 20))
+                    alpha = 1.0 if few else 0.5
+                    axes.scatter(cloud[:, j], cloud[:, i], s=area, c=color, alpha=alpha, linewidths=0)
+                    axes.set_ylim(edges[i][0], edges[i][-1])
+            axes.set_xlim(edges[j][0], edges[j][-1])
+            axes.locator_params(nbins=4)
+            if i == j:
+                axes.set_yticks([])
+            if i == shown - 1:
+                axes.set_xlabel(_cut(names[j]), fontsize=9, color=_TEXT)
+            if j == 0:
+                axes.set_ylabel("density" if i == 0 else _cut(names[i]), fontsize=9, color=_TEXT)
+    if shown < len(names):
+        figure.suptitle(f"{shown} of {len(names)} columns", fontsize=10, color=_TEXT)
+    place = {"loc": "upper right"} if shown > 1 else {"loc": "outside upper right"}
+    figure.legend(frameon=False, fontsize=11, **place)
     return _render(figure)
+
+
+def shades(panels: Mapping[str, np.ndarray], most: tuple[int, int] = (64, 256)) -> "Image.Image":
+    """Rows of numbers as shades, side by side in one scale of colors.
+
+    Args:
+        panels: `[N, D]` by title.
+        most: Most rows and most entries that are shown, the first ones.
+
+    Returns:
+        An RGB picture.
+
+    Raises:
+        ValueError: If an array has another shape.
+    """
+    panels = {name: np.asarray(panel, np.float64) for name, panel in panels.items()}
+    for name, panel in panels.items():
+        if panel.ndim != 2 or 0 in panel.shape:
+            raise ValueError(f"{name} has shape {panel.shape}: give [N, D] with N and D positive")
+    shown = {name: panel[: most[0], : most[1]] for name, panel in panels.items()}
+    low, high = min(p.min() for p in shown.values()), max(p.max() for p in shown.values())
+    rows_shown = max(len(panel) for panel in shown.values())
+    figure = _canvas(440 * len(panels) + 80, 120 + max(160, min(6 * rows_shown, 420)))
+    panes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axes, (name, panel) in zip(panes, shown.items(), strict=True):
+        image = axes.imshow(
+            panel, vmin=low, vmax=high, aspect="auto", interpolation="nearest", cmap="viridis"
+        )
+        axes.tick_params(color=_MUTED, labelcolor=_TEXT, labelsize=8)
+        more = panels[name].shape[1] - panel.shape[1]
+        axes.set_xlabel(f"entry, {more} more" if more else "entry", fontsize=9, color=_TEXT)
+        axes.set_ylabel("row", fontsize=9, color=_TEXT)
+        axes.set_title(f"{name}, {len(panel)} rows", fontsize=11, color=_TEXT)
+    figure.colorbar(image, ax=list(panes), label="value", pad=0.01)
+    return _render(figure)
+
+
+def _in_order(text: str) -> tuple:
+    """The key by which numbers come in their order, before words in theirs."""
+    return (0, int(text), "") if str(text).isdecimal() else (1, 0, str(text))
+
+
+def _cut(text: str, most: int = 24) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _edges(column: np.ndarray, bins: int = 30) -> np.ndarray:
+    """Edges of a histogram around the values of a column."""
+    low, high = (column.min(), column.max()) if len(column) else (-1.0, 1.0)
+    margin = 0.08 * (high - low) or 1.0
+    return np.linspace(low - margin, high + margin, bins + 1)
+
+
+def _checked_points(name: str, cloud) -> np.ndarray:
+    cloud = np.asarray(cloud, np.float64)
+    if cloud.ndim != 2 or cloud.shape[1] != 2 or not len(cloud):
+        raise ValueError(f"{name} has shape {cloud.shape}: give [N, 2] with N positive")
+    return cloud
+
+
+def _frame(cloud: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Middle and half extents of axes around a cloud, and whether both have one scale."""
+    cloud = cloud[np.isfinite(cloud).all(axis=1)]
+    low, high = (cloud.min(axis=0), cloud.max(axis=0)) if len(cloud) else (-np.ones(2), np.ones(2))
+    half = 0.58 * np.maximum(high - low, 1e-6)
+    # Columns of a table may have units of their own; points of one plane keep their shape.
+    alike = half.max() <= _ALIKE * half.min() or bool((high == low).any())
+    return (low + high) / 2, np.full(2, half.max()) if alike else half, alike
 
 
 def curves(
     history: Mapping[str, Sequence[float | None]],
-    names: Sequence[str],
+    names: Sequence[str] | Mapping[str, Mapping[str, str]],
     title: str | None = None,
     step: str = "step",
-    size: tuple[int, int] = (720, 400),
+    size: tuple[int, int] | None = None,
+    second: Mapping[str, tuple[str, float]] | None = None,
+    best: str | None = None,
 ) -> "Image.Image":
-    """Lines of training, each with its name and its last value.
+    """Lines of training, each with its name and its last value, a panel for each quantity.
 
     Args:
         history: A column of numbers `[T]` for each name; None or NaN where there is no value.
-        names: The columns to draw.
+        names: The columns to draw in one panel; or by the words at a panel's axis the columns that are
+            drawn in it, each with the name of its line.
         title: A line above.
         step: The column to draw against.
         size: Width and height of the picture in pixels.
+        second: A second scale of a panel, by the words at its axis: what it is called, and its units in one
+            of the first.
+        best: The column whose lowest value is marked.
 
     Returns:
         An RGB picture.
@@ -249,7 +512,8 @@ def curves(
     Raises:
         ValueError: If a column is missing or has another length.
     """
-    for name in (step, *names):
+    panels = names if isinstance(names, Mapping) else {"": {name: name for name in names}}
+    for name in (step, *(name for panel in panels.values() for name in panel)):
         if name not in history:
             raise ValueError(f"history has no column {name!r}: take of {', '.join(history)}")
         if len(history[name]) != len(history[step]):
@@ -257,30 +521,67 @@ def curves(
                 f"history column {name!r} has {len(history[name])} values for "
                 f"{len(history[step])} of {step!r}: give one each"
             )
-    figure, axes = _figure(*size, title)
-    x = np.array(history[step], np.float64)
-    for i, name in enumerate(names):
-        y = np.array(history[name], np.float64)
-        there = np.isfinite(y)
-        last = f"  {y[there][-1]:.4g}" if there.any() else "  no values"
-        marker = "o" if there.sum() < 20 else None
-        color = _COLORS[i % len(_COLORS)]
-        axes.plot(x[there], y[there], color=color, lw=1.8, marker=marker, ms=3, label=name + last)
-    axes.set_xlabel(step)
-    axes.grid(axis="y", color="#e2e0d8", lw=0.8)
-    axes.margins(x=0.01)
-    if names:
-        axes.legend(loc="best", framealpha=0.9, edgecolor="none")
+    # Lines of one name have one color in all panels.
+    every = dict.fromkeys(told for lines in panels.values() for told in lines.values())
+    colors = {told: _COLORS[i % len(_COLORS)] for i, told in enumerate(every)}
+    across = 1 if len(panels) == 1 else 2 if len(panels) in (2, 4) else 3
+    down = math.ceil(len(panels) / across)
+    figure = _canvas(*(size or ((720, 400) if len(panels) == 1 else (470 * across, 330 * down))))
+    panes = figure.subplots(max(1, down), across, squeeze=False).ravel()
+    for axes in panes[len(panels) :]:
+        axes.set_axis_off()
+    for axes, (words, lines) in zip(panes, panels.items(), strict=False):
+        _plain(axes)
+        for name, told in lines.items():
+            _line(axes, history[step], history[name], told, colors[told], name == best)
+        axes.set_xlabel(step, color=_TEXT)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.set_ylabel(words, color=_TEXT)
+        axes.grid(axis="y", color="#e2e0d8", lw=0.8)
+        axes.margins(x=0.03)
+        if second and words in second:
+            other, ratio = second[words]
+            right = axes.secondary_yaxis(
+                "right", functions=(lambda y, r=ratio: y * r, lambda y, r=ratio: y / r)
+            )
+            right.set_ylabel(other, color=_TEXT)
+            right.tick_params(color=_MUTED, labelcolor=_TEXT, labelsize=9)
+            right.spines["right"].set_color(_MUTED)
+        if lines:
+            # Above the lines, of which it would else hide one.
+            place = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0)}
+            ncols = 1 if max(map(len, lines.values())) > 12 else 2
+            axes.legend(**place, ncols=ncols, frameon=False, fontsize=9, borderaxespad=0.2, columnspacing=1.2)
+    if title:
+        figure.suptitle(title, fontsize=11, color=_TEXT)
     return _render(figure)
 
 
-def sounds(waves: np.ndarray, rate: int, labels: Sequence | None = None, columns: int = 4) -> "Image.Image":
-    """Sounds as waves over time, each above its spectrogram: power in dB, black 80 below the highest of all.
+def _line(axes, steps, values, name: str, color: str, best: bool) -> None:
+    """One line of a panel, and a ring around its lowest point."""
+    x, y = np.array(steps, np.float64), np.array(values, np.float64)
+    there = np.isfinite(y)
+    told = f"{name}  {y[there][-1]:.4g}" if there.any() else f"{name}  no values"
+    marker = "o" if there.sum() < 20 else None
+    if best and there.any():
+        lowest = np.flatnonzero(there)[np.argmin(y[there])]
+        told += f" (lowest {y[lowest]:.4g} at {x[lowest]:g})"
+        axes.plot(x[lowest], y[lowest], "o", ms=10, mfc="none", mec=color, mew=1.6)
+    axes.plot(x[there], y[there], color=color, lw=1.8, marker=marker, ms=4, label=told)
+
+
+def sounds(
+    waves: np.ndarray | Mapping[str, np.ndarray],
+    rate: int,
+    labels: Sequence | Mapping[str, Sequence] | None = None,
+    columns: int = 4,
+) -> "Image.Image":
+    """Sounds as waves over time, each above its spectrogram: power in dB of the highest of all, down to -80.
 
     Args:
-        waves: `[N, T]`, in [-1, 1].
+        waves: `[N, T]`, in [-1, 1]; or several such by title, one group below the other.
         rate: Samples a second.
-        labels: N captions.
+        labels: N captions; by the same titles where there are several groups.
         columns: How many to a row.
 
     Returns:
@@ -289,32 +590,60 @@ def sounds(waves: np.ndarray, rate: int, labels: Sequence | None = None, columns
     Raises:
         ValueError: If the waves have another shape, or the labels another number.
     """
-    waves = np.asarray(waves, np.float64)
-    if waves.ndim != 2 or 0 in waves.shape:
-        raise ValueError(f"waves has shape {waves.shape}: give [N, T] with N and T positive")
-    if labels is not None and len(labels) != len(waves):
-        raise ValueError(f"labels has {len(labels)} captions for {len(waves)} sounds: give one each")
-    columns = min(columns, len(waves))
-    rows = math.ceil(len(waves) / columns)
-    figure = _canvas(260 * columns, 230 * rows)
-    panes = figure.add_gridspec(2 * rows, columns, height_ratios=[1, 2] * rows)
-    power = [_spectrogram(wave, rate) for wave in waves]
-    highest, seconds = max(p.max() for p in power), waves.shape[1] / rate
-    for i, wave in enumerate(waves):
-        above = figure.add_subplot(panes[2 * (i // columns), i % columns])
-        above.plot(np.arange(len(wave)) / rate, wave, color=_COLORS[0], lw=0.6)
-        above.set(xlim=(0.0, seconds), ylim=(-1.05, 1.05), xticks=[], yticks=[-1, 0, 1])
-        if labels is not None:
-            above.set_title(str(labels[i]), fontsize=9, color="#3c3c3c")
-        below = figure.add_subplot(panes[2 * (i // columns) + 1, i % columns])
-        range_ = {"vmin": highest - 80.0, "vmax": highest}
-        extent = (0.0, seconds, 0.0, rate / 2000)
-        below.imshow(power[i], origin="lower", aspect="auto", extent=extent, cmap="inferno", **range_)
-        below.set_xlabel("s", fontsize=8, labelpad=0)
-        below.set_ylabel("kHz", fontsize=8)
-        for axes in (above, below):
-            axes.tick_params(color=_MUTED, labelcolor="#3c3c3c", labelsize=8)
+    groups = waves if isinstance(waves, Mapping) else {"": waves}
+    labels = labels if isinstance(labels, Mapping) else {"": labels}
+    groups = {name: np.asarray(group, np.float64) for name, group in groups.items()}
+    for name, group in groups.items():
+        told = labels.get(name)
+        if group.ndim != 2 or 0 in group.shape:
+            raise ValueError(f"waves has shape {group.shape}: give [N, T] with N and T positive")
+        if told is not None and len(told) != len(group):
+            raise ValueError(f"labels has {len(told)} captions for {len(group)} sounds: give one each")
+    columns = min(columns, max(map(len, groups.values())))
+    lines = {name: math.ceil(len(group) / columns) for name, group in groups.items()}
+    titled = 26 * sum(bool(name) for name in groups)
+    figure = _canvas(260 * columns + 70, 250 * sum(lines.values()) + titled)
+    power = {name: [_spectrogram(wave, rate) for wave in group] for name, group in groups.items()}
+    # Silence is black, not as bright as itself.
+    highest = max(-40.0, *(p.max() for each in power.values() for p in each))
+    parts = figure.subfigures(len(groups), 1, height_ratios=list(lines.values()), squeeze=False)[:, 0]
+    for part, (name, group) in zip(parts, groups.items(), strict=True):
+        if name:
+            part.suptitle(name, fontsize=12, fontweight="bold", color=_TEXT)
+        panes = part.add_gridspec(2 * lines[name], columns, height_ratios=[1, 2] * lines[name])
+        below = []
+        for i, wave in enumerate(group):
+            place = 2 * (i // columns), i % columns
+            told = None if labels.get(name) is None else str(labels[name][i])
+            above = part.add_subplot(panes[place])
+            below.append(part.add_subplot(panes[place[0] + 1, place[1]]))
+            image = _sound(
+                above, below[-1], wave, rate, power[name][i] - highest, told, first=i % columns == 0
+            )
+        part.colorbar(image, ax=below, pad=0.01, aspect=40, ticks=range(-80, 1, 20)).set_label(
+            "power [dB of the highest]", fontsize=8, color=_TEXT
+        )
     return _render(figure)
+
+
+def _sound(above, below, wave, rate, power, caption, first):
+    """A wave, and below it its spectrogram, whose image it returns."""
+    seconds = len(wave) / rate
+    above.plot(np.arange(len(wave)) / rate, wave, color=_COLORS[0], lw=0.6)
+    above.set(xlim=(0.0, seconds), ylim=(-1.05, 1.05), xticks=[], yticks=[-1, 0, 1])
+    if caption is not None:
+        above.set_title(caption, fontsize=10, color=_TEXT)
+    extent = (0.0, seconds, 0.0, rate / 2000)
+    image = below.imshow(
+        power, origin="lower", aspect="auto", extent=extent, cmap="inferno", vmin=-80.0, vmax=0.0
+    )
+    below.set_xlabel("time [s]", fontsize=9, color=_TEXT)
+    if first:
+        above.set_ylabel("amplitude", fontsize=9, color=_TEXT)
+        below.set_ylabel("frequency [kHz]", fontsize=9, color=_TEXT)
+    for axes in (above, below):
+        axes.tick_params(color=_MUTED, labelcolor=_TEXT, labelsize=8)
+    return image
 
 
 def _spectrogram(wave: np.ndarray, rate: int) -> np.ndarray:
@@ -332,8 +661,9 @@ def reveal(images: np.ndarray, order: np.ndarray, frames: int = 40, **options) -
         images: As `grid` takes them.
         order: When each pixel is drawn, whole numbers `[H, W]`; equal ones at the same time.
         frames: How many pictures at most, the last one whole; grey is what is not drawn yet.
-        **options: Passed on to `grid`.
+        **options: Passed on to `grid`; `page` is 700 unless it is given.
     """
+    options = {"page": 700} | options
     times = np.unique(order)
     ends = times[np.unique(np.linspace(0, len(times) - 1, min(frames, len(times))).round().astype(int))]
     hidden = [(order > end)[None, :, :, None] for end in ends]
@@ -380,13 +710,23 @@ def _bytes(images: np.ndarray, levels: int) -> np.ndarray:
     return np.broadcast_to(scaled, (*scaled.shape[:3], 3))
 
 
-def _shorten(text: str, font, width: int) -> str:
-    """As much of a text as fits."""
+def shorten(text: str, font: "ImageFont.FreeTypeFont", width: float) -> str:
+    """As much of a text as fits into so many pixels, an ellipsis in place of the rest."""
     if font.getlength(text) <= width:
         return text
     while text and font.getlength(text + "…") > width:
         text = text[:-1]
     return text + "…"
+
+
+@functools.cache
+def font_of(size: int, bold: bool = False) -> "ImageFont.FreeTypeFont":
+    """DejaVu Sans in so many pixels: Latin, Greek, Cyrillic and Arabic letters, and many signs."""
+    import matplotlib
+    from PIL import ImageFont
+
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    return ImageFont.truetype(os.path.join(matplotlib.get_data_path(), "fonts", "ttf", name), size)
 
 
 def _canvas(width: int, height: int) -> "Figure":
@@ -399,20 +739,33 @@ def _canvas(width: int, height: int) -> "Figure":
     return figure
 
 
+def _plain(axes, size: int = 9) -> None:
+    """Axes with two quiet lines and ticks."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(_MUTED)
+    axes.tick_params(color=_MUTED, labelcolor=_TEXT, labelsize=size)
+
+
 def _figure(width: int, height: int, title: str | None):
     """A matplotlib figure of so many pixels with one pair of axes."""
     figure = _canvas(width, height)
     axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(_MUTED)
-    axes.tick_params(color=_MUTED, labelcolor="#3c3c3c", labelsize=9)
+    _plain(axes)
     if title:
-        axes.set_title(title, fontsize=11, color="#3c3c3c")
+        axes.set_title(title, fontsize=11, color=_TEXT)
     return figure, axes
 
 
 def _render(figure: "Figure") -> "Image.Image":
+    import matplotlib
+    from matplotlib.text import Text
     from PIL import Image
 
-    figure.canvas.draw()
+    # Names of columns and classes are no formulas, whatever dollars they hold; nor is a letter that the font
+    # lacks, which is drawn as a box, worth a warning in the middle of a training.
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+    with matplotlib.rc_context({"text.parse_math": False}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
+        figure.canvas.draw()
     return Image.fromarray(np.asarray(figure.canvas.buffer_rgba())[..., :3].copy())

@@ -1,13 +1,21 @@
 """Orders of examples, and batches gathered by them.
 
-The training set lies whole in memory, on every device; a batch is a gather by indices that are a
-stateless function of the seed and the step, so that training can begin at any step.
+The training set lies whole in memory, on every device, or, where it is streamed, the part of it that the next
+steps take; a batch is a gather by indices that are a stateless function of the seed and the step, so that
+training can begin at any step.
 """
+
+import math
 
 import numpy as np
 import tensorflow as tf
 
 from tfgen import random
+from tfgen.data.stream import Stream
+
+# Bytes of streamed examples that lie on the devices; while they are trained on, as many are read. Sets that
+# take no more are held whole.
+_WINDOW = 1 << 25
 
 
 class Order:
@@ -85,50 +93,82 @@ class Examples:
       data: The data set it belongs to.
       model: The model it is for.
       fields: Arrays by name; None takes what the model reads of a split.
+      rows: Most examples that a step takes; 0 where none does, and batches are asked for by `rows` alone.
 
     Attributes:
       rows_at_once: How many examples are evaluated together.
       streams: `Examples` by name.
+      streamed: Whether the examples stay where they are stored, but for those in the window.
+      window: How many examples a window has.
     """
 
-    def __init__(self, split, data, model, fields=None):
+    def __init__(self, split, data, model, fields=None, rows=0):
         self.data = data
         self.model = model
+        self.length = len(split)
         self.rows_at_once = model.rows_at_once(split)
         fields = model.fields(split) if fields is None else fields
-        self.fields = {k: tf.Variable(v, trainable=False, name=k) for k, v in fields.items()}
+        self.window = max(rows, _WINDOW // max(1, sum(_row_bytes(field) for field in fields.values())))
+        streamed = any(isinstance(field, Stream) for field in fields.values())
+        self.streamed = streamed and self.length > self.window
+        # Of examples in memory nothing but the copy on the devices is kept alive.
+        self.stored = fields if self.streamed else None
+        if self.streamed:
+            held = {k: np.zeros((self.window, *v.shape[1:]), v.dtype) for k, v in fields.items() if rows}
+        else:
+            held = {k: np.asarray(v) for k, v in fields.items()}
+        self.fields = {k: tf.Variable(v, trainable=False, name=k) for k, v in held.items()}
         self.streams = {
-            name: Examples(split.streams[name], data, model, model.stream_fields(split.streams[name]))
+            name: Examples(split.streams[name], data, model, model.stream_fields(split.streams[name]), rows)
             for name in model.streams
             if name in split.streams
         }
 
     def __len__(self):
-        return self.fields["x"].shape[0]
+        return self.length
 
-    def batch(self, indices, seed, streams=None):
+    def batch(self, indices, seed, streams=None, stored=False):
         """The batch of these indices.
 
         Args:
           indices: int `[rows]`.
           seed: int32 [2], for data that are drawn anew each time they are seen.
           streams: Indices of the streams' examples by name; None leaves the streams out.
+          stored: Whether indices are those of the examples; by default, of streamed ones, places in the
+            window.
 
         Returns:
           Dict with "x" and, as the model needs, "condition", "lengths" and more; a dict for each stream.
         """
-        batch = {name: tf.gather(field, indices) for name, field in self.fields.items()}
+        if stored and self.streamed:
+            batch = {name: tf.convert_to_tensor(rows) for name, rows in self.read(indices).items()}
+        else:
+            batch = {name: tf.gather(field, indices) for name, field in self.fields.items()}
         batch["x"] = self.model.space.from_data(batch["x"], self.data, seed)
         for number, (name, rows) in enumerate((streams or {}).items()):
-            batch[name] = self.streams[name].batch(rows, random.fold_in(seed, number))
+            batch[name] = self.streams[name].batch(rows, random.fold_in(seed, number), stored=stored)
         return batch
 
     def rows(self, first, end, seed):
         """The batch of the examples from `first` to `end`, with as many of each stream, which wrap around."""
         indices = np.arange(first, end)
-        return self.batch(indices, seed, {k: indices % len(v) for k, v in self.streams.items()})
+        streams = {k: indices % len(v) for k, v in self.streams.items()}
+        return self.batch(indices, seed, streams, stored=True)
 
     def first(self, most, seed):
         """The batch of the first examples, at most `most` of them and of each stream."""
         streams = {k: np.arange(min(len(v), most)) for k, v in self.streams.items()}
-        return self.batch(np.arange(min(len(self), most)), seed, streams)
+        return self.batch(np.arange(min(len(self), most)), seed, streams, stored=True)
+
+    def read(self, indices):
+        """Streamed examples by field, as NumPy arrays; any thread may."""
+        return {name: field[indices] for name, field in self.stored.items()}
+
+    def fill(self, fields):
+        """Puts examples that were read into the window, from its first place on."""
+        for name, rows in fields.items():
+            self.fields[name][: len(rows)].assign(rows)
+
+
+def _row_bytes(field):
+    return math.prod(field.shape[1:]) * field.dtype.itemsize

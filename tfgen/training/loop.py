@@ -9,6 +9,8 @@ import keras
 import tensorflow as tf
 
 from tfgen import checks, progress, random
+from tfgen.data.stream import ahead
+from tfgen.model import GenerativeModel
 from tfgen.training.batches import Examples, spans
 from tfgen.training.callbacks import History, Progress, TensorBoard
 from tfgen.training.checkpoints import (
@@ -22,7 +24,7 @@ from tfgen.training.checkpoints import (
 )
 from tfgen.training.stage import MAX_SCALARS, StageRun, TrainingError
 from tfgen.training.strategies import Workers
-from tfgen.update import make_optimizers, plan_stages, start_averages
+from tfgen.update import batches_per_step, make_optimizers, plan_stages, start_averages
 
 # How many examples `begin` and `on_enter` are shown.
 _BEGIN_EXAMPLES = 10_000
@@ -80,7 +82,8 @@ def train(
     Args:
       model: A `GenerativeModel`, made within `strategy.scope()`.
       data: A `tfgen.data.Data`. Without validation examples nothing is evaluated: there is no validation loss
-        and no best checkpoint, and the last one is what a run has.
+        and no best checkpoint, and the last one is what a run has. Streamed examples are read by a thread
+        while others are trained on; the weights are the same to the last bit.
       steps: Steps in all, shared out among the model's stages.
       run_dir: Where checkpoints, history and TensorBoard files go; None writes nothing.
       batch_size: Examples in a (global) batch, and of each stream in it.
@@ -127,8 +130,10 @@ def train(
         raise ValueError(f"batch_size={batch_size} does not divide into {replicas} replicas.")
     # On one device of each worker, which gathers for all its replicas; a TPU must hold them itself.
     on_tpu = isinstance(strategy, tf.distribute.TPUStrategy)
+    held_out = data.validation.take(slice(None, validation_examples))
     with strategy.scope() if on_tpu else contextlib.nullcontext():
-        splits = Examples(data.train, data, model), Examples(data.validation, data, model)
+        rows = batch_size * most_batches(model.stages())
+        splits = Examples(data.train, data, model, rows=rows), Examples(held_out, data, model)
     with strategy.scope() if strategy else contextlib.nullcontext():
         run = Run(model, splits, steps, batch_size, optimizer, seed, strategy, jit, clip_norm)
         run.open(run_dir, resume, log, {"data": data.fingerprint()} if run_dir else {})
@@ -144,6 +149,12 @@ def train(
             "another worker was lost: start all workers again with --resume, and they go on from the newest "
             "checkpoint."
         ) from error
+
+
+def most_batches(stages):
+    """Most batches that a step of any stage takes, that of a pass over the data included."""
+    over_epoch = [any(update.over == "epoch" for update in stage.updates) for stage in stages]
+    return max(batches_per_step(s.updates) + o for s, o in zip(stages, over_epoch, strict=True))
 
 
 class Run:
@@ -167,6 +178,8 @@ class Run:
       number: Which stage is being trained; -1 before the first.
       evaluated: Step of the last evaluation.
       passes: Passes over the data that ended since then.
+      share: Slice of a batch that this process takes.
+      in_blocks: Whether examples are streamed, here or by another worker.
     """
 
     def __init__(self, model, splits, steps, batch_size, optimizer, seed, strategy, jit, clip_norm):
@@ -179,6 +192,9 @@ class Run:
         self.jit = model.jit_updates if jit == "auto" else jit == "on"
         self.seed = random.as_seed(seed)
         self.examples, self.validation = splits
+        streamed = any(each.streamed for each in (self.examples, *self.examples.streams.values()))
+        self.in_blocks, _ = self.workers.agree(streamed, 0)
+        self.share = self.workers.share(batch_size) if streamed else slice(0, batch_size)
         stages = list(model.stages())
         self.bounds = plan_stages(stages, steps)
         optimizers = make_optimizers(stages, optimizer)
@@ -287,9 +303,15 @@ class Run:
         """Means of the validation metrics over the held-out examples, by name; none without examples."""
         totals = {}
         count = min(len(self.validation), limit)
-        for start, end in progress.through(spans(count, self.validation.rows_at_once), "validating"):
-            batch_seed, seed = random.split(random.fold_in(self.seed, -2 - start))
-            for name, value in self._validate(self.validation.rows(start, end, batch_seed), seed).items():
+        found = spans(count, self.validation.rows_at_once)
+        seeds = [random.split(random.fold_in(self.seed, -2 - start)) for start, _ in found]
+        batches = (self.validation.rows(*span, seed) for span, (seed, _) in zip(found, seeds, strict=True))
+        batches = ahead(batches) if self.validation.streamed else batches
+        parts = list(zip(found, seeds, strict=True))
+        for ((start, end), (_, seed)), batch in zip(
+            progress.through(parts, "validating"), batches, strict=True
+        ):
+            for name, value in self._validate(batch, seed).items():
                 totals[name] = totals.get(name, 0.0) + float(value) * (end - start) / count
         return {f"val_{name}": value for name, value in totals.items()}
 
@@ -325,7 +347,9 @@ class Run:
         callbacks.on_train_begin()
         self._read_losses(history.rows)
         ended = False
-        with told, _stop_signals() as stop:
+        with told, _stop_signals() as stop, contextlib.ExitStack() as left:
+            for stage in self.stages:
+                left.callback(stage.feed.close)
             for stage in self.stages[max(self.number, 0) :]:
                 if stage.number > self.number:
                     self._enter(stage)
@@ -345,7 +369,10 @@ class Run:
 
     def _begin(self, stage):
         batch_seed, seed = random.split(random.fold_in(self.seed, _BEGIN))
-        first = self.examples.first(_BEGIN_EXAMPLES, batch_seed)
+        begins = stage.number == 0 and type(self.model).begin is not GenerativeModel.begin
+        first = None
+        if begins or stage.stage.on_enter:
+            first = self.examples.first(_BEGIN_EXAMPLES, batch_seed)
         if stage.number > 0:
             load_averages(self.stages[stage.number - 1].optimizers.values())
         self.number = stage.number
@@ -353,7 +380,7 @@ class Run:
         self.waited = 0
         self.model.step.assign(self.step)
         self._write_stage()
-        if stage.number == 0:
+        if begins:
             self.model.begin(first, seed)
         if stage.stage.on_enter:
             stage.stage.on_enter(first, random.fold_in(self.seed, _BEGIN, stage.number))

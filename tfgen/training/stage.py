@@ -3,18 +3,16 @@
 import math
 import time
 
-import numpy as np
 import tensorflow as tf
 
 from tfgen import random
 from tfgen.training.batches import Order
+from tfgen.training.feed import Feed
 from tfgen.update import PASS, Step
 
 # The loop carries its scalars as one vector, so that it need not know their names before it is traced.
 MAX_SCALARS = 64
-# How many steps one call of the compiled loop takes at most, and how long it should last: a call cannot be
-# interrupted.
-_MAX_STEPS = 500
+# How long one call of the compiled loop should last: it cannot be interrupted.
 _SECONDS = 1.0
 
 
@@ -49,6 +47,7 @@ class StageRun:
         example = run.examples.first(1, run.seed)
         self.engine.prepare(tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape, t.dtype), example))
         self.orders = self._orders()
+        self.feed = Feed({"": run.examples, **run.examples.streams}, self.orders, run.share, run.in_blocks)
         self.names = []
         self.pass_names = []
         self.loop = tf.function(self._loop, jit_compile=whole or None, autograph=False)
@@ -141,16 +140,12 @@ class StageRun:
           TrainingError: If a loss is not finite.
         """
         local = step - self.first
-        count = min(self.chunk, _MAX_STEPS, until - step)
+        count = min(self.chunk, self.feed.room(local), until - step)
         per_pass = self.orders["pass"].steps_per_pass if "pass" in self.orders else None
         if per_pass:
             count = min(count, per_pass - local % per_pass)
+        orders = self.feed(local, count, self.end - self.first)
         began = time.perf_counter()
-        orders = {}
-        for name, each in self.orders.items():
-            order = np.zeros((_MAX_STEPS, *each.shape), np.int32)
-            order[:count] = each(local, count)
-            orders[name] = tf.constant(order)
         total, bad, at_bad = self.loop(
             orders, tf.constant(count), tf.constant(step, tf.int64), self.run.total.value()
         )
@@ -166,7 +161,7 @@ class StageRun:
         finished = self.finish() if ended else None
         taken = time.perf_counter() - began
         # The first call compiles, so it says nothing about the speed.
-        grown = count * 4
+        grown = self.chunk * 4
         self.chunk = grown if self.chunk == 1 else max(1, min(grown, int(count * _SECONDS / taken)))
         return step + count, finished
 

@@ -101,6 +101,17 @@ class Workers:
         total = self._over_workers([float(asked), float(number if self.chief else 0)])
         return bool(total[0] > 0), int(round(total[1]))
 
+    def share(self, rows):
+        """Slice of a batch of so many rows that the replicas of this process take."""
+        if not self.several:
+            return slice(0, rows)
+        context = tf.distribute.get_replica_context
+        numbers = self.strategy.experimental_local_results(
+            self.strategy.run(lambda: tf.convert_to_tensor(context().replica_id_in_sync_group))
+        )
+        size, own = rows // self.strategy.num_replicas_in_sync, [int(number) for number in numbers]
+        return slice(min(own) * size, (max(own) + 1) * size)
+
     def differ(self, number):
         """Whether the workers hold different numbers."""
         if not self.several:

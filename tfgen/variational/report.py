@@ -1,10 +1,14 @@
-"""Measures of a trained variational autoencoder on a data set's test split."""
+"""Measures and pictures of a trained variational autoencoder on a data set's test split."""
 
 import tensorflow as tf
 
 from tfgen import random
+from tfgen.model import View
 
 _BATCH = 250
+# Examples that are reconstructed, paths and their steps, points of a plane of latent variables, and rows and
+# columns of its lattice.
+_RECONSTRUCTED, _PATHS, _STEPS, _ENCODED, _SIDE = 16, 8, 9, 2000, 20
 
 
 def report_terms(model, data, seed):
@@ -45,3 +49,81 @@ def count_varying(means, threshold=0.01):
       Burda, Grosse & Salakhutdinov, "Importance weighted autoencoders", 2015, arXiv:1509.00519, section 5.2.
     """
     return tf.reduce_sum(tf.cast(tf.math.reduce_variance(means, axis=0) > threshold, tf.int32))
+
+
+def report_views(model, data, num, seed):
+    """Reconstructions of test examples, and paths between them; as `VAE.views`.
+
+    Args:
+      model: A VAE.
+      data: A `tfgen.data.Data`.
+      num: How many x to show, at most.
+      seed: int32 [2].
+    """
+    points = model.kind == "points"
+    rows = min(_ENCODED if points else max(_RECONSTRUCTED, 2 * _PATHS), len(data.test))
+    x = model.space.from_data(data.test.x[:rows], data, seed)
+    few = x[: min(num, 200 if points else _RECONSTRUCTED)]
+    again = model.reconstruct(few)
+    title = "test examples and their reconstructions"
+    if points:  # Both ends of a line.
+        shown = View(tf.stack([few, again], axis=1), "curves", title=title)
+    else:
+        shown = View(tf.stack([few, again]), "rows", ("data", "reconstructed"), title)
+    found = {"reconstructions": shown}
+    if len(x) > 1 and (points or model.kind in ("image", "video")):
+        paths = min(_PATHS, len(x) // 2)
+        found["interpolations"] = _interpolations(model, x[:paths], x[paths : 2 * paths])
+    if model.latent_size == 2:
+        every = data.test.take(slice(0, _ENCODED))
+        means = model.encode(model.space.from_data(every.x, data, seed))[0]
+        labels = None if every.label is None else [data.meaning.caption(label) for label in every.label]
+        found["latent"] = View(means, "plane", labels, "posterior means of test examples", ("z[0]", "z[1]"))
+    return found
+
+
+def interpolate(start, end, steps):
+    """Points at even steps on the line from `start` to `end`: float32 `[num, steps, size]`.
+
+    Args:
+      start: `[num, size]`.
+      end: `[num, size]`.
+      steps: Number of points of a line, both ends included.
+    """
+    weight = tf.linspace(0.0, 1.0, steps)[:, None]
+    return (1.0 - weight) * start[:, None] + weight * end[:, None]
+
+
+def _interpolations(model, start, end):
+    z = interpolate(model.encode(start)[0], model.encode(end)[0], _STEPS)
+    x = model.decode(tf.reshape(z, [-1, model.latent_size]))
+    x = tf.reshape(x, [len(start), _STEPS, *model.event_shape])
+    if model.kind == "points":
+        return View(x, "curves", title="paths between test examples")
+    heads = ["data", *(f"{i / (_STEPS - 1):.2f}" for i in range(_STEPS)), "data"]
+    x = tf.concat([start[:, None], x, end[:, None]], axis=1)
+    return View(x, "rows", title="from one test example to another, in even steps of z", heads=heads)
+
+
+def manifold_view(model):
+    """E(x | z) on a lattice of two latent variables, at even quantiles of a standard normal.
+
+    Args:
+      model: A VAE of two latent variables.
+
+    References:
+      Kingma & Welling, "Auto-encoding variational Bayes", 2013, arXiv:1312.6114, figure 4.
+    """
+    quantiles = (tf.range(_SIDE, dtype=tf.float32) + 0.5) / _SIDE
+    z = tf.math.ndtri(quantiles)
+    # The second variable grows upwards.
+    first, second = tf.meshgrid(z, z[::-1])
+    x = model.decode(tf.reshape(tf.stack([first, second], axis=-1), [-1, 2]))
+    words = [f"{value:.1f}" for value in z.numpy()]
+    return View(
+        tf.reshape(x, [_SIDE, _SIDE, *model.event_shape]),
+        "rows",
+        words[::-1],
+        "means E(x | z): z[0] to the right, z[1] upwards",
+        words,
+    )

@@ -17,10 +17,9 @@ from tfgen.variational.distributions import (
     make_posterior,
     make_prior,
 )
-from tfgen.variational.report import count_varying, report_terms
+from tfgen.variational.report import count_varying, manifold_view, report_terms, report_views
 
 tfd = tfp.distributions
-_RECONSTRUCTED = 16
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -147,6 +146,16 @@ class VAE(GenerativeModel):
         distribution = self._law(tf.reshape(raw, tf.concat([tf.shape(z)[:-1], entries], axis=0)))
         apart = len(self.event_shape) - distribution.event_shape.rank
         return tfd.Independent(distribution, apart) if apart else distribution
+
+    @property
+    def quantities(self):
+        """Quantities of the curves of a training; a weighed KL makes the loss no bound of -log p(x)."""
+        measured = {
+            "reconstruction": "reconstruction -log p(x | z) [nats]",
+            "kl": "KL(q(z | x) || p(z)) [nats]",
+        }
+        weighed = (self.beta, self.beta_warmup, self.free_bits) != (1, 0, 0)
+        return measured | ({"vae/loss": "weighed loss [nats]"} if weighed else {})
 
     def updates(self):
         """One gradient step on the negative bound."""
@@ -307,18 +316,24 @@ class VAE(GenerativeModel):
         return self.decode(draw(self.prior(), latent, tf.shape(seeds)[:1], temperature))
 
     def views(self, data, num, seed):
-        """The means behind samples of the same seed, and reconstructions below test examples.
+        """Means behind samples, reconstructions, interpolations; of two latent variables their plane.
+
+        "mean" are those behind samples of the same seed. "reconstructions" and "interpolations" are of test
+        examples: a path goes by even steps from the posterior mean of one to that of another. Of two latent
+        variables "manifold" is E(x | z) on a lattice of quantiles of a standard normal, and "latent" the
+        posterior means by class.
 
         Args:
-          data: A `tfgen.data.Data`, or None for the means alone.
+          data: A `tfgen.data.Data`, or None for the means and the manifold alone.
           num: How many means.
           seed: int32 [2].
         """
-        shown = {"mean": View(self.mean_rows(random.rows(seed, num)))}
+        mean = self.mean_rows(random.rows(seed, num))
+        shown = {"mean": View(mean, title="means E(x | z) behind the samples")}
         if data is not None:
-            x = self.space.from_data(data.test.x[: min(num, _RECONSTRUCTED)], data, seed)
-            pair = tf.stack([x, self.reconstruct(x)])
-            shown["reconstructions"] = View(pair, "rows", ("data", "reconstructed"))
+            shown |= report_views(self, data, num, seed)
+        if self.latent_size == 2 and self.kind == "image":
+            shown["manifold"] = manifold_view(self)
         return shown
 
     def signatures(self):
