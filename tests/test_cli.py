@@ -609,6 +609,7 @@ def test_errors_can_be_traced(monkeypatch):
         (["--optimizer=sgd:momentum"], "takes NAME, NAME:ARGUMENT=VALUE"),
         (["--optimizer=vae=sgd;adam"], "takes NAME, NAME:ARGUMENT=VALUE"),
         (["--optimizer=gan=sgd"], "optimizer names 'gan', which is neither a stage (main) nor an update"),
+        (["--optimizer=sgd:learning_rate=2", "--learning_rate=1"], "exclude each other: leave one out"),
         (["--schedule=step"], "--schedule=step: value should be one of <constant|cosine|linear>"),
         (["--warmup=20"], "warmup=20 leaves none of the 20 steps of stage 'main'"),
         (["--warmup=-1"], "--warmup=-1: takes an integer of at least 0"),

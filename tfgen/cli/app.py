@@ -171,6 +171,11 @@ class App:
             )
         if values["input"].value is not None:
             self._check_input(values, command)
+        if values["learning_rate"].present and "learning_rate" in values["optimizer"].value:
+            raise UsageError(
+                f"--learning_rate={values['learning_rate'].value} and the learning_rate of "
+                f"--optimizer={flagset.text_of(values['optimizer'].value)} exclude each other: leave one out."
+            )
         preset = values["preset"].value
         if preset is not None:
             if preset not in self.presets:
@@ -201,12 +206,14 @@ class App:
             hints.parse(values, argv, program(self.name))
             named = {name: values[name].value for name in ("dataset", *flagset.DATA_OPTIONS)}
             passes, batch_size = float(number), values["batch_size"].value
+            if not 0 < passes < math.inf:
+                raise ValueError("no number of epochs")
             start_tensorflow()
             from tfgen.cli import commands
 
             given = {name: values[name].value for name in ("data_dir", "download")}
             count = len(commands.load_data(named | {"binarize": "none"}, given).train)
-        except (ValueError, OSError):
+        except (ValueError, OSError, flags.Error):
             return f"{told}, each with a batch of --batch_size examples."
         return (
             f"{told}: {passes:g} passes over the {count} training examples of {named['dataset']} in "
@@ -225,10 +232,11 @@ class App:
     def _stored(self, run, values, command, arguments):
         """The configuration of an earlier run; flags given now must agree with it."""
         config = run.config()
-        flags_then = config["flags"]
+        # Runs of earlier releases lack some of the flags.
+        then = {"schedule": "constant", "warmup": 0}
         if "optimizer" in config:
-            flags_then = {"optimizer": flagset.described(config["optimizer"])} | flags_then
-        config["flags"] = {"schedule": "constant", "warmup": 0} | flags_then
+            then["optimizer"] = flagset.described(config["optimizer"])
+        config["flags"] = then | config["flags"]
         if config["model"] != self.model:
             raise UsageError(
                 f"run_dir={run.path} holds a run of {config['model'].rpartition('.')[2]}, not of "
@@ -241,11 +249,10 @@ class App:
         for name, value in given.items():
             # How long samples are may differ from what the model was made with.
             decides = command == "train" or (name in arguments and (command, name) != ("sample", "length"))
-            # Runs of earlier releases lack some of the flags.
             stored = config["flags"].get(name, values[name].default)
             if decides and stored != value:
                 self._refuse(run, values, name, stored, value)
-        steps, course = values["steps"], config["flags"].get("schedule", "constant")
+        steps, course = values["steps"], config["flags"]["schedule"]
         if command == "train" and course != "constant" and steps.present and steps.value != config["steps"]:
             raise UsageError(
                 f"run_dir={run.path} was trained with --schedule={course}, by which the learning rate is 0 "

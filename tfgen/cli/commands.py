@@ -131,7 +131,7 @@ def sample(config, run, settings, arguments):
     if not model.samples:
         raise ValueError(f"{type(model).__name__} does not sample: evaluate or export the run instead.")
     # Conditions that nobody names are taken from the data, unless they are labels.
-    told = settings["prompt"] or settings["input"]
+    told = settings["prompt"] or settings.get("input")
     wanted = model.condition is not None and model.condition.kind != "label" and not told
     data = load_data(config["flags"], settings) if wanted else None
     asked = {k: settings.get(k) for k in ("temperature", "length", "label", "prompt", "input", "checkpoint")}
@@ -154,7 +154,7 @@ def sample(config, run, settings, arguments):
 def evaluate(config, run, settings, arguments):
     """Evaluates a run on a test split, into a file of its own beneath `evaluations/`."""
     del arguments
-    if settings["input"] is not None:
+    if settings.get("input") is not None:
         data = inputs.own_data(settings["input"], config["flags"], settings, load_data)
     else:
         data = load_data(config["flags"], settings)
@@ -178,7 +178,7 @@ def further(command, config, run, settings):
     given = {"temperature": settings["temperature"], "seed": config["flags"]["seed"]}
     accepted = inspect.signature(method).parameters
     given = {name: value for name, value in given.items() if name in accepted and value is not None}
-    with inputs.read_instead_of_terminal(settings["input"]):
+    with inputs.read_instead_of_terminal(settings.get("input")):
         method(**given)
 
 
@@ -434,7 +434,7 @@ def _check_gradients(model, settings):
     if any(update.objective for stage in model.stages() for update in stage.updates):
         return
     for name in ("optimizer", "schedule", "warmup", "learning_rate", "clip_norm", "ema"):
-        if name in settings["present"]:
+        if name in settings.get("present", ()):
             raise ValueError(f"{type(model).__name__} is trained without gradients: leave --{name} out.")
 
 
@@ -466,7 +466,9 @@ def _described(model, data, config, strategy):
     if any(update.objective for update in updates):
         course = "" if flags["schedule"] == "constant" else f", {flags['schedule']}"
         course += f", {flags['warmup']} of warm-up" if flags["warmup"] else ""
-        parts.append(f"{text_of(config['optimizer'])} at {flags['learning_rate']:g}{course}")
+        optimizer = text_of(config["optimizer"])
+        rate = "" if "learning_rate" in optimizer else f" at {flags['learning_rate']:g}"
+        parts.append(f"{optimizer}{rate}{course}")
     return f"model: {'; '.join(parts)}"
 
 
@@ -538,8 +540,8 @@ def _sample(model, config, settings, data, directory):
     meaning = _meaning(config)
     keywords |= _asked(model, settings, meaning)
     seed, num = _sample_seed(config), settings["num"]
-    if settings["input"] is not None:
-        num = num if "num" in settings["present"] else None
+    if settings.get("input") is not None:
+        num = num if "num" in settings.get("present", ()) else None
         own = functools.partial(_pictures, model, config, settings)
         length = settings.get("length")
         num, more = inputs.asked(model, settings["input"], settings["keep"], num, length, own)

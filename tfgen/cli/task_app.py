@@ -73,8 +73,9 @@ class TaskApp:
         if not flagset.opens_runs(arguments):
             _print(_function(self.function)(**given, **_opened(values, arguments)))
             return
-        start_tensorflow()
         with progress.shown():
+            with progress.doing("starting TensorFlow"):
+                start_tensorflow()
             _print(_function(self.function)(**given, **_opened(values, arguments)))
 
     def _given(self, named, words):
