@@ -20,10 +20,11 @@ app = App(
         "mnist": {
             "dataset": "mnist",
             "binarize": "fixed",
-            "steps": 5500,
-            "batch_size": 32,
+            "steps": 20000,
+            "batch_size": 16,
             "learning_rate": 2e-3,
-            "ema": 0.998,
+            "ema": 0.999,
+            "num_layers": 5,
         },
         "cifar10": {
             "dataset": "cifar10",

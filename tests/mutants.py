@@ -45,6 +45,8 @@ STAGES, STREAMS = "tests/training/test_stages.py", "tests/training/test_passes_a
 PIXELS, MIXTURE = "tests/autoregressive/test_pixels.py", "tests/classical/test_gaussian_mixture.py"
 AUTO = "tests/autoregressive"
 HIDDEN, SEQUENCES = "tests/classical/test_hidden_markov_model.py", "tests/test_sequence_data.py"
+KMEANS, PCA = "tests/classical/test_kmeans.py", "tests/classical/test_probabilistic_pca.py"
+START = "tests/classical/test_start.py"
 VAE_TESTS, RBM_TESTS, GAN_TESTS = (
     "tests/variational/test_vae.py",
     "tests/energy/test_rbm.py",
@@ -177,6 +179,41 @@ MUTANTS = (
         "tests/test_cli.py -k presets_of_a_resumed",
     ),
     Mutant(
+        "a sweep whose best setting is its worst", "tfgen/cli/sweep_report.py",
+        "(-1.0 if self.highest else 1.0)", "(1.0 if self.highest else -1.0)",
+        "tests/test_sweep.py -k choice_of_the_validation",
+    ),
+    Mutant(
+        "a validation figure of other weights than those that are tested", "tfgen/cli/records.py",
+        'if row["step"] <= self.report["step"]]', "]",
+        "tests/test_sweep.py -k weights_that_are_tested",
+    ),
+    Mutant(
+        "a finished run of a sweep that is trained again", "tfgen/cli/sweep.py",
+        'if run.holds_run and run.config().get("finished") is not None:', "if False:",
+        "tests/test_sweep.py -k fails_ends_no_other",
+    ),
+    Mutant(
+        "the deviation of the population instead of the sample's", "tfgen/evaluation/comparison.py",
+        "np.std(values, ddof=1)", "np.std(values)",
+        "tests/test_sweep.py -k choice_of_the_validation",
+    ),
+    Mutant(
+        "figures on different data side by side without a word", "tfgen/cli/compare.py",
+        "if len(by_print) == 1:", "if by_print:",
+        "tests/test_compare.py -k other_data_are_flagged",
+    ),
+    Mutant(
+        "a paired difference with its sign changed", "tfgen/cli/compare.py",
+        "found = interval(other - nats)", "found = interval(nats - other)",
+        "tests/test_compare.py -k differences_are_those",
+    ),
+    Mutant(
+        "ten times the same draw of samples", "tfgen/evaluation/sample_report.py",
+        "(random.fold_in(seed, _AT_MOST, draw) for", "(seed for",
+        "tests/evaluation/test_report.py -k means_over_draws",
+    ),
+    Mutant(
         "a mask that shows the pixel itself", "tfgen/layers/masked.py",
         'later = np.greater if mask_type == "A" else np.greater_equal', "later = np.greater_equal",
         f"{CONTRACT} -k 'sum_to_one and PixelCNN'",
@@ -205,8 +242,34 @@ MUTANTS = (
     ),
     Mutant(
         "a walk that forgets the condition", "tfgen/layers/masked.py",
-        "ByPixel(above, beside, self.cast_bias(condition))", "ByPixel(above, beside, self.cast_bias())",
+        "bias += self.condition(condition)", "bias += 0.0 * self.condition(condition)",
         f"{PIXELS} -k 'any_condition and PixelCNN-1'",
+    ),
+    Mutant(
+        "a walk that forgets the location", "tfgen/layers/masked.py",
+        "return ByPixel(above, beside, bias, None if self.position is None else self.position.parts())",
+        "return ByPixel(above, beside, bias)",
+        f"{PIXELS} -k 'any_condition and PixelCNN-1'",
+    ),
+    Mutant(
+        "a walk that takes each row for the one above", "tfgen/layers/masked.py",
+        "(rows[row] + columns)", "(rows[row - 1] + columns)",
+        f"{PIXELS} -k 'any_condition and Gated'",
+    ),
+    Mutant(
+        "right states told the location of the left ones", "tfgen/autoregressive/pixels/pixel_rnn.py",
+        "+ inputs.bias_of(row)[..., 4 * units :]", "+ inputs.bias_of(row)[..., : 4 * units]",
+        f"{PIXELS} -k 'any_condition and diagonal'",
+    ),
+    Mutant(
+        "a stream from above that takes each row for the first", "tfgen/autoregressive/pixels/two_streams.py",
+        "[:, 0] + convolution.bias_of(number)", "[:, 0] + convolution.bias_of(0)",
+        f"{PIXELS} -k 'whole_network and PlusPlus-0'",
+    ),
+    Mutant(
+        "groups that do not know where they are", "tfgen/autoregressive/pixels/multiscale_pixel_cnn.py",
+        "h += self.position.map()", "h += 0.0 * self.position.map()",
+        f"{PIXELS} -k 'reaches_every_weight and MultiScale'",
     ),
     Mutant(
         "the sign of log q", "tfgen/variational/vae.py",
@@ -415,8 +478,8 @@ MUTANTS = (
     ),
     Mutant(
         "a covariance that forgets its shift", "tfgen/classical/gaussian_mixture.py",
-        'covariance = sums["scatter"] / count[:, None, None] - shift[:, :, None] * shift[:, None]',
-        'covariance = sums["scatter"] / count[:, None, None]',
+        'covariance = sums["second"] / count[:, None, None] - mean[:, :, None] * mean[:, None]',
+        'covariance = sums["second"] / count[:, None, None]',
         MIXTURE,
     ),
     Mutant(
@@ -461,10 +524,62 @@ MUTANTS = (
         f"{HIDDEN} -k bad_arguments",
     ),
     Mutant(
-        "sequences filled up without their lengths", "tfgen/data/sequences.py",
+        "sequences filled up without their lengths", "tfgen/data/ragged.py",
         "lengths = np.array([len(row) for row in rows], np.int32)",
         "lengths = np.full(len(rows), max(map(len, rows)), np.int32)",
         f"{SEQUENCES} -k several_lengths",
+    ),
+    Mutant(
+        "Bernoullis that forget what was 0", "tfgen/classical/gaussian_mixture.py",
+        "zeros = tf.nn.relu(count[:, None] - sums[\"ones\"]) + self.pseudo_count + _MIN_COUNT",
+        "zeros = count[:, None] + self.pseudo_count + _MIN_COUNT",
+        f"{MIXTURE} -k formulas",
+    ),
+    Mutant(
+        "singular covariances let through", "tfgen/classical/gaussian_mixture.py",
+        "self.regularization > _ROUNDING * largest,", "self.regularization >= 0.0 * largest,",
+        f"{MIXTURE} -k singular",
+    ),
+    Mutant(
+        "squares of large numbers that lose their digits", "tfgen/classical/kmeans.py",
+        "    middle = tf.reduce_mean(centers, axis=0)\n    around", "    middle = 0.0\n    around",
+        f"{KMEANS} -k lloyds",
+    ),
+    Mutant(
+        "a spread about the center before", "tfgen/classical/kmeans.py",
+        "scatter = tf.nn.relu(scatter - tf.reduce_sum(tf.square(shift), axis=1) / given)",
+        "scatter = tf.nn.relu(scatter)",
+        f"{KMEANS} -k density",
+    ),
+    Mutant(
+        "empty clusters that stay empty", "tfgen/classical/kmeans.py",
+        "moves = (empty & (spread > 0.0))[:, None]", "moves = (empty & (spread < 0.0))[:, None]",
+        f"{KMEANS} -k empty",
+    ),
+    Mutant(
+        "mini-batches that forget those before", "tfgen/classical/kmeans.py",
+        "count = self.counts.value + sums[\"count\"]", "count = sums[\"count\"]",
+        f"{KMEANS} -k sculley",
+    ),
+    Mutant(
+        "noise of the eigenvalues kept", "tfgen/classical/probabilistic_pca.py",
+        "tf.reduce_mean(eigenvalues[:left])", "tf.reduce_mean(eigenvalues[1:left])",
+        f"{PCA} -k closed_form",
+    ),
+    Mutant(
+        "missing entries taken for the mean", "tfgen/classical/probabilistic_pca.py",
+        "    if known is None:\n        products", "    if True:\n        products",
+        f"{PCA} -k integrated",
+    ),
+    Mutant(
+        "EM without the scale of z", "tfgen/classical/probabilistic_pca.py",
+        "self._assign(shift, tf.matmul(rows[:, :-1], factor),", "self._assign(shift, rows[:, :-1],",
+        f"{PCA} -k ends_at",
+    ),
+    Mutant(
+        "k-means++ in proportion to distances, not to their squares", "tfgen/classical/start.py",
+        "weighted = weights * closest", "weighted = weights * np.sqrt(closest)",
+        f"{START} -k law",
     ),
     Mutant(
         "pixels binarized the wrong way round", "tfgen/space.py",

@@ -102,6 +102,7 @@ class GenerativeModel(UpdatedModel, abc.ABC):
         said.
       rate: For sounds, samples a second.
       num_values: Number of levels, for values "levels".
+      missing: Whether NaN stands for an entry of x that is not known, for values "real".
       condition: `Condition`, or None.
       text: `Vocabulary` of the tokens of x, or of the words that counts are of; None without.
       drawing_order: For images drawn pixel by pixel, when each pixel is drawn: ints `[rows, columns]`, equal
@@ -132,6 +133,7 @@ class GenerativeModel(UpdatedModel, abc.ABC):
     samples = True
     values = "levels"
     num_values = 2
+    missing = False
     condition = None
     text = None
     drawing_order = None
@@ -440,7 +442,13 @@ class GenerativeModel(UpdatedModel, abc.ABC):
     def space(self):
         """The `Space` of x: its shape, values and checks."""
         return Space(
-            type(self).__name__, self.event_shape, self.values, self.num_values, self.kind, self.rate
+            type(self).__name__,
+            self.event_shape,
+            self.values,
+            self.num_values,
+            self.kind,
+            self.rate,
+            self.missing,
         )
 
     def check_fields(self, fields):

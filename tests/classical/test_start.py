@@ -92,11 +92,12 @@ def test_a_center_without_rows_takes_the_farthest():
     assert sorted(centers[:, 0]) == [0.0, 1.0, 10.0] and len(set(labels)) == 3 and total == 0.0
 
 
-def test_clusters_are_the_best_of_their_tries():
+def test_several_tries_find_better_clusters():
     x = blobs()
-    one = [inertia(x, start.clusters(x, 9, seed, tries=1)[0]) for seed in range(5)]
-    five = [inertia(x, start.clusters(x, 9, seed)[0]) for seed in range(5)]
-    assert all(b <= a for a, b in zip(one, five, strict=True)) and np.mean(five) < np.mean(one)
+    one = [inertia(x, start.clusters(x, 9, seed, tries=1)[0]) for seed in range(6)]
+    five = [inertia(x, start.clusters(x, 9, seed)[0]) for seed in range(6)]
+    best = sklearn.cluster.KMeans(9, n_init=20, random_state=0).fit(x).inertia_
+    assert np.mean(five) < np.mean(one) and np.mean(five) < 1.02 * best
 
 
 def test_bad_arguments_are_named():

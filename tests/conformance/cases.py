@@ -19,7 +19,7 @@ from tfgen.autoregressive import (
     PixelRNN,
     WaveNet,
 )
-from tfgen.classical import GaussianMixture, HiddenMarkovModel
+from tfgen.classical import GaussianMixture, HiddenMarkovModel, KMeans, ProbabilisticPCA
 from tfgen.energy import RBM
 from tfgen.variational import VAE
 
@@ -53,7 +53,36 @@ CASES = {
         GaussianMixture,
         {"event_shape": (2,), "num_components": 3, "covariance": "full"},
         shapes=((1,), (3, 2)),
-        bad=({"num_components": 0}, {"covariance": "round"}, {"regularization": -1.0}),
+        bad=({"num_components": 0}, {"covariance": "round"}, {"regularization": -1.0}, {"start": "rows"}),
+    ),
+    "GaussianMixture of Bernoullis": Case(
+        GaussianMixture,
+        {"event_shape": (2, 3, 1), "num_components": 3, "likelihood": "bernoulli"},
+        shapes=((1,), (3, 2)),
+        bad=({"likelihood": "poisson"}, {"pseudo_count": -1.0}),
+        enumerable=True,
+    ),
+    "KMeans": Case(
+        KMeans,
+        {"event_shape": (2,), "num_clusters": 3},
+        shapes=((1,), (3, 2)),
+        bad=({"num_clusters": 0}, {"algorithm": "elkan"}, {"start": "rows"}, {"regularization": -1.0}),
+    ),
+    "KMeans by mini-batches": Case(
+        KMeans,
+        {"event_shape": (2,), "num_clusters": 3, "algorithm": "mini_batch", "start": "k-means||"},
+        jit=True,
+    ),
+    "ProbabilisticPCA": Case(
+        ProbabilisticPCA,
+        {"event_shape": (2,), "num_components": 1},
+        shapes=((3,), (3, 2), (2, 3, 3)),
+        bad=({"num_components": 2}, {"algorithm": "power"}, {"regularization": 0.0}),
+    ),
+    "ProbabilisticPCA by EM": Case(
+        ProbabilisticPCA,
+        {"event_shape": (2,), "num_components": 1, "missing": True},
+        bad=({"algorithm": "closed_form"},),
     ),
     "HiddenMarkovModel": Case(
         HiddenMarkovModel,
@@ -93,7 +122,7 @@ CASES = {
     ),
     "PixelCNN": Case(
         PixelCNN,
-        {"event_shape": (2, 3, 1), "filters": 4, "num_blocks": 1, "hidden": 3, "head": 3},
+        {"event_shape": (2, 3, 1), "filters": 4, "num_blocks": 1, "hidden": 4, "head": 3},
         shapes=((3, 2, 1), (2, 3, 3), (1, 5, 1)),
         bad=({"filters": 0}, {"num_blocks": -1}, {"kernel_size": 4}, {"num_values": 1}),
         enumerable=True,

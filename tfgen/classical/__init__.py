@@ -2,5 +2,7 @@
 
 from tfgen.classical.gaussian_mixture import GaussianMixture
 from tfgen.classical.hidden_markov_model import HiddenMarkovModel
+from tfgen.classical.kmeans import KMeans
+from tfgen.classical.probabilistic_pca import ProbabilisticPCA
 
-__all__ = ["GaussianMixture", "HiddenMarkovModel"]
+__all__ = ["GaussianMixture", "HiddenMarkovModel", "KMeans", "ProbabilisticPCA"]

@@ -12,12 +12,12 @@ from tfgen import checks, random
 
 STARTS = ("k-means++", "k-means||")
 
-# Rows whose distances to all centers are in memory at once.
-_ROWS = 4096
+# Rows whose distances to all centers are in memory at once, and iterations that tell a good start.
+_ROWS, _FEW = 4096, 3
 
 
 def clusters(x, num, seed, weights=None, start="k-means++", tries=5, iterations=100):
-    """Clusters of a sample: the best of several starts, each followed by Lloyd's iterations.
+    """Clusters of a sample: of several starts, the best after a few of Lloyd's iterations, carried on.
 
     Args:
       x: `[rows, dims]`.
@@ -26,7 +26,7 @@ def clusters(x, num, seed, weights=None, start="k-means++", tries=5, iterations=
       weights: How much each row counts, `[rows]`; None counts each once.
       start: "k-means++" or "k-means||".
       tries: Number of starts.
-      iterations: Most iterations of each.
+      iterations: Most iterations of the best.
 
     Returns:
       (centers float64 `[num, dims]`, labels int64 `[rows]`, each in 0 to num - 1).
@@ -40,8 +40,9 @@ def clusters(x, num, seed, weights=None, start="k-means++", tries=5, iterations=
     found = []
     for trial in range(checks.whole("tries", tries)):
         centers = choose(x, num, random.fold_in(seed, trial), weights)
-        found.append(lloyd(x, centers, weights, iterations))
-    centers, labels, _ = min(found, key=lambda each: each[2])
+        found.append(lloyd(x, centers, weights, min(_FEW, iterations)))
+    centers, _, _ = min(found, key=lambda each: each[2])
+    centers, labels, _ = lloyd(x, centers, weights, iterations)
     return centers, labels
 
 
@@ -160,12 +161,15 @@ def lloyd(x, centers, weights=None, iterations=100):
     x, weights = _checked(x, len(centers), weights)
     middle = x.mean(axis=0)
     x, centers = x - middle, np.array(centers, np.float64) - middle
+    weighted = weights[:, None] * x
     labels, squared = nearest(x, centers)
     for _ in range(iterations):
-        members = np.zeros((len(x), len(centers)))
-        members[np.arange(len(x)), labels] = weights
-        mass = members.sum(axis=0)
-        moved = np.where(mass[:, None] > 0, members.T @ x / np.maximum(mass, 1e-300)[:, None], centers)
+        mass = np.bincount(labels, weights, minlength=len(centers))
+        order = np.argsort(labels, kind="stable")
+        used, firsts = np.unique(labels[order], return_index=True)
+        moved = np.zeros_like(centers)
+        moved[used] = np.add.reduceat(weighted[order], firsts, axis=0)
+        moved /= np.where(mass > 0, mass, 1.0)[:, None]
         empty = np.flatnonzero(mass == 0)
         farthest = np.argsort(-weights * squared, kind="stable")[: len(empty)]
         moved[empty] = x[farthest]

@@ -27,6 +27,7 @@ def from_arrays(
     vocabulary=None,
     unit="character",
     notes=(),
+    missing=False,
 ):
     """A data set of arrays.
 
@@ -57,6 +58,7 @@ def from_arrays(
         vocabulary: The symbols of the tokens of "text", or what "counts" count.
         unit: What a token is, "character" or "word".
         notes: Notes to be said when a run starts.
+        missing: Whether NaN in x stands for an entry that is not known, for models that take it.
 
     Returns:
         The data set.
@@ -76,7 +78,7 @@ def from_arrays(
             xs[part], lengths = joined(pair[0], name, named)
             extra[part] = {"lengths": lengths}
         else:
-            xs[part], ranges[part] = _numbers(named, pair[0], name)
+            xs[part], ranges[part] = _numbers(named, pair[0], name, missing)
     if kind == "sequence":
         longest = max(x.shape[1] for x in xs.values())
         xs = {part: np.pad(x, ((0, 0), (0, longest - x.shape[1]), (0, 0))) for part, x in xs.items()}
@@ -127,6 +129,7 @@ def from_arrays(
         )
     return cls(
         name=name,
+        missing=missing,
         kind=kind,
         num_classes=num_classes,
         class_names=class_names,
@@ -149,6 +152,12 @@ def standardized(parts, columns, notes: list[str]) -> tuple[list[Split], dict]:
         notes: What was done is added here.
     """
     mean, deviation = _moments(parts[0].x)
+    if np.isnan(mean).any():
+        column = int(np.argmax(np.isnan(mean)))
+        raise DataError(
+            f"column {columns[column] if columns else column + 1} is missing in every row to train on: leave "
+            "it out"
+        )
     constant = deviation <= 1e-12 * np.maximum(np.abs(mean), 1.0)
     deviation = np.where(constant, 1.0, deviation)
 
@@ -166,10 +175,12 @@ def standardized(parts, columns, notes: list[str]) -> tuple[list[Split], dict]:
 
 
 def _moments(x):
-    """Mean and standard deviation of each entry, float64, block by block."""
-    mean = sum(np.asarray(rows, np.float64).sum(axis=0) for rows in blocks(x)) / len(x)
-    square = sum(np.square(np.asarray(rows, np.float64) - mean).sum(axis=0) for rows in blocks(x)) / len(x)
-    return mean, np.sqrt(square)
+    """Mean and standard deviation of each entry, float64, block by block; NaN where there is none."""
+    count = sum((~np.isnan(rows)).sum(axis=0) for rows in blocks(x))
+    with np.errstate(invalid="ignore"):
+        mean = sum(np.nansum(np.asarray(rows, np.float64), axis=0) for rows in blocks(x)) / count
+    square = sum(np.nansum(np.square(np.asarray(rows, np.float64) - mean), axis=0) for rows in blocks(x))
+    return mean, np.sqrt(square / np.maximum(count, 1))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,8 +197,11 @@ class _Range:
         return cls(min(r.low for r in ranges), max(r.high for r in ranges), all(r.whole for r in ranges))
 
 
-def _numbers(what: str, x, name: str):
-    """An array, or a stream, of finite numbers, bools as zeros and ones; and its `_Range`."""
+def _numbers(what: str, x, name: str, missing: bool = False):
+    """An array, or a stream, of finite numbers, bools as zeros and ones; and its `_Range`.
+
+    Where entries may be missing, also of NaN.
+    """
     if isinstance(x, Stream) or is_sliceable(x):
         array = x if isinstance(x, Stream) else Stream.of(x)
     else:
@@ -205,15 +219,17 @@ def _numbers(what: str, x, name: str):
         return apply(array, lambda rows: rows.astype(np.uint8)), _Range(0.0, 1.0, True)
     found, start, wrong, first = [_Range(0.0, 0.0, True)], 0, 0, None
     for rows in blocks(array):
-        if rows.dtype.kind == "f" and not np.isfinite(rows).all():
-            places = np.argwhere(~np.isfinite(rows))
+        bad = np.isinf(rows) if missing else ~np.isfinite(rows)
+        if rows.dtype.kind == "f" and bad.any():
+            places = np.argwhere(bad)
             if first is None:
                 first = (rows[tuple(places[0])], places[0] + 1)
                 first[1][0] += start
             wrong += len(places)
         elif rows.size:
             whole = rows.dtype.kind in "iu" or bool((rows == np.round(rows)).all())
-            found.append(_Range(float(rows.min()), float(rows.max()), whole))
+            least = _Range(0.0, 0.0, False) if np.isnan(rows).all() else None
+            found.append(least or _Range(float(np.nanmin(rows)), float(np.nanmax(rows)), whole))
         start += len(rows)
     if wrong:
         value, places = first
