@@ -825,7 +825,7 @@ def test_a_file_is_answered_line_by_line(tmp_path, capsys):
     given = f"--input={tmp_path / 'said.txt'}"
     dialogues.main(["sample", f"--run_dir={run}", given, "--temperature=0", "--output=two"])
     written = (run / "samples/two/samples.txt").read_text().rstrip("\n").split("\n\n----\n\n")
-    assert written == ["hi\n> hello there", "bye\n> see you"]
+    assert written == ["- hi\n> hello there", "- bye\n> see you"]
     capsys.readouterr()
     dialogues.main(["chat", f"--run_dir={run}", given])
     replies = capsys.readouterr().out.splitlines()[1:]
