@@ -14,6 +14,8 @@ app = App(
     steps=3000,
     batch_size=64,
     learning_rate=5e-4,
+    # The last steps' own weights swing about, and with them what the samples are worth.
+    ema=0.999,
     optimizer={"name": "adam", "beta_1": 0.5},
     presets={
         "gaussians25": {
@@ -23,6 +25,7 @@ app = App(
             "steps": 6000,
             "batch_size": 256,
             "learning_rate": 1e-3,
+            "ema": None,
         },
     },
 )

@@ -20,10 +20,12 @@ app = App(
         "mnist": {
             "dataset": "mnist",
             "binarize": "fixed",
-            "steps": 5500,
-            "batch_size": 32,
+            "steps": 20000,
+            "batch_size": 16,
             "learning_rate": 2e-3,
-            "ema": 0.998,
+            "ema": 0.999,
+            "filters": 48,
+            "num_layers": 4,
         },
         "cifar10": {
             "dataset": "cifar10",

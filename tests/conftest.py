@@ -6,12 +6,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
 import collections
+import gc
 
 import hypothesis
 import keras
 import pytest
 import tensorflow as tf
 
+from tests import memory
 from tests.costs import Costs, cpu_seconds, measure_speed
 from tests.serving import cpp
 
@@ -42,6 +44,10 @@ def loader(tmp_path_factory):
     running.stop()
 
 
+def pytest_configure(config):
+    COSTS.workers = config.getoption("numprocesses", None) or 1
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """Tests of a case or of a file go to one worker; trainings that prove learning may go to the other.
@@ -53,9 +59,15 @@ def pytest_collection_modifyitems(items):
         if item.get_closest_marker("xdist_group") is None:
             apart = " learn" if item.get_closest_marker("learn") else ""
             item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0] + apart))
-        group = item.get_closest_marker("xdist_group").args[0]
+        group = group_of(item)
         slow[group] += bool(item.get_closest_marker("slow")) + 10 * bool(item.get_closest_marker("learn"))
-    items.sort(key=lambda item: -slow[item.get_closest_marker("xdist_group").args[0]])
+    items.sort(key=lambda item: -slow[group_of(item)])
+
+
+def pytest_collection_finish():
+    """Modules stay: what looks for garbage need not go through them each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(hookwrapper=True, tryfirst=True)
@@ -67,13 +79,22 @@ def pytest_runtest_setup(item):
     yield
 
 
+def group_of(item):
+    """Name of the tests that run one after another on one worker."""
+    return item.get_closest_marker("xdist_group").args[0]
+
+
 @pytest.hookimpl(hookwrapper=True, tryfirst=True)
-def pytest_runtest_teardown(item):
+def pytest_runtest_teardown(item, nextitem):
     yield
+    # The session of a conformance case ends later, and does so itself.
+    done = nextitem is None or group_of(nextitem) != group_of(item)
+    if done and "session" not in item.fixturenames:
+        memory.release()
     item.user_properties.append(("cpu_seconds", cpu_seconds() - _state["before"]))
     if item.get_closest_marker("learn"):
         item.user_properties.append(("learning", True))
-    group = item.get_closest_marker("xdist_group").args[0]
+    group = group_of(item)
     if group.startswith(f"{item.nodeid.partition('::')[0]} ") and not item.get_closest_marker("learn"):
         # The oracles of one of several models in a file.
         item.user_properties.append(("part", group))

@@ -44,10 +44,18 @@ LOOP, SERVING = "tests/training/test_loop.py", "tests/conformance/test_serving.p
 STAGES, STREAMS = "tests/training/test_stages.py", "tests/training/test_passes_and_streams.py"
 PIXELS, MIXTURE = "tests/autoregressive/test_pixels.py", "tests/classical/test_gaussian_mixture.py"
 AUTO = "tests/autoregressive"
+KMEANS, PCA = "tests/classical/test_kmeans.py", "tests/classical/test_probabilistic_pca.py"
+START = "tests/classical/test_start.py"
+HIDDEN, SEQUENCES = "tests/classical/test_hidden_markov_model.py", "tests/test_sequence_data.py"
 VAE_TESTS, RBM_TESTS, GAN_TESTS = (
     "tests/variational/test_vae.py",
     "tests/energy/test_rbm.py",
     "tests/adversarial/test_gan.py",
+)
+
+BAYES, TOPICS = (
+    "tests/classical/test_bayesian_gaussian_mixture.py",
+    "tests/classical/test_latent_dirichlet_allocation.py",
 )
 
 MUTANTS = (
@@ -176,6 +184,41 @@ MUTANTS = (
         "tests/test_cli.py -k presets_of_a_resumed",
     ),
     Mutant(
+        "a sweep whose best setting is its worst", "tfgen/cli/sweep_report.py",
+        "(-1.0 if self.highest else 1.0)", "(1.0 if self.highest else -1.0)",
+        "tests/test_sweep.py -k choice_of_the_validation",
+    ),
+    Mutant(
+        "a validation figure of other weights than those that are tested", "tfgen/cli/records.py",
+        'if row["step"] <= self.report["step"]]', "]",
+        "tests/test_sweep.py -k weights_that_are_tested",
+    ),
+    Mutant(
+        "a finished run of a sweep that is trained again", "tfgen/cli/sweep.py",
+        'if run.holds_run and run.config().get("finished") is not None:', "if False:",
+        "tests/test_sweep.py -k fails_ends_no_other",
+    ),
+    Mutant(
+        "the deviation of the population instead of the sample's", "tfgen/evaluation/comparison.py",
+        "np.std(values, ddof=1)", "np.std(values)",
+        "tests/test_sweep.py -k choice_of_the_validation",
+    ),
+    Mutant(
+        "figures on different data side by side without a word", "tfgen/cli/compare.py",
+        "if len(by_print) == 1:", "if by_print:",
+        "tests/test_compare.py -k other_data_are_flagged",
+    ),
+    Mutant(
+        "a paired difference with its sign changed", "tfgen/cli/compare.py",
+        "found = interval(other - nats)", "found = interval(nats - other)",
+        "tests/test_compare.py -k differences_are_those",
+    ),
+    Mutant(
+        "ten times the same draw of samples", "tfgen/evaluation/sample_report.py",
+        "(random.fold_in(seed, _AT_MOST, draw) for", "(seed for",
+        "tests/evaluation/test_report.py -k means_over_draws",
+    ),
+    Mutant(
         "a mask that shows the pixel itself", "tfgen/layers/masked.py",
         'later = np.greater if mask_type == "A" else np.greater_equal', "later = np.greater_equal",
         f"{CONTRACT} -k 'sum_to_one and PixelCNN'",
@@ -204,8 +247,34 @@ MUTANTS = (
     ),
     Mutant(
         "a walk that forgets the condition", "tfgen/layers/masked.py",
-        "ByPixel(above, beside, self.cast_bias(condition))", "ByPixel(above, beside, self.cast_bias())",
+        "bias += self.condition(condition)", "bias += 0.0 * self.condition(condition)",
         f"{PIXELS} -k 'any_condition and PixelCNN-1'",
+    ),
+    Mutant(
+        "a walk that forgets the location", "tfgen/layers/masked.py",
+        "return ByPixel(above, beside, bias, None if self.position is None else self.position.parts())",
+        "return ByPixel(above, beside, bias)",
+        f"{PIXELS} -k 'any_condition and PixelCNN-1'",
+    ),
+    Mutant(
+        "a walk that takes each row for the one above", "tfgen/layers/masked.py",
+        "(rows[row] + columns)", "(rows[row - 1] + columns)",
+        f"{PIXELS} -k 'any_condition and Gated'",
+    ),
+    Mutant(
+        "right states told the location of the left ones", "tfgen/autoregressive/pixels/pixel_rnn.py",
+        "+ inputs.bias_of(row)[..., 4 * units :]", "+ inputs.bias_of(row)[..., : 4 * units]",
+        f"{PIXELS} -k 'any_condition and diagonal'",
+    ),
+    Mutant(
+        "a stream from above that takes each row for the first", "tfgen/autoregressive/pixels/two_streams.py",
+        "[:, 0] + convolution.bias_of(number)", "[:, 0] + convolution.bias_of(0)",
+        f"{PIXELS} -k 'whole_network and PlusPlus-0'",
+    ),
+    Mutant(
+        "groups that do not know where they are", "tfgen/autoregressive/pixels/multiscale_pixel_cnn.py",
+        "h += self.position.map()", "h += 0.0 * self.position.map()",
+        f"{PIXELS} -k 'reaches_every_weight and MultiScale'",
     ),
     Mutant(
         "the sign of log q", "tfgen/variational/vae.py",
@@ -414,9 +483,108 @@ MUTANTS = (
     ),
     Mutant(
         "a covariance that forgets its shift", "tfgen/classical/gaussian_mixture.py",
-        'covariance = sums["scatter"] / count[:, None, None] - shift[:, :, None] * shift[:, None]',
-        'covariance = sums["scatter"] / count[:, None, None]',
+        'covariance = sums["second"] / count[:, None, None] - mean[:, :, None] * mean[:, None]',
+        'covariance = sums["second"] / count[:, None, None]',
         MIXTURE,
+    ),
+    Mutant(
+        "Bernoullis that forget what was 0", "tfgen/classical/gaussian_mixture.py",
+        "zeros = tf.nn.relu(count[:, None] - sums[\"ones\"]) + self.pseudo_count + _MIN_COUNT",
+        "zeros = count[:, None] + self.pseudo_count + _MIN_COUNT",
+        f"{MIXTURE} -k formulas",
+    ),
+    Mutant(
+        "singular covariances let through", "tfgen/classical/gaussian_mixture.py",
+        "self.regularization > _ROUNDING * largest,", "self.regularization >= 0.0 * largest,",
+        f"{MIXTURE} -k singular",
+    ),
+    Mutant(
+        "squares of large numbers that lose their digits", "tfgen/classical/kmeans.py",
+        "    middle = tf.reduce_mean(centers, axis=0)\n    around", "    middle = 0.0\n    around",
+        f"{KMEANS} -k lloyds",
+    ),
+    Mutant(
+        "a spread about the center before", "tfgen/classical/kmeans.py",
+        "scatter = tf.nn.relu(scatter - tf.reduce_sum(tf.square(shift), axis=1) / given)",
+        "scatter = tf.nn.relu(scatter)",
+        f"{KMEANS} -k density",
+    ),
+    Mutant(
+        "empty clusters that stay empty", "tfgen/classical/kmeans.py",
+        "moves = (empty & (spread > 0.0))[:, None]", "moves = (empty & (spread < 0.0))[:, None]",
+        f"{KMEANS} -k empty",
+    ),
+    Mutant(
+        "mini-batches that forget those before", "tfgen/classical/kmeans.py",
+        "count = self.counts.value + sums[\"count\"]", "count = sums[\"count\"]",
+        f"{KMEANS} -k sculley",
+    ),
+    Mutant(
+        "noise of the eigenvalues kept", "tfgen/classical/probabilistic_pca.py",
+        "tf.reduce_mean(eigenvalues[:left])", "tf.reduce_mean(eigenvalues[1:left])",
+        f"{PCA} -k closed_form",
+    ),
+    Mutant(
+        "missing entries taken for the mean", "tfgen/classical/probabilistic_pca.py",
+        "    if known is None:\n        products", "    if True:\n        products",
+        f"{PCA} -k integrated",
+    ),
+    Mutant(
+        "EM without the scale of z", "tfgen/classical/probabilistic_pca.py",
+        "self._assign(shift, tf.matmul(rows[:, :-1], factor),", "self._assign(shift, rows[:, :-1],",
+        f"{PCA} -k ends_at",
+    ),
+    Mutant(
+        "k-means++ in proportion to distances, not to their squares", "tfgen/classical/start.py",
+        "weighted = weights * closest", "weighted = weights * np.sqrt(closest)",
+        f"{START} -k law",
+    ),
+    Mutant(
+        "states beyond a sequence's end that count", "tfgen/classical/trellis.py",
+        "counted = tf.cast(evidence.observed, tf.float32)[..., None]", "counted = tf.ones_like(found.scale)",
+        f"{HIDDEN} -k expected_counts",
+    ),
+    Mutant(
+        "forbidden transitions summed as scaled", "tfgen/classical/trellis.py",
+        "return bool(self.allowed.all())", "return True",
+        f"{HIDDEN} -k 'looks_impossible'",
+    ),
+    Mutant(
+        "a full chain without its least probability", "tfgen/classical/hidden_markov_model.py",
+        "transitions = tf.maximum(transitions, least)", "transitions = tf.identity(transitions)",
+        f"{HIDDEN} -k 'far_from_all_x'",
+    ),
+    Mutant(
+        "a path that goes on beyond its end", "tfgen/classical/trellis.py",
+        'last = tf.where(given["observed"][:, None], reached, last)', "last = reached",
+        f"{HIDDEN} -k every_recursion",
+    ),
+    Mutant(
+        "a tied chain that counts states without a way out", "tfgen/classical/hidden_markov_model.py",
+        "stays = tf.reduce_sum(tf.linalg.diag_part(counts) * leaves, axis=-1)[..., None, None]",
+        "stays = tf.reduce_sum(tf.linalg.diag_part(counts), axis=-1)[..., None, None]",
+        f"{HIDDEN} -k one_probability",
+    ),
+    Mutant(
+        "classes without their prior", "tfgen/classical/hidden_markov_model.py",
+        "return scored + tf.nn.log_softmax(self.class_logits.value)", "return scored",
+        f"{HIDDEN} -k bayes_rule",
+    ),
+    Mutant(
+        "a Gaussian without data that moves", "tfgen/classical/emissions.py",
+        "tf.cast(tf.where(seen[of_matrix], found, scales), tf.float32)", "tf.cast(found, tf.float32)",
+        f"{HIDDEN} -k never_came",
+    ),
+    Mutant(
+        "symbols unseen in training scored in silence", "tfgen/classical/emissions.py",
+        "<= 0.5 * NEVER", "<= 2.0 * NEVER",
+        f"{HIDDEN} -k bad_arguments",
+    ),
+    Mutant(
+        "sequences filled up without their lengths", "tfgen/data/sequences.py",
+        "lengths = np.array([len(row) for row in rows], np.int32)",
+        "lengths = np.full(len(rows), max(map(len, rows)), np.int32)",
+        f"{SEQUENCES} -k several_lengths",
     ),
     Mutant(
         "pixels binarized the wrong way round", "tfgen/space.py",
@@ -778,6 +946,55 @@ MUTANTS = (
         "no rows handed to the model", "tfgen/serving/graphs.py",
         "tf.cond(none,", "tf.cond(none & False,",
         "tests/conformance/test_serving.py -k 'GatedPixelCNN and round'",
+    ),
+    Mutant(
+        "mean-field precisions of the structured factors",
+        "tfgen/classical/bayesian_gaussian_mixture.py",
+        "            scatter *= tf.reshape(dof / (dof - 1.0), [-1] + [1] * (scatter.shape.rank - 1))\n",
+        "",
+        f"{BAYES} -k coordinate",
+    ),
+    Mutant(
+        "the mean left out of the divergence",
+        "tfgen/classical/conjugate.py",
+        "return of_mean + self._wishart_kl(prior)",
+        "return self._wishart_kl(prior)",
+        f"{BAYES} -k 'structured_is_exact or wisharts'",
+    ),
+    Mutant(
+        "a predictive that is as sure as the expected precision",
+        "tfgen/classical/conjugate.py",
+        "_like((1.0 + self.strength) / self.strength, self.scatter)",
+        "1.0",
+        f"{BAYES} -k predictive_integrates",
+    ),
+    Mutant(
+        "a natural-gradient step that forgets the size of the data",
+        "tfgen/classical/bayesian_gaussian_mixture.py",
+        "new = {name: scale * sums[name] for name in",
+        "new = {name: sums[name] for name in",
+        f"{BAYES} -k batches_end",
+    ),
+    Mutant(
+        "words that are rare in all topics",
+        "tfgen/classical/latent_dirichlet_allocation.py",
+        "shift = tf.reduce_max(log_beta, axis=0)",
+        "shift = tf.zeros_like(log_beta[0])",
+        f"{TOPICS} -k underflow",
+    ),
+    Mutant(
+        "documents without the divergence of their shares",
+        "tfgen/classical/latent_dirichlet_allocation.py",
+        'return words - conjugate.dirichlet_kl(found["gamma"], self.document_concentration)',
+        "return words",
+        f"{TOPICS} -k 'posterior or below'",
+    ),
+    Mutant(
+        "gammas of the next concentration",
+        "tfgen/random.py",
+        "tf.math.log(above) + tf.math.log(_uniform_like(second, concentration)) / concentration",
+        "tf.math.log(above)",
+        f"{TOPICS} -k gamma_dirichlet",
     ),
 )  # fmt: skip
 

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from absl import flags
 
-from tests import cli_toys
+from tests import cli_toys, programs
 from tfgen.cli import App, Run, TaskApp, flagset, open_run
 from tfgen.cli.constructor import public_path, read_arguments, read_function
 from tfgen.data import Data, load
@@ -29,11 +29,9 @@ TINY = [
 ]  # fmt: skip
 
 
-def command(*arguments, app="vae", **keywords):
-    return subprocess.run(
-        [sys.executable, "-m", f"apps.{app}", *map(str, arguments)], cwd=ROOT, text=True, capture_output=True,
-        timeout=300, **keywords,
-    )  # fmt: skip
+def command(*arguments):
+    """Runs the VAE's app as a process."""
+    return programs.run(["-m", "apps.vae", *arguments])
 
 
 def app():
@@ -91,7 +89,9 @@ def test_help_is_quick_and_complete():
     seconds = []
     for _ in range(3):
         began = time.perf_counter()
-        shown = command("--help")
+        shown = subprocess.run(
+            [sys.executable, "-m", "apps.vae", "--help"], cwd=ROOT, text=True, capture_output=True
+        )
         seconds.append(time.perf_counter() - began)
     assert shown.returncode == 0
     for flag in ("--latent_size=16", "--run_dir=runs/vae", "--[no]resume", "--preset="):
@@ -284,10 +284,7 @@ def test_a_run_without_checkpoints_cannot_be_sampled(trained, tmp_path, capsys):
 @pytest.mark.slow
 def test_control_c_saves_and_says_how_to_go_on(tmp_path):
     arguments = [f"--run_dir={tmp_path / 'run'}", "--steps=1000000", "--checkpoint_every=500000", *TINY[2:]]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "apps.vae", *arguments], cwd=ROOT, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+    process = programs.Program(["-m", "apps.vae", *arguments])
     deadline = time.time() + 120
     while not list(tmp_path.glob("run/tensorboard/*")) and time.time() < deadline:
         time.sleep(0.2)
@@ -334,6 +331,9 @@ def test_models_are_known_by_their_public_names(path, public):
 def test_every_app_names_a_public_class():
     for file in sorted((ROOT / "apps").glob("*.py")):
         (path,) = re.findall(r'"(tfgen\.[\w.]+)"', file.read_text())
+        if "TaskApp(" in file.read_text():
+            assert read_function(path)[1], file
+            continue
         assert path == public_path(path), file
         assert read_arguments(path)["event_shape"]
 
@@ -429,6 +429,7 @@ def test_few_labels_by_a_flag(tmp_path, capsys):
     )
 
 
+@pytest.mark.slow
 def test_a_model_is_given_another_runs_model(tmp_path, capsys):
     teacher = trains("Pixels", tmp_path / "teacher")
     taught = open_run(teacher).model.logits.numpy()
@@ -483,6 +484,7 @@ def test_runs_that_hold_no_model_are_refused_before_anything_is_written(tmp_path
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_counts_and_videos_go_all_the_way(tmp_path, capsys):
     for model, toy, written in (
         ("Counts", cli_toys.count_data(), {"samples.txt", "samples.png", "samples.npy"}),

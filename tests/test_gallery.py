@@ -151,8 +151,8 @@ def test_texts_show_what_they_were_told(tmp_path):
             super().__init__(length=4, vocabulary=("t", "h", "e"))
             self.condition = Condition("text", (None,), 3, Vocabulary(("", "a", "b")), 3)
 
-        def sample_rows(self, seeds, length=None, condition=None):
-            return super().sample_rows(seeds, length)
+        def sample_rows(self, seeds, length=None, condition=None, steps=None):
+            return super().sample_rows(seeds, length=length, steps=steps)
 
     save_samples(Told(), tmp_path, 2, 1, condition=np.array([[1, 2, 0], [2, 0, 0]]))
     first, second = (tmp_path / "samples.txt").read_text().split("\n\n----\n\n")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import programs
 from tfgen.on_demand import FAMILIES
 
 # Not resolved: where files are links into a sandbox, the tests read the sandbox's tree.
@@ -281,7 +282,8 @@ def test_every_snippet_names_a_language_that_is_tested():
 @pytest.mark.slow
 @pytest.mark.parametrize("snippet", snippets("python"))
 def test_python_snippet_runs(snippet, tmp_path):
-    run([sys.executable, "-c", snippet], tmp_path)
+    done = programs.run(["-c", snippet], tmp_path)
+    assert done.returncode == 0, f"{snippet}\n{done.stdout}\n{done.stderr}"
 
 
 def app_commands():

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from tests.test_cli import trains
@@ -71,6 +72,7 @@ def test_a_stream_is_indexed_as_an_array(taken):
             np.testing.assert_array_equal(stream.take(index), array[index])
     np.testing.assert_array_equal(stream.map(lambda rows: rows.mean(axis=1))[many], array[many].mean(axis=1))
     assert (len(stream), stream.shape, stream.ndim, stream.size) == (len(array), array.shape, 3, array.size)
+    np.testing.assert_array_equal(tf.cast(stream, tf.int32), array)
     for index in ([len(array)], [-len(array) - 1], np.zeros((2, 2), int), [0.5], [True, False]):
         with pytest.raises(IndexError):
             stream[index]

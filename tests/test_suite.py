@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.costs import FAMILIES, LIMIT, REFERENCE, RUNNING, Costs, cpu_seconds, measure_speed
+from tests.costs import BESIDE, FAMILIES, LIMIT, REFERENCE, RUNNING, Costs, cpu_seconds, measure_speed
 
 ROOT = Path(__file__).parent.parent
 
@@ -57,6 +57,18 @@ def test_a_planted_name_twice_is_noticed():
     }
 
 
+def test_targets_of_bazel_follow_from_the_tree():
+    """Whatever BUILD names is there: each pattern, in its globs, and each single file."""
+    nodes = list(ast.walk(ast.parse((ROOT / "BUILD").read_text("utf-8"))))
+    globs = [n for n in nodes if isinstance(n, ast.Call) and ast.unparse(n.func) == "glob"]
+    patterns = [pattern for n in globs for pattern in ast.literal_eval(n.args[0])]
+    (data,) = (n.value for n in nodes if isinstance(n, ast.keyword) and n.arg == "data")
+    assert len(patterns) >= 6 and "tests/**/test_*.py" in patterns
+    # A pattern that ends in ** stands for files here, to pathlib for folders.
+    assert [p for p in patterns if not any(ROOT.glob(p + "/*" * p.endswith("**")))] == []
+    assert [name for name in ast.literal_eval(data.right) if not (ROOT / name).is_file()] == []
+
+
 def marks_of_learning(tree):
     """Of each function of a file that has the mark `learn`: whether `make test` runs it too."""
     found = []
@@ -87,7 +99,7 @@ def test_costs_are_summed_by_case_and_by_file_and_held_against_the_budget():
     report(costs, "tests/energy/test_rbm.py::test_learns", 100.0, learning=True)
     report(costs, "tests/test_cli.py::test_d", 100.0)
     (line,) = costs.over_budget()
-    assert line.startswith("VAE: 61 CPU-seconds, 60 at most")
+    assert line.startswith("VAE: 41 CPU-seconds of the reference, 40 at most")
     assert costs.files["tests/conformance/test_training.py"] == LIMIT + 1.0
     report(costs, "tests/energy/test_rbm.py::test_e", 1.5)
     assert [line.partition(":")[0] for line in costs.over_budget()] == ["VAE", "tests/energy/test_rbm.py"]
@@ -95,7 +107,15 @@ def test_costs_are_summed_by_case_and_by_file_and_held_against_the_budget():
     for speed in (2 * REFERENCE, 2 * REFERENCE, 9 * REFERENCE):
         report(costs, "tests/test_cli.py::test_d", 0.0, speed=speed)
     assert costs.slowness == pytest.approx(2.0) and costs.over_budget() == []
-    assert "VAE 61.0" in "\n".join(costs.lines())
+    assert "VAE 41.0" in "\n".join(costs.lines())
+
+
+def test_the_limit_is_that_of_one_worker_alone():
+    for workers, over in ((1, 1), (2, 0)):
+        costs = Costs()
+        costs.workers = workers
+        report(costs, "tests/energy/test_rbm.py::test_c", LIMIT * (1 + BESIDE) / 2)
+        assert len(costs.over_budget()) == over
 
 
 def test_seconds_of_this_process_and_of_what_it_runs_count():

@@ -68,12 +68,14 @@ class View:
       array: What is shown, floats in the model's values or uint8: `[num, *event_shape]` for "grid",
         `[rows, columns, *event_shape]` for "rows", `[frames, num, *event_shape]` for "frames" (a GIF),
         `[num, points, *event_shape]` for "curves": lines through x, drawn over the data where x are points
-        of a plane. `[num, 2]` for "plane": points of any plane, as of two latent variables.
-      layout: "grid", "rows", "frames", "curves" or "plane".
+        of a plane, with an axis of frames before for a GIF of them. `[num, 2]` for "plane": points of any
+        plane, as of two latent variables. Strings for "text".
+      layout: "grid", "rows", "frames", "curves", "plane" or "text".
       captions: A string under each x of a grid, before each row, at each curve, or the class of each point of
         a plane, which has its color; None without.
       title: A line above.
-      heads: A string above each column of rows, or the names of the two axes of a plane; None without.
+      heads: A string above each column of rows, for each frame of curves, or the names of the two axes of a
+        plane; None without.
     """
 
     array: object
@@ -102,6 +104,7 @@ class GenerativeModel(UpdatedModel, abc.ABC):
         said.
       rate: For sounds, samples a second.
       num_values: Number of levels, for values "levels".
+      missing: Whether NaN stands for an entry of x that is not known, for values "real".
       condition: `Condition`, or None.
       text: `Vocabulary` of the tokens of x, or of the words that counts are of; None without.
       drawing_order: For images drawn pixel by pixel, when each pixel is drawn: ints `[rows, columns]`, equal
@@ -132,6 +135,7 @@ class GenerativeModel(UpdatedModel, abc.ABC):
     samples = True
     values = "levels"
     num_values = 2
+    missing = False
     condition = None
     text = None
     drawing_order = None
@@ -440,7 +444,13 @@ class GenerativeModel(UpdatedModel, abc.ABC):
     def space(self):
         """The `Space` of x: its shape, values and checks."""
         return Space(
-            type(self).__name__, self.event_shape, self.values, self.num_values, self.kind, self.rate
+            type(self).__name__,
+            self.event_shape,
+            self.values,
+            self.num_values,
+            self.kind,
+            self.rate,
+            self.missing,
         )
 
     def check_fields(self, fields):

@@ -9,8 +9,11 @@ References:
   Salmon, Moraes, Dror & Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 """
 
+import functools
+
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 _ROTATIONS = (13, 15, 26, 6, 17, 29, 16, 24)
 # The second word of the counter says what the numbers are for, so that no draw equals a derived seed.
@@ -27,8 +30,26 @@ def threefry(key, counter):
     Returns:
       Pair of uint32 tensors of the broadcast shape.
     """
-    keys = (*key, tf.bitwise.bitwise_xor(tf.bitwise.bitwise_xor(*key), np.uint32(0x1BD11BDA)))
-    x0, x1 = counter[0] + keys[0], counter[1] + keys[1]
+    words = [tf.convert_to_tensor(word) for word in (*key, *counter)]
+    found = _threefry(*words)
+    for word in found:
+        word.set_shape(functools.reduce(tf.broadcast_static_shape, (word.shape for word in words)))
+    return found
+
+
+def _in_one_operation(*dtypes):
+    """Makes a function of tensors of any shapes one operation of the graphs that it is traced into.
+
+    Most seeds are derived while a graph is traced, which takes much longer than computing them: a hundred
+    operations of a graph each time. TensorFlow and XLA inline them before they run or compile it.
+    """
+    signature = [tf.TensorSpec(None, dtype) for dtype in dtypes]
+    return functools.partial(tf.function, input_signature=signature, autograph=False)
+
+
+def _rounds(key0, key1, counter0, counter1):
+    keys = (key0, key1, tf.bitwise.bitwise_xor(tf.bitwise.bitwise_xor(key0, key1), np.uint32(0x1BD11BDA)))
+    x0, x1 = counter0 + key0, counter1 + key1
     for i in range(20):
         x0 += x1
         left = tf.bitwise.left_shift(x1, np.uint32(_ROTATIONS[i % 8]))
@@ -39,6 +60,9 @@ def threefry(key, counter):
             x0 += keys[j % 3]
             x1 += keys[(j + 1) % 3] + np.uint32(j)
     return x0, x1
+
+
+_threefry = _in_one_operation(*[tf.uint32] * 4)(_rounds)
 
 
 def as_seed(seed):
@@ -79,11 +103,18 @@ def _words(seed):
 
 
 def _derive(seed, data, purpose):
-    data = tf.cast(data, tf.int64)
+    seed, data = tf.convert_to_tensor(seed), tf.cast(data, tf.int64)
+    derived = _derived(seed, data, tf.constant(purpose, tf.uint32))
+    derived.set_shape(tf.broadcast_static_shape(seed.shape[:-1], data.shape).concatenate(2))
+    return derived
+
+
+@_in_one_operation(tf.int32, tf.int64, tf.uint32)
+def _derived(seed, data, purpose):
     low = tf.cast(tf.bitwise.bitwise_and(data, 0xFFFFFFFF), tf.uint32)
     high = tf.cast(tf.bitwise.right_shift(data, tf.constant(32, tf.int64)), tf.uint32)
-    tag = tf.bitwise.bitwise_xor(high, tf.constant(purpose, tf.uint32))
-    return tf.bitcast(tf.stack(threefry(_words(seed), (low, tag)), axis=-1), tf.int32)
+    tag = tf.bitwise.bitwise_xor(high, purpose)
+    return tf.bitcast(tf.stack(_rounds(*_words(seed), low, tag), axis=-1), tf.int32)
 
 
 def fold_in(seed, *data):
@@ -171,3 +202,47 @@ def pick(uniform, weights):
 def categorical(seed, logits):
     """Indices (int32, the shape of `logits` without its last axis) with probabilities softmax(logits)."""
     return pick(_uniform_like(seed, logits, dropped=1), tf.nn.softmax(tf.cast(logits, tf.float32)))
+
+
+def log_gamma(seed, concentration):
+    """Logarithms of draws from gamma distributions of rate 1, float32, the shape of `concentration`.
+
+    G(a) = G(a + 1) U^(1 / a) in logarithms, so that small concentrations lose nothing to underflow.
+
+    Args:
+      seed: int32 `[2]`, or `[batch, 2]` with one stream for each row of `concentration`.
+      concentration: Positive, float.
+    """
+    concentration = tf.cast(concentration, tf.float32)
+    first, second = split(seed)
+    above = tfp.math.igammainv(concentration + 1.0, _uniform_like(first, concentration))
+    return tf.math.log(above) + tf.math.log(_uniform_like(second, concentration)) / concentration
+
+
+def dirichlet(seed, concentration):
+    """Draws from Dirichlet distributions, float32, the shape of `concentration` `[..., k]`.
+
+    Args:
+      seed: As for `log_gamma`.
+      concentration: Positive, float.
+    """
+    return tf.nn.softmax(log_gamma(seed, concentration))
+
+
+def poisson(seed, rate):
+    """Draws from Poisson distributions, whole float32 numbers, the shape of `rate`.
+
+    The inverse of the distribution function P(X <= k) = Q(k + 1, rate), by bisection.
+
+    Args:
+      seed: As for `log_gamma`.
+      rate: Means, positive, at most 10^6.
+    """
+    rate = tf.cast(rate, tf.float32)
+    wanted = _uniform_like(seed, rate)
+    low, high = -tf.ones_like(rate), tf.math.ceil(rate + 12.0 * tf.sqrt(rate) + 30.0)
+    for _ in range(21):
+        middle = tf.floor(0.5 * (low + high))
+        enough = tf.math.igammac(middle + 1.0, rate) >= wanted
+        low, high = tf.where(enough, low, middle), tf.where(enough, middle, high)
+    return high

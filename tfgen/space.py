@@ -295,6 +295,7 @@ class Space:
       num_values: Number of levels, for "levels".
       kind: What an x is shown as; of "strokes" the third number of a step is a pen, 0 or 1.
       rate: Samples a second, for sounds.
+      missing: Whether NaN stands for an entry that is not known, for "real".
     """
 
     owner: str
@@ -303,6 +304,7 @@ class Space:
     num_values: int | None
     kind: str
     rate: int | None = None
+    missing: bool = False
 
     @property
     def sequence(self):
@@ -337,7 +339,7 @@ class Space:
         low, high = self.value_range
         # In as few passes over x as can be: NaN equals nothing, and no infinity equals what it is clipped to.
         if self.values == "real":
-            valid = tf.math.is_finite(x)
+            valid = ~tf.math.is_inf(x) if self.missing else tf.math.is_finite(x)
         elif self.values == "levels" and self.num_values == 2:
             valid = x * (x - 1.0) == 0.0
         else:
@@ -358,7 +360,7 @@ class Space:
         return {
             "levels": f"must hold integer values 0 to {high:g}",
             "counts": "must hold counts, 0, 1, 2 ...",
-            "real": "must hold finite values",
+            "real": f"must hold finite values{', or NaN where one is missing' if self.missing else ''}",
         }.get(self.values, f"must hold values in [{low:g}, {high:g}]")
 
     @property
@@ -483,7 +485,8 @@ class Space:
         """
         levels = data.num_values if data.levels is None else data.levels
         low, high = self.value_range if levels is None else (0, levels - 1)
-        row = stored.first_bad_row(array, low, high, levels is not None or self.values == "counts")
+        whole = levels is not None or self.values == "counts"
+        row = stored.first_bad_row(array, low, high, whole, self.missing and levels is None)
         if row is not None:
             held = self.held if levels is None else f"must hold integer values 0 to {high}"
             remedy = (

@@ -27,7 +27,7 @@ def told(message, low, high, missing, remedy="", where=""):
     return f"{message}; {given}{remedy and ': '}{remedy}."
 
 
-def first_bad_row(array, low, high, integer):
+def first_bad_row(array, low, high, integer, missing=False):
     """The first row of an array whose values are not all finite, within bounds and, where asked, whole.
 
     Args:
@@ -35,19 +35,20 @@ def first_bad_row(array, low, high, integer):
       low: Lowest value that is taken, a number or an array of the shape of a row.
       high: Highest, the same.
       integer: Whether values must be whole.
+      missing: Whether NaN is taken, too.
 
     Returns:
       An int, or None where all is well.
     """
     if not hasattr(array, "found"):
-        return _first_bad_row(array, low, high, integer)
-    question = low, high, integer
+        return _first_bad_row(array, low, high, integer, missing)
+    question = low, high, integer, missing
     if question not in array.found:
-        array.found[question] = _first_bad_row(array, low, high, integer)
+        array.found[question] = _first_bad_row(array, *question)
     return array.found[question]
 
 
-def _first_bad_row(array, low, high, integer):
+def _first_bad_row(array, low, high, integer, missing):
     if not array.size:
         return None
     scalars = np.ndim(low) == np.ndim(high) == 0
@@ -66,6 +67,8 @@ def _first_bad_row(array, low, high, integer):
         valid = (part >= low) & (part <= high) & np.isfinite(part)
         if integer:
             valid &= np.rint(part) == part
+        if missing:
+            valid |= np.isnan(part)
         bad = ~valid.reshape(len(part), -1).all(axis=1)
         if bad.any():
             return start + int(np.argmax(bad))
@@ -73,7 +76,7 @@ def _first_bad_row(array, low, high, integer):
 
 
 def told_of_row(message, array, row, remedy, where):
-    """The sentence about a row of a data set that is refused, as `told`.
+    """The sentence about a row of a data set that is refused, as `told`; of a vector with the column.
 
     Args:
       message: What must hold.
@@ -85,4 +88,6 @@ def told_of_row(message, array, row, remedy, where):
     values = np.asarray(array[row], np.float64)
     missing = np.isnan(values)
     low, high = np.where(missing, np.inf, values).min(), np.where(missing, -np.inf, values).max()
-    return told(message, low, high, missing.sum(), remedy, f" in row {row} of {where}")
+    lost = np.flatnonzero(~np.isfinite(values)) if values.ndim == 1 else ()
+    column = f", column {lost[0]}" if len(lost) else ""
+    return told(message, low, high, missing.sum(), remedy, f" in row {row}{column} of {where}")

@@ -3,8 +3,9 @@
 import numpy as np
 import tensorflow as tf
 
-from tfgen.autoregressive.sequences.sequence_model import SequenceModel, tokens_of
+from tfgen.autoregressive.sequences.sequence_model import SequenceModel
 from tfgen.distributions.laws import Levels
+from tfgen.media.text import tokens_of
 
 # Row i + 1 holds the logits after level i; row 0 those of the first step.
 LOGITS = np.array([[0.0, 1.0, -1.0], [2.0, 0.0, 0.5], [-1.0, 0.3, 0.0], [0.1, 0.2, -3.0]], np.float32)

@@ -43,8 +43,11 @@ def side(name, folder, stream):
     """Variants of one side: so many steps of a model on the folder."""
     from tfgen.adversarial import DCGAN
     from tfgen.data import load
+    from tfgen.training import batches
     from tfgen.variational import VAE
 
+    # Few images would be held whole.
+    batches._WINDOW = min(batches._WINDOW, 300 * NUM)
     data = load(f"folder:{pathlib.Path(os.environ[FOLDER]) / folder}", stream=stream)
     data.fingerprint()
     shape = data.event_shape

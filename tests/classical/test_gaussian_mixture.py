@@ -10,6 +10,7 @@ import tensorflow as tf
 from tfgen import data
 from tfgen.classical import GaussianMixture
 from tfgen.data.points import grid_modes
+from tfgen.training import train
 from tfgen.update import Step
 
 
@@ -39,7 +40,7 @@ def started(x, covariance="full", regularization=1e-6, num_components=4, event_s
     return model
 
 
-def run_em(model, x, passes, batch_size=128):
+def run_em(model, x, passes, batch_size=128, name="em"):
     """Full passes in batches, the last one smaller; the loss before each pass's step."""
     engine, losses = Step(model.updates(), {}), []
     spec = {"x": tf.TensorSpec([None, *x.shape[1:]], tf.float32)}
@@ -52,7 +53,7 @@ def run_em(model, x, passes, batch_size=128):
     for _ in range(passes):
         for i in range(0, len(x), batch_size):
             step({"x": tf.constant(x[i : i + batch_size])})
-        losses.append(float(engine.finish_epoch()["em/loss"]))
+        losses.append(float(engine.finish_epoch()[f"{name}/loss"]))
     return np.array(losses)
 
 
@@ -205,5 +206,81 @@ def test_bad_arguments_are_named():
     ]:
         with pytest.raises(ValueError, match=message):
             GaussianMixture(2, **arguments)
+    for arguments, message in [
+        ({"likelihood": "poisson"}, "likelihood must be one of 'gaussian', 'bernoulli', got 'poisson'"),
+        ({"pseudo_count": -1}, "pseudo_count must be a finite number, at least 0, got -1"),
+        ({"start": "rows"}, "start must be one of .* got 'rows'"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            GaussianMixture(2, **arguments)
     with pytest.raises(ValueError, match="num_components=5 needs as many x, got 3"):
         GaussianMixture(3, 5).begin({"x": points(num=3)}, 0)
+    broken = points(num=9)
+    broken[4, 2] = np.nan
+    with pytest.raises(ValueError, match="got nan in row 4, column 2: replace or leave out"):
+        GaussianMixture(3, 5).begin({"x": broken}, 0)
+
+
+@pytest.mark.parametrize("covariance", ["diag", "full"])
+def test_singular_covariances_are_refused_in_one_sentence(covariance):
+    """At the start, and within a pass of a training; with regularization they are fitted."""
+    x = points(num=60)
+    x[:, 1] = 0.25
+    message = "of components must be positive definite; .*: raise regularization, use fewer components, or"
+    with pytest.raises(ValueError, match=message):
+        GaussianMixture(3, 2, covariance, regularization=0.0).begin({"x": x}, 0)
+    model = GaussianMixture(3, 2, covariance, regularization=0.0)
+    model.begin = lambda batch, seed: None
+    with pytest.raises(ValueError, match=message) as caught:
+        train(model, data.Data.from_arrays(x), steps=2, batch_size=30, log=lambda line: None)
+    assert "\n" not in str(caught.value)
+    model = GaussianMixture(3, 2, covariance)
+    model.begin({"x": x}, 0)
+    losses = run_em(model, x, passes=3)
+    assert np.isfinite(losses).all() and np.all(np.diff(losses) < 1e-6)
+
+
+def bits(num=300):
+    """Two overlapping kinds of five bits, and a bit that is always 0."""
+    draw = np.random.RandomState(0)
+    rates = np.array([[0.9, 0.8, 0.1, 0.5, 0.3, 0.0], [0.2, 0.3, 0.7, 0.5, 0.9, 0.0]])
+    return (draw.rand(num, 6) < rates[draw.choice(2, num)]).astype(np.float32)
+
+
+@pytest.mark.parametrize("pseudo_count", [0.0, 1.0])
+def test_em_of_bernoullis_equals_the_formulas(pseudo_count):
+    """Five passes against NumPy; the likelihood, or its penalized form, never falls."""
+    x = bits()
+    model = GaussianMixture(6, 3, likelihood="bernoulli", pseudo_count=pseudo_count)
+    weights, rates = np.full(3, 1 / 3), scipy.special.expit(model.entry_logits.numpy().astype(np.float64))
+    objectives = []
+    losses = run_em(model, x, passes=5)
+    for loss in losses:
+        log_p = x @ np.log(rates).T + (1 - x) @ np.log1p(-rates).T + np.log(weights)
+        total = scipy.special.logsumexp(log_p, axis=1)
+        assert loss == pytest.approx(-total.mean(), abs=1e-5)
+        objectives.append(total.sum() + pseudo_count * np.sum(np.log(rates) + np.log1p(-rates)))
+        r = np.exp(log_p - total[:, None])
+        weights = r.mean(axis=0)
+        rates = (r.T @ x + pseudo_count) / (r.sum(axis=0)[:, None] + 2 * pseudo_count)
+        rates = np.clip(rates, 1e-15, 1 - 1e-15)
+    np.testing.assert_allclose(scipy.special.expit(model.entry_logits.numpy()), rates, atol=1e-5)
+    np.testing.assert_allclose(scipy.special.softmax(model.logits.numpy()), weights, atol=1e-5)
+    assert np.all(np.diff(objectives) > -1e-6)
+    # An entry that was never 1 is possible with pseudo counts, and all but impossible without.
+    odd = np.eye(6, dtype=np.float32)[[5]]
+    assert (float(model.log_prob(odd)[0]) > -15.0) == (pseudo_count > 0)
+
+
+@pytest.mark.learn
+def test_a_mixture_of_bernoullis_finds_its_kinds():
+    x = bits(5000)
+    model = GaussianMixture(6, 2, likelihood="bernoulli")
+    model.begin({"x": x}, seed=0)
+    run_em(model, x, passes=40, batch_size=5000)
+    rates = np.array([[0.9, 0.8, 0.1, 0.5, 0.3, 0.0], [0.2, 0.3, 0.7, 0.5, 0.9, 0.0]])
+    found = scipy.special.expit(model.entry_logits.numpy())
+    found = found[np.argsort(-found[:, 0])]
+    np.testing.assert_allclose(found, rates, atol=0.08)
+    view = model.views(None, 5, None)["components"]
+    np.testing.assert_allclose(np.sort(view.array[:, 0]), np.sort(found[:, 0]), atol=1e-6)

@@ -1,11 +1,10 @@
 """One session a case: every check of a case runs on one worker and asks the same session."""
 
-import gc
 import shutil
 
-import keras
 import pytest
 
+from tests import memory
 from tests.conformance.cases import CASES
 from tests.conformance.session import Session
 from tests.conformance.toys import TOYS
@@ -22,9 +21,7 @@ def session(request, tmp_path_factory):
     directory = tmp_path_factory.mktemp("case")
     yield Session(request.param, ROWS[request.param], directory)
     shutil.rmtree(directory)
-    # What TensorFlow and Keras keep of a case would add up over the cases.
-    keras.backend.clear_session()
-    gc.collect()
+    memory.release()
 
 
 @pytest.fixture(scope="session")

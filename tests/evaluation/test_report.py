@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+import scipy.stats
 import tensorflow as tf
 
 from tests import cli_toys
@@ -13,7 +14,7 @@ from tfgen.autoregressive import CharRNN
 from tfgen.energy import RBM
 from tfgen.estimators import samples
 from tfgen.evaluation import sample_report
-from tfgen.evaluation.report import evaluate
+from tfgen.evaluation.report import evaluate, nats_by_example
 from tfgen.evaluation.sample_report import report_samples
 from tfgen.model import GenerativeModel
 
@@ -195,7 +196,7 @@ def test_samples_are_drawn_so_many_at_once_as_fit(monkeypatch):
     monkeypatch.setattr(model, "sample", lambda num, **more: asked.append(num) or draw(num, **more))
     monkeypatch.setattr(sample_report, "_NUMBERS_AT_ONCE", 14)
     assert report_samples(model, told, SEED)["frechet_distance"]["value"] == pytest.approx(0.0, abs=1e-9)
-    assert asked == [7, 7, 6]
+    assert asked == [7, 7, 6] * 10
 
 
 class Noise(GenerativeModel):
@@ -230,7 +231,12 @@ def test_large_x_are_compared_by_a_projection(monkeypatch):
     assert "random projection of x, 40 entries, to 32 numbers" in found["frechet_distance"]["kind"]
     fake, project = np.asarray(Noise((40,)).sample(300, seed=SEED)), samples.RandomProjection(40, 32)
     expected = samples.frechet_distance(project(shifted), project(fake))
-    assert found["frechet_distance"]["value"] == pytest.approx(expected, rel=1e-9)
+    distance = found["frechet_distance"]
+    # The mean of ten draws, of which the first is that of a single call.
+    assert distance["low"] < distance["value"] < distance["high"]
+    monkeypatch.setattr(sample_report, "_DRAWS", 1)
+    once = report_samples(Noise((40,)), plain, SEED)["frechet_distance"]
+    assert once["value"] == pytest.approx(expected, rel=1e-9) and "low" not in once
     assert found["real_frechet_distance"]["value"] == pytest.approx(0.0, abs=1e-6)
 
 
@@ -238,3 +244,50 @@ def test_too_few_examples_have_no_distances():
     x = np.zeros((5, 2), np.float32)
     plain = data.Data("plain", "vector", (2,), None, None, None, None, *[data.Split(x)] * 3)
     assert report_samples(Noise((2,)), plain, SEED) == {}
+
+
+def test_distances_are_means_over_draws_with_the_interval_of_the_mean():
+    x = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
+    train = np.random.default_rng(1).normal(size=(100, 3)).astype(np.float32)
+    parts = [data.Split(train), data.Split(x), data.Split(x)]
+    plain = data.Data("plain", "vector", (3,), None, None, None, None, *parts)
+    found = report_samples(Noise((3,)), plain, SEED)
+    seeds = [SEED, *(random.fold_in(SEED, 10_000, draw) for draw in range(1, 10))]
+    each = [samples.frechet_distance(x, Noise((3,)).sample(40, seed=seed)) for seed in seeds]
+    assert len(set(each)) == 10
+    low, high = scipy.stats.t.interval(0.95, 9, np.mean(each), scipy.stats.sem(each))
+    distance = found["frechet_distance"]
+    assert distance["kind"].startswith("estimate, mean of 10 x 40 samples against 40 test examples")
+    for key, value in {"value": np.mean(each), "low": low, "high": high}.items():
+        assert distance[key] == pytest.approx(value, rel=1e-6)
+    # The training examples make two sets of as many.
+    real = [samples.frechet_distance(x, train[i : i + 40]) for i in (0, 40)]
+    assert found["real_frechet_distance"]["value"] == pytest.approx(np.mean(real), rel=1e-9)
+
+
+def test_nats_by_example_are_what_the_figures_are_means_of():
+    bits, exact = binary(), RBM((2, 2, 1), num_hidden=3)
+    nats, error = nats_by_example(exact, bits, SEED)
+    x = bits.test.x.astype(np.float32)
+    np.testing.assert_allclose(nats, -exact.log_likelihood(x).numpy(), rtol=1e-5)
+    assert error == (0.0, 0.0)
+    bounded = Bounded((2, 2, 1), num_hidden=3)
+    bounded.set_weights(exact.get_weights())
+    bound, _ = nats_by_example(bounded, bits, SEED, importance_samples=4)
+    np.testing.assert_allclose(bound, nats + 0.25, rtol=1e-5)
+    large = RBM((2, 2, 1), num_hidden=3)
+    large.log_partition = lambda method="exact", seed=None: estimated(method)
+    estimate, error = nats_by_example(large, bits, SEED)
+    figure = evaluate(large, bits, SEED)["nats"]
+    assert estimate.mean() == pytest.approx(figure["value"]) and error == pytest.approx((-0.5, 0.25))
+    half = 1.959964 * estimate.std(ddof=1) / math.sqrt(len(estimate))
+    assert figure["low"] == pytest.approx(figure["value"] - half - 0.5)
+    with pytest.raises(ValueError, match="Noise has no density"):
+        nats_by_example(Noise((2,)), bits, SEED)
+
+
+def estimated(method):
+    """A partition function that is too large to enumerate: its estimate and interval."""
+    if method != "ais":
+        raise ValueError("too large")
+    return 7.0, 6.5, 7.25

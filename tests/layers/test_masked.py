@@ -112,6 +112,26 @@ def test_bad_arguments_name_themselves(arguments, message):
         MaskedConv2D(**{"filters": 4, "kernel_size": 3} | arguments)
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [
+        MaskedConv2D(6, 3, channels=3, condition_size=2, image_size=(3, 4)),
+        RowsAboveConv2D(6, 3, "B", 2, (3, 4)),
+    ],
+)
+def test_a_location_dependent_bias_adds_to_its_row_and_column(layer):
+    layer.build((None, None, None, 3))
+    rng = np.random.default_rng(6)
+    x, told = rng.normal(size=(2, 3, 4, 3)).astype("float32"), rng.normal(size=(2, 2)).astype("float32")
+    before = layer(x, told).numpy()
+    rows, columns = rng.normal(size=(3, 6)), rng.normal(size=(4, 6))
+    layer.position.rows.assign(rows)
+    layer.position.columns.assign(columns)
+    np.testing.assert_allclose(layer(x, told) - before, [rows[:, None] + columns] * 2, atol=1e-5)
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
+    assert again.get_config() == layer.get_config() and again.image_size == (3, 4)
+
+
 @pytest.mark.parametrize("mask_type", ["A", "B"])
 @pytest.mark.parametrize("shape", [(4, 3, 2), (1, 5, 1)])
 def test_rows_above_equal_a_convolution_whose_lower_rows_are_zero(mask_type, shape):

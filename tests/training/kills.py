@@ -8,12 +8,12 @@ import hashlib
 import pathlib
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).parents[2]
+from tests.programs import Program
+
 # Three models: one network under XLA, persistent chains, two players with batch norm.
 RUNS = {
     "vae": ["--steps=4000", "--checkpoint_every=200", "--hidden=64"],
@@ -24,15 +24,14 @@ RUNS = {
 
 def start(app, directory, *more):
     """A training of one of `RUNS` as a process."""
-    command = [sys.executable, "-m", f"apps.{app}", f"--run_dir={directory}", *RUNS[app], *more]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return Program(["-m", f"apps.{app}", f"--run_dir={directory}", *RUNS[app], *more])
 
 
 def finish(process):
     """Waits for a training; its output."""
-    out, _ = process.communicate(timeout=600)
+    out, err = process.communicate(timeout=600)
     if process.returncode:
-        raise RuntimeError(f"training failed: {out[-2000:]}")
+        raise RuntimeError(f"training failed: {(out + err)[-2000:]}")
     return out
 
 

@@ -1,20 +1,14 @@
 """Checkpoints: paths, identity, files."""
 
-import os
-import pathlib
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import programs
 from tests.training.toys import Bits, Moments, TwoStages, fitting, sgd
 from tfgen.training import Checkpoints, restore_weights, train, weights_of
 from tfgen.training.checkpoints import describe, variable_paths
-
-ROOT = pathlib.Path(__file__).parents[2]
 
 
 class Holder:
@@ -186,9 +180,7 @@ def test_another_process_reads_it(tmp_path):
         "keras.layers.Dense(2)\nmodel = Bits()\n"
         f"print(restore_weights(model, {str(tmp_path / 'checkpoints')!r}), model.logits.numpy().tolist())\n"
     )
-    out = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env=os.environ, capture_output=True, text=True
-    )
+    out = programs.run(["-c", code])
     kept = Bits()
     restore_weights(kept, tmp_path / "checkpoints")
     assert out.stdout.strip() == f"('best', 5) {kept.logits.numpy().tolist()}", out.stderr[-2000:]

@@ -6,10 +6,10 @@ import random
 import signal
 import socket
 import subprocess
-import sys
 
 import pytest
 
+from tests.programs import Program
 from tests.training import kills
 
 FLAGS = ["--steps=20", "--checkpoint_every=10", "--hidden=8", "--batch_size=16", "--jit=off"]
@@ -18,7 +18,11 @@ FLAGS = ["--steps=20", "--checkpoint_every=10", "--hidden=8", "--batch_size=16",
 @pytest.mark.slow
 @pytest.mark.parametrize("app", ["rbm", "dcgan"])
 def test_killed_and_resumed_ends_with_the_same_bits(app, tmp_path):
-    kills.finish(kills.start(app, tmp_path / "straight"))
+    straight = kills.start(app, tmp_path / "straight")
+    # The figures and the export that follow are compared with nothing.
+    assert straight.wait_for("checkpoint, step")
+    straight.kill()
+    straight.communicate()
     said = kills.killed(app, tmp_path / "cut", 1, random.Random(0))
     assert any(line.startswith("resumed at step") for line in said)
     assert kills.digest(tmp_path / "straight") == kills.digest(tmp_path / "cut")
@@ -41,17 +45,7 @@ def start_workers(directory, steps, patience):
     for index in range(2):
         task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
         words = ["-m", "tests.training.worker", str(directory), str(steps), str(patience), str(index)]
-        environment = os.environ | {"TF_CONFIG": json.dumps(task)}
-        started.append(
-            subprocess.Popen(
-                [sys.executable, *words],
-                cwd=kills.ROOT,
-                env=environment,
-                text=True,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-            )
-        )
+        started.append(Program(words, env=os.environ | {"TF_CONFIG": json.dumps(task)}))
     return started
 
 
@@ -77,9 +71,7 @@ def test_workers_of_different_speed_decide_alike_also_when_one_is_told_to_stop(t
     Stage two is best at its first evaluation, at 900, and ends at 1,100.
     """
     workers = start_workers(tmp_path, 3000, 2)
-    for line in workers[1].stderr:
-        if line.startswith("under way"):
-            break
+    assert workers[1].wait_for("under way")
     workers[1].send_signal(signal.SIGTERM)
     stopped = results(workers)
     assert stopped[0] == stopped[1] and 100 < stopped[0]["interrupted"] < 1100
@@ -95,9 +87,7 @@ def test_workers_of_different_speed_decide_alike_also_when_one_is_told_to_stop(t
 def test_a_worker_that_is_killed_ends_the_other_with_one_line(lost, tmp_path):
     """Within 30 s, stated in docs/scaling.md; its checkpoints are there to go on from."""
     workers = start_workers(tmp_path, 1_000_000, 1_000_000)
-    for line in workers[0].stderr:
-        if line.startswith("under way"):
-            break
+    assert workers[0].wait_for("under way")
     workers[lost].kill()
     out, problems = workers[1 - lost].communicate(timeout=30)
     workers[lost].communicate()
@@ -108,11 +98,8 @@ def test_a_worker_that_is_killed_ends_the_other_with_one_line(lost, tmp_path):
 
 
 def vae(directory, *flags, **environment):
-    command = [sys.executable, "-m", "apps.vae", f"--run_dir={directory}", *FLAGS, *flags]
-    return subprocess.Popen(
-        command, cwd=kills.ROOT, env=os.environ | environment, text=True, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )  # fmt: skip
+    words = ["-m", "apps.vae", f"--run_dir={directory}", *FLAGS, *flags]
+    return Program(words, env=os.environ | environment)
 
 
 @pytest.mark.slow

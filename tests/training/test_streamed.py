@@ -108,36 +108,30 @@ def test_streams_passes_and_stages_have_the_bits_of_memory(make, monkeypatch):
     same(make, pair, 40, batch_size=8, jit="on" if make is FewLabels else "off")
 
 
-def test_two_replicas_have_the_bits_of_memory(photos):
+def test_two_replicas_have_the_bits_of_memory(monkeypatch):
+    monkeypatch.setattr(batches, "_WINDOW", 100)
+    strategy = two_replicas()
+
     def make():
         with strategy.scope():
-            return VAE(
-                (8, 8, 1), latent_size=2, hidden=(4,), num_values=256, likelihood="discretized_logistic"
-            )
+            return FewLabels()
 
-    strategy = two_replicas()
-    same(make, photos, 12, batch_size=8, strategy=strategy)
+    examples = with_stream(make())
+    same(make, {True: streamed(examples), False: examples}, 20, batch_size=8, strategy=strategy)
 
 
-def test_stopped_within_a_block_and_resumed_has_the_same_bits(photos, tmp_path):
-    def make():
-        return VAE((8, 8, 1), latent_size=2, hidden=(4,), num_values=256, likelihood="discretized_logistic")
-
+def test_stopped_within_a_block_and_resumed_has_the_same_bits(tmp_path, monkeypatch):
+    """In memory in one go; streamed in three, cut in each of two stages."""
+    monkeypatch.setattr(batches, "_WINDOW", 100)
     settings = {"batch_size": 8, "checkpoint_every": 20, "optimizer": "adam"}
-    straight, resumed = begun(make), begun(make)
-    go(straight, photos[False], 40, tmp_path / "a", **settings)
+    straight, resumed = begun(TwoStages), begun(TwoStages)
+    examples = fitting(straight)
+    go(straight, examples, 60, tmp_path / "a", **settings)
     for cut in (3, 26):
+        stops = {"callbacks": [StopAt(cut)], "resume": cut > 3}
         with pytest.raises(Interrupted):
-            go(
-                begun(make),
-                photos[True],
-                40,
-                tmp_path / "b",
-                callbacks=[StopAt(cut)],
-                resume=cut > 3,
-                **settings,
-            )
-    go(resumed, photos[True], 40, tmp_path / "b", resume=True, **settings)
+            go(begun(TwoStages), streamed(examples), 60, tmp_path / "b", **stops, **settings)
+    go(resumed, streamed(examples), 60, tmp_path / "b", resume=True, **settings)
     assert bits(straight) == bits(resumed)
     assert (tmp_path / "a/metrics.csv").read_bytes() == (tmp_path / "b/metrics.csv").read_bytes()
 

@@ -18,7 +18,7 @@ from tfgen.cli.run_directory import RunDirectory
 _FREE_ON_RESUME = {
     "resume", "overwrite", "steps", "data_dir", "download", "run_dir", "num", "temperature", "checkpoint",
     "importance_samples", "xla", "help", "tpu", "preset", "early_stopping", "prompt", "label", "output",
-    "list_datasets", "input", "keep", "stream",
+    "list_datasets", "input", "keep", "stream", "dry_run",
 }  # fmt: skip
 
 
@@ -91,7 +91,7 @@ class App:
         Raises:
           ValueError: If it cannot be done; the message is one line for the user.
         """
-        values, arguments = flagset.define(self.model, self.defaults, self.overrides, self.presets)
+        values, arguments = self.flags()
         command = self._parse(values, argv)
         if values["help"].value:
             every = flagset.COMMANDS | self.commands
@@ -136,6 +136,23 @@ class App:
             return
         with progress.shown():
             getattr(commands, command)(config, run, settings, arguments)
+
+    def parse(self, argv):
+        """Flags of a command line, each checked by itself; nothing is read, written or carried out.
+
+        Returns:
+          (command, absl FlagValues).
+
+        Raises:
+          ValueError: If there is no such command or preset.
+          absl.flags.Error: If there is no such flag, or it does not take the value.
+        """
+        values, _ = self.flags()
+        return self._parse(values, argv), values
+
+    def flags(self):
+        """Its flags: (absl FlagValues, those of them that are the constructor's `Argument`s by name)."""
+        return flagset.define(self.model, self.defaults, self.overrides, self.presets)
 
     def _parse(self, values, argv):
         words = hints.parse(values, argv, program(self.name), lambda *told: self._epochs(values, *told))

@@ -68,6 +68,9 @@ def train(config, run, settings, arguments):
     _check_start(model, data, flags, strategy)
     _check_gradients(model, settings)
     optimizers = _optimizers(config, model)
+    if settings["dry_run"]:
+        _check_training(config, model, data, optimizers, strategy, settings)
+        return
     if is_chief(strategy):
         if not settings["resume"]:
             begun = config | {"versions": _versions()}
@@ -278,6 +281,36 @@ def _check_start(model, data, flags, strategy):
         raise ValueError(f"batch_size={size} does not divide into {replicas} replicas.")
 
 
+class _Checked(Exception):  # noqa: N818
+    """The checks of a training have passed."""
+
+
+def _check_training(config, model, data, optimizers, strategy, settings):
+    """Carries out what `train_model` checks before it writes, and stops there."""
+
+    def stop():
+        raise _Checked
+
+    flags = config["flags"]
+    with contextlib.suppress(_Checked):
+        train_model(
+            model,
+            data,
+            config["steps"],
+            None,
+            flags["batch_size"],
+            optimizers,
+            flags["seed"],
+            strategy,
+            flags["jit"],
+            checkpoint_every=flags["checkpoint_every"],
+            early_stopping=settings["early_stopping"],
+            before_writing=stop,
+        )
+    if is_chief(strategy):
+        progress.write("everything fits; nothing was trained or written")
+
+
 def restored(config, run, checkpoint=None, log=progress.write):
     """The model of a run with its best weights or its last ones, averaged where the training averages.
 
@@ -405,13 +438,19 @@ def _check_gradients(model, settings):
             raise ValueError(f"{type(model).__name__} is trained without gradients: leave --{name} out.")
 
 
+def _parameters(model):
+    """The variables that a model's training moves."""
+    updates = [update for stage in model.stages() for update in stage.updates]
+    moved = {id(v): v for u in updates for v in (u.trainable if u.objective else u.variables)}
+    return list(moved.values())
+
+
 def _described(model, data, config, strategy):
     """The line that says what is trained, and on what."""
     flags, stages = config["flags"], list(model.stages())
-    updates = [update for stage in stages for update in stage.updates]
-    moved = {id(v): v for u in updates for v in (u.trainable if u.objective else u.variables)}
-    count = sum(math.prod(v.shape) for v in moved.values())
-    size = sum(math.prod(v.shape) * tf.as_dtype(v.dtype).size for v in moved.values())
+    updates, moved = [update for stage in stages for update in stage.updates], _parameters(model)
+    count = sum(math.prod(v.shape) for v in moved)
+    size = sum(math.prod(v.shape) * tf.as_dtype(v.dtype).size for v in moved)
     if flags["jit"] != "auto":
         xla = f"XLA {flags['jit']}"
     elif model.jit_updates:
@@ -477,19 +516,20 @@ def _versions():
     }
 
 
-def _seed(config):
-    # Evaluation and samples do not reuse the training's draws.
+def figures_seed(config):
+    """The seed of a run's figures and samples, int32 [2]: evaluation does not reuse the training's draws."""
     return random.fold_in(random.as_seed(config["flags"]["seed"]), 1 << 40)
 
 
 def _evaluate(model, config, settings, data):
     """The report on a test split, printed line by line: which weights, command, seed and data made it."""
-    results = evaluate_model(model, data, _seed(config), settings["importance_samples"])
+    results = evaluate_model(model, data, figures_seed(config), settings["importance_samples"])
     for name, result in results.items():
         interval = f" [{result['low']:.4g}, {result['high']:.4g}]" if "low" in result else ""
         progress.write(f"test {name}: {result['value']:.5g}{interval} ({result['kind']})")
     return {
         "step": int(model.step.numpy()), "density": model.density, "metrics": results,
+        "parameters": sum(math.prod(v.shape) for v in _parameters(model)),
         "command": shlex.join([*program().split(), *sys.argv[1:]]),
         "seed": config["flags"]["seed"], "data": describe(data),
     }  # fmt: skip
@@ -533,7 +573,7 @@ def _views(model, config, settings, data, directory):
 
 
 def _sample_seed(config):
-    return config["flags"]["seed"] if config.get("given_seed") else _seed(config)
+    return config["flags"]["seed"] if config.get("given_seed") else figures_seed(config)
 
 
 def _asked(model, settings, meaning):

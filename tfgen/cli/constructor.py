@@ -22,7 +22,7 @@ class Argument:
     Args:
       name: Its name.
       default: Its default; None where that is None or where there is none.
-      kind: int, float, str, bool, tuple, `MODEL`, `DATA` or `RUN`; None for what cannot be a flag (a
+      kind: int, float, str, bool, tuple, list, `MODEL`, `DATA` or `RUN`; None for what cannot be a flag (a
         callable, a layer).
       element: For a tuple, the kind of its elements.
       help: First sentence of its entry under Args in the docstring.
@@ -200,13 +200,15 @@ def _argument(name, annotation, default, text):
     words = re.findall(r"\w+", annotation)
     opened = [_OPENED[word] for word in words if word in _OPENED]
     kind, element = None, None
+    named = [_PLAIN[word] for word in words if word in _PLAIN]
     if literal and opened:
         kind, element = (tuple, opened[0]) if "tuple" in words else (opened[0], None)
+    elif literal and "list" in words:
+        kind = list
     elif isinstance(value, (int, float, str, bool, tuple)):
         kind = type(value)
-        element = type(value[0]) if kind is tuple and value else int
+        element = type(value[0]) if kind is tuple and value else named[1] if len(named) > 1 else int
     elif literal:
-        named = [_PLAIN[word] for word in words if word in _PLAIN]
         kind = named[0] if named else None
         element = named[1] if kind is tuple and len(named) > 1 else int
     return Argument(name, value, kind, element if kind is tuple else None, text, default is None)

@@ -21,7 +21,7 @@ FROM_DATA = ("num_values", "num_classes", "vocabulary", "unit", "rate", "num_exa
 # Flags that are arguments of `tfgen.data.load`, beside the name of the set.
 DATA_OPTIONS = (
     "binarize", "image_size", "unit", "window", "num_labels", "background", "channels", "skip_bad",
-    "encoding", "mono", "rate", "label_column",
+    "encoding", "mono", "rate", "label_column", "counts",
 )  # fmt: skip
 _NOT_FLAGS = {"event_shape", "name", "dtype", *FROM_DATA}
 
@@ -166,7 +166,7 @@ def define_task(arguments, overrides):
     """The flags of a task: one for each argument but data sets, and those that all tasks share.
 
     Args:
-      arguments: What `read_function` found.
+      arguments: What `read_function` found, but for those that take no flag.
       overrides: Other defaults than the function's.
 
     Returns:
@@ -176,9 +176,15 @@ def define_task(arguments, overrides):
     for argument in arguments.values():
         if argument.kind not in (None, DATA):
             _define_argument(values, argument, overrides.get(argument.flag, argument.default))
-    shared = [row for row in _SHARED if row[0] in ("data_dir", "download", "help") and row[0] not in values]
+    names = ("data_dir", "download", "help") if opens_runs(arguments) else ("help",)
+    shared = [row for row in _SHARED if row[0] in names and row[0] not in values]
     _define_shared(values, overrides, shared)
     return values
+
+
+def opens_runs(arguments):
+    """Whether some of a function's arguments are runs, models or data."""
+    return any(kind in (MODEL, RUN, DATA) for a in arguments.values() for kind in (a.kind, a.element))
 
 
 def check_overrides(values, overrides, owner):
@@ -204,6 +210,10 @@ def _define_argument(values, argument, default):
         text = f"directory of the run whose model is used: {text}"
     if kind is bool:
         flags.DEFINE_bool(name, default, text, flag_values=values, module_name="model")
+    elif kind is list:
+        flags.DEFINE_multi_string(name, list(default or ()), text, flag_values=values, module_name="model")
+        # Without absl's own words on how to repeat it.
+        values[name].help = text
     elif kind in (str, MODEL, RUN):
         flags.DEFINE_string(name, default, text, flag_values=values, module_name="model")
     elif argument.element in (str, MODEL, RUN):
@@ -230,6 +240,7 @@ _SHARED = (
     ("stream", None, "read own images and arrays as they are needed; by default where they are large"),
     ("skip_bad", bool, "leave out own files, and rows of tables, that cannot be used"),
     ("label_column", str, "column of an own table that holds the classes"),
+    ("counts", bool, "texts are counts of words, each file or paragraph an example; own numbers are counts"),
     ("encoding", str, "encoding of own text files; by default UTF-8, or UTF-16 where they are in it"),
     ("mono", bool, "mix own recordings of several channels down to one"),
     ("rate", _POSITIVE, "samples a second to which own recordings are resampled"),
@@ -263,6 +274,7 @@ _SHARED = (
     ("tpu", str, "name or address of the TPU"),
     ("resume", bool, "go on from the run's newest checkpoint"),
     ("overwrite", bool, "replace the run in run_dir"),
+    ("dry_run", bool, "check the flags, the data and the model, then stop before anything is written"),
     ("num", _POSITIVE, "sample: how many"),
     ("temperature", _Number(float, 0), "sample: below 1 less varied, 0 the mode"),
     ("prompt", str, "sample: what to continue, to answer or to write"),
@@ -327,12 +339,15 @@ def help_text(values, arguments, summary, program, commands):
     choice = f" [{'|'.join(commands)}]" if commands else ""
     lines = [summary.strip(), "", f"usage: {program}{choice} [--flags]", ""]
     lines += [f"  {name:<9} {text}" for name, text in commands.items()]
-    groups = {
-        "model flags" if commands else "flags": list(arguments),
-        "other flags": [n for n in values if n not in arguments],
-    }
-    for title, names in groups.items():
-        lines += ["", f"{title}:"]
+    return "\n".join([*lines, flags_text(values, arguments, "model flags" if commands else "flags")])
+
+
+def flags_text(values, arguments, title):
+    """The part of `--help` that lists flags: those of `arguments` under a title, then the others."""
+    lines = []
+    groups = {title: list(arguments), "other flags": [n for n in values if n not in arguments]}
+    for group, names in groups.items():
+        lines += ["", f"{group}:"]
         for name in names:
             flag = values[name]
             shown = "" if flag.default is None else text_of(flag.default)

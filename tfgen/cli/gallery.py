@@ -213,6 +213,8 @@ def _meaning(data):
 
 def draw_view(model, view, data=None, meaning=None):
     """The pictures of a `View`, more than one for frames; an empty list where its kind has none."""
+    if view.layout == "text":
+        return []
     array, captions, meaning = np.asarray(view.array), view.captions, meaning or _meaning(data)
     images = as_images(model, array)
     title = view.title or ("x" if images is None else "")
@@ -240,14 +242,20 @@ def draw_view(model, view, data=None, meaning=None):
 def _draw_curves(model, view, data, meaning):
     if model.kind != "points":
         return []
-    lines = [meaning.original(line) for line in np.asarray(view.array)]
-    if data is None:
-        cloud = {view.title or "points of the curves": np.concatenate(lines)}
-    else:
-        real = real_panel(model, data, _REAL, random.as_seed(0))
-        cloud = {f"{view.title},\nover {real.title}" if view.title else real.title: meaning.original(real.x)}
+    array = np.asarray(view.array)
+    moving = array.ndim == 4
+    frames = [[meaning.original(line) for line in lines] for lines in (array if moving else array[None])]
     names = meaning.columns or ("x[0]", "x[1]")
-    return [pictures.scatter(cloud, names, lines, view.captions, size=640)]
+    real = None if data is None else real_panel(model, data, _REAL, random.as_seed(0))
+    found = []
+    for number, lines in enumerate(frames):
+        title = ": ".join(filter(None, [view.title, view.heads[number] if moving and view.heads else None]))
+        if real is None:
+            cloud = {title or "points of the curves": np.concatenate(lines)}
+        else:
+            cloud = {f"{title},\nover {real.title}" if title else real.title: meaning.original(real.x)}
+        found.append(pictures.scatter(cloud, names, lines, view.captions, size=640))
+    return found
 
 
 def conditions(model, num, data=None):
@@ -346,7 +354,12 @@ def save_views(model, directory, num, seed, data=None, meaning=None):
     """
     paths = []
     for name, view in model.views(data, num, random.as_seed(seed)).items():
-        path, drawn = directory / f"samples_{name}", draw_view(model, view, data, meaning)
+        path = directory / f"samples_{name}"
+        if view.layout == "text":
+            paths.append(path.with_suffix(".txt"))
+            write_text(paths[-1], "\n".join(view.array) + "\n")
+            continue
+        drawn = draw_view(model, view, data, meaning)
         if not drawn:
             rows = np.asarray(view.array)
             if model.kind == "numbers" and rows.shape[-len(model.event_shape) :] == model.event_shape:
@@ -354,7 +367,7 @@ def save_views(model, directory, num, seed, data=None, meaning=None):
             rows = rows.reshape(-1, rows.shape[-1])
             paths.append(path.with_suffix(".txt"))
             write_text(paths[-1], _numbers(rows))
-        elif view.layout == "frames":
+        elif len(drawn) > 1:
             paths.append(path.with_suffix(".gif"))
             pictures.save_animation(drawn, paths[-1])
         else:

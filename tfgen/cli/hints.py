@@ -91,7 +91,7 @@ def _by_name(table):
     return {name: value for value, names in table.items() for name in names.split()}
 
 
-def parse(values, argv, program, epochs=None):
+def parse(values, argv, program, epochs=None, known_only=False):
     """Parses a command line; `-h` is `--help`.
 
     Args:
@@ -100,9 +100,10 @@ def parse(values, argv, program, epochs=None):
       program: The words that start the program.
       epochs: `f(name, number, argv) -> sentence` about the flag `--epochs` beside the others; None where
         nothing is trained.
+      known_only: Whether flags that are not known are left to another program.
 
     Returns:
-      The words that are no flags.
+      The words that are no flags, and flags that are left to another program.
 
     Raises:
       UsageError: If a flag has another name here; says which.
@@ -110,7 +111,7 @@ def parse(values, argv, program, epochs=None):
     """
     argv = ["--help" if word == "-h" else word for word in argv]
     try:
-        return values(["program", *argv])[1:]
+        return values(["program", *argv], known_only=known_only)[1:]
     except flags.UnrecognizedFlagError as error:
         name = known_as(error.flagname)
         if name in EPOCHS and epochs is not None:

@@ -11,6 +11,8 @@ _USAGE = """Deep generative models on TensorFlow, Keras 3 and TensorFlow Probabi
 
 usage: {tfgen} MODEL [command] [--flags]
        {tfgen} MODEL --help   the commands and flags of a model
+       {tfgen} sweep MODEL --grid FLAG=VALUE,VALUE --seeds=N
+       {tfgen} compare RUN RUN ...
        {tfgen} list           every model, with a line on each
        {tfgen} --version
 """
@@ -47,12 +49,14 @@ def main(argv=None):
         _fail(f"unexpected argument {words[1]!r}: {started_as} list takes none.")
     elif words[0].startswith("-"):
         _fail(f"{words[0]} stands before any model: write {started_as} MODEL {words[0]}.")
-    elif words[0] not in found:
-        _fail(f"no model {words[0]!r}{_suggestion(words[0], found)} ({started_as} list shows all)")
     else:
+        try:
+            app = load(words[0], f"{started_as} list")
+        except ValueError as error:
+            _fail(error)
         # As Python itself does for a module that is run: argv[0] is what was started.
         sys.argv = [f"{started_as} {words[0]}", *words[1:]]
-        _load(words[0], found[words[0]]).app.run(words[1:])
+        app.run(words[1:])
     sys.exit(0)
 
 
@@ -73,12 +77,24 @@ def _suggestion(word, found):
     return f", did you mean {known[close[0]]}?" if close else ""
 
 
-def _load(name, path):
-    """The app's module, which the clone's `apps` and the installed package hold under different names."""
-    spec = importlib.util.spec_from_file_location(f"tfgen.apps.{name}", path)
+def load(name, list_command="tfgen list"):
+    """The app of that name: an `App` or a `TaskApp`.
+
+    Args:
+      name: Its name.
+      list_command: The command that shows all names, for the message.
+
+    Raises:
+      ValueError: If there is none.
+    """
+    found = apps()
+    if name not in found:
+        raise ValueError(f"no model {name!r}{_suggestion(name, found)} ({list_command} shows all)")
+    # The clone's `apps` and the installed package hold it under different names.
+    spec = importlib.util.spec_from_file_location(f"tfgen.apps.{name}", found[name])
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module
+    return module.app
 
 
 def _fail(message):

@@ -74,7 +74,7 @@ class RunDirectory:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             if overwrite:
-                self._clear()
+                self.clear()
             if save_models:
                 (self.path / "models").mkdir(exist_ok=True)
                 save_models(self.path / "models")
@@ -85,12 +85,12 @@ class RunDirectory:
     def forget_unless_saved(self):
         """Takes away what a training made that came to nothing: no checkpoint is there to go on from."""
         if not list(self.path.glob("checkpoints/ckpt-*.index")):
-            self._clear()
+            self.clear()
             with contextlib.suppress(OSError):
                 self.path.rmdir()
 
-    def _clear(self):
-        # Only what a run makes: the user's own files beside it stay.
+    def clear(self):
+        """Takes away what a run makes; the user's own files beside it stay."""
         for name in FOLDERS:
             shutil.rmtree(self.path / name, ignore_errors=True)
         for name in (*FILES, *(p.name for p in self.path.glob("samples*.*"))):
@@ -105,9 +105,13 @@ class RunDirectory:
 
     def write_json(self, name, content):
         """Writes a JSON file by rename; a number that is not finite, which JSON does not know, as null."""
+        self.write_text(name, json.dumps(_finite(content), indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+    def write_text(self, name, text):
+        """Writes a file by rename: it is never seen half written."""
         path = self.path / name
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        temporary.write_text(json.dumps(_finite(content), indent=2, sort_keys=True, allow_nan=False) + "\n")
+        temporary.write_text(text)
         os.replace(temporary, path)
 
     def place(self, folder, name, suggestion, suffix=""):

@@ -9,6 +9,7 @@ from tfgen.cli import flagset, hints
 from tfgen.cli.app import carry_out, start_tensorflow
 from tfgen.cli.constructor import DATA, MODEL, RUN, read_function
 from tfgen.cli.hints import UsageError
+from tfgen.cli.main import load
 from tfgen.cli.program import program
 
 
@@ -20,19 +21,26 @@ class TaskApp:
     the function gets the opened run (`open_run`); of both, `tuple[...]` takes several, set apart by commas.
     `Data` needs no flag: it is the data set of the first run. An argument without a default must be given.
 
+    Repeated flags are gathered for an argument annotated `list[str]`. TensorFlow is started for functions
+    that are given models, runs or data; others start it themselves if they come to need it.
+
     What the function returns is printed: a dict as lines "name: value", a list line by line.
 
     Args:
       function: The function, or its dotted path within tfgen, so that `--help` need not import it.
+      words: Name of the argument that takes the words without a dash: all of them, if it is a tuple.
+      flags_of_app: Name of the argument that takes all flags that are not the task's own, as a tuple: those
+        of the app that the word names.
       **overrides: Other defaults than the function's.
     """
 
-    def __init__(self, function, **overrides):
+    def __init__(self, function, words=None, flags_of_app=None, **overrides):
         caller = sys._getframe(1).f_globals
         # A notebook has no file: the function's name is the app's then.
         name = function.__name__ if callable(function) else function.rpartition(".")[2]
         self.name = pathlib.Path(caller.get("__file__", name)).stem
         self.function, self.overrides = function, overrides
+        self.words, self.flags_of_app = words, flags_of_app
         self.summary = caller["__doc__"] or ""
 
     def run(self, argv=None):
@@ -50,22 +58,58 @@ class TaskApp:
           ValueError: If it cannot be done; the message is one line for the user.
         """
         arguments, docstring = read_function(self.function)
+        named = arguments.get(self.words)
+        arguments = {k: a for k, a in arguments.items() if k not in (self.words, self.flags_of_app)}
         values = flagset.define_task(arguments, self.overrides)
         flagset.check_overrides(values, self.overrides, self.name)
-        rest = hints.parse(values, argv, program(self.name))
+        words = hints.parse(values, argv, program(self.name), known_only=self.flags_of_app is not None)
         if values["help"].value:
-            named = [a.flag for a in arguments.values() if a.flag in values]
-            print(flagset.help_text(values, named, self.summary or docstring, program(self.name), {}))
+            self._show_help(values, arguments, docstring, named, words)
             return
-        if rest:
-            raise UsageError(f"unexpected argument {rest[0]!r}: flags are written --name=value.")
+        given = self._given(named, words)
         for argument in arguments.values():
             if argument.flag in values and argument.required and values[argument.flag].value in (None, []):
                 raise UsageError(f"--{argument.flag} is needed: {argument.help}.")
+        if not flagset.opens_runs(arguments):
+            _print(_function(self.function)(**given, **_opened(values, arguments)))
+            return
         with progress.shown():
             with progress.doing("starting TensorFlow"):
                 start_tensorflow()
-            _print(_function(self.function)(**_opened(values, arguments)))
+            _print(_function(self.function)(**given, **_opened(values, arguments)))
+
+    def _given(self, named, words):
+        """The arguments that words without a dash, and flags of another app, are."""
+        if self.flags_of_app is not None:
+            if not words or words[0].startswith("-"):
+                raise UsageError(f"{_called(named)} comes first: {named.help}.")
+            return {self.words: words[0], self.flags_of_app: tuple(words[1:])}
+        if named is None and words:
+            raise UsageError(f"unexpected argument {words[0]!r}: flags are written --name=value.")
+        if named is None:
+            return {}
+        if named.required and not words:
+            raise UsageError(f"{_called(named)} is needed: {named.help}.")
+        if named.kind is tuple:
+            return {self.words: tuple(words)}
+        if len(words) > 1:
+            raise UsageError(f"unexpected argument {words[1]!r}: flags are written --name=value.")
+        return {self.words: words[0]} if words else {}
+
+    def _show_help(self, values, arguments, docstring, named, words):
+        started = program(self.name)
+        summary = (self.summary or docstring).replace(f"python -m apps.{self.name}", started)
+        if named is not None:
+            started += f" {_called(named)}" + (" ..." if named.kind is tuple else "")
+        shown = [a.flag for a in arguments.values() if a.flag in values]
+        print(flagset.help_text(values, shown, summary, started, {}))
+        if self.flags_of_app is not None and words and not words[0].startswith("-"):
+            print(flagset.flags_text(*load(words[0]).flags(), f"flags of {words[0]}"))
+
+
+def _called(words):
+    """What usage calls an argument that words without a dash are: RUN for `runs`."""
+    return (words.name.removesuffix("s") if words.kind is tuple else words.name).upper()
 
 
 def _opened(values, arguments):

@@ -63,6 +63,7 @@ def folder_of_arrays(listing: Listing, request: registry.Request) -> Data:
         test=given.get("test"),
         validation=validation,
         name=request.name,
+        kind="counts" if request.counts else None,
         class_names=names,
         standardize=True,
         notes=tuple(notes),

@@ -6,6 +6,7 @@ import numpy as np
 
 from tfgen.data.examples import DataError, Split
 from tfgen.data.meaning import in_number_order
+from tfgen.data.ragged import joined
 from tfgen.data.splits import arrange, cut
 from tfgen.data.stream import Stream, apply, blocks, is_sliceable
 from tfgen.media import sounds
@@ -26,6 +27,7 @@ def from_arrays(
     vocabulary=None,
     unit="character",
     notes=(),
+    missing=False,
 ):
     """A data set of arrays.
 
@@ -45,8 +47,9 @@ def from_arrays(
         test: What to test on: x, or a pair (x, y); None cuts it off.
         validation: What to validate on: x, a pair (x, y), a count or a fraction; None for a sixth.
         name: What the data are called.
-        kind: "image", "video", "vector", "counts", "text" (tokens `[N, T]` of `vocabulary`) or "audio" (waves
-            `[N, T]` in [-1, 1] of `rate`); None for what the shape says.
+        kind: "image", "video", "vector", "counts", "text" (tokens `[N, T]` of `vocabulary`), "audio" (waves
+            `[N, T]` in [-1, 1] of `rate`) or "sequence" (arrays `[T, D]`, each of any number of steps); None
+            for what the shape says.
         class_names: A name for each class; None for the names or numbers in y.
         columns: A name for each entry of a vector.
         standardize: Whether real vectors get mean 0 and deviation 1 by the training split's statistics, which
@@ -55,6 +58,7 @@ def from_arrays(
         vocabulary: The symbols of the tokens of "text", or what "counts" count.
         unit: What a token is, "character" or "word".
         notes: Notes to be said when a run starts.
+        missing: Whether NaN in x stands for an entry that is not known, for models that take it.
 
     Returns:
         The data set.
@@ -67,10 +71,18 @@ def from_arrays(
         if given is not None and not np.isscalar(given):
             pairs[part] = given if isinstance(given, tuple) else (given, None)
     share = validation if np.isscalar(validation) else None
-    xs, ranges = {}, {}
+    xs, ranges, extra = {}, {}, {}
     for part, pair in pairs.items():
-        xs[part], ranges[part] = _numbers(f"x of {part}" if len(pairs) > 1 else "x", pair[0], name)
-    every = _Range.of(ranges.values())
+        named = f"x of {part}" if len(pairs) > 1 else "x"
+        if kind == "sequence":
+            xs[part], lengths = joined(pair[0], name, named)
+            extra[part] = {"lengths": lengths}
+        else:
+            xs[part], ranges[part] = _numbers(named, pair[0], name, missing)
+    if kind == "sequence":
+        longest = max(x.shape[1] for x in xs.values())
+        xs = {part: np.pad(x, ((0, 0), (0, longest - x.shape[1]), (0, 0))) for part, x in xs.items()}
+    every = _Range.of(ranges.values()) if ranges else None
     labels, num_classes, class_names = _labels(
         {part: pair[1] for part, pair in pairs.items()}, xs, class_names, name
     )
@@ -88,10 +100,12 @@ def from_arrays(
         more = {"num_values": None, "levels": None, "event_shape": shapes["train"], "unit": "word"}
         more |= {} if vocabulary is None else {"vocabulary": tuple(vocabulary)}
         xs = _cast(xs, np.float32)
+    elif kind == "sequence":
+        more = {"num_values": None, "levels": None, "event_shape": (None, *shapes["train"][1:])}
     else:
         kind, xs, levels = _shaped(xs, every, kind, name, notes)
         more = {"num_values": levels, "levels": levels, "event_shape": xs["train"].shape[1:]}
-    parts = {part: Split(array, labels.get(part)) for part, array in xs.items()}
+    parts = {part: Split(array, labels.get(part), extra.get(part, {})) for part, array in xs.items()}
     if "test" in parts and "validation" in parts:
         train, held, tested = parts["train"], parts["validation"], parts["test"]
     elif "test" in parts:
@@ -115,6 +129,7 @@ def from_arrays(
         )
     return cls(
         name=name,
+        missing=missing,
         kind=kind,
         num_classes=num_classes,
         class_names=class_names,
@@ -137,6 +152,12 @@ def standardized(parts, columns, notes: list[str]) -> tuple[list[Split], dict]:
         notes: What was done is added here.
     """
     mean, deviation = _moments(parts[0].x)
+    if np.isnan(mean).any():
+        column = int(np.argmax(np.isnan(mean)))
+        raise DataError(
+            f"column {columns[column] if columns else column + 1} is missing in every row to train on: leave "
+            "it out"
+        )
     constant = deviation <= 1e-12 * np.maximum(np.abs(mean), 1.0)
     deviation = np.where(constant, 1.0, deviation)
 
@@ -154,10 +175,12 @@ def standardized(parts, columns, notes: list[str]) -> tuple[list[Split], dict]:
 
 
 def _moments(x):
-    """Mean and standard deviation of each entry, float64, block by block."""
-    mean = sum(np.asarray(rows, np.float64).sum(axis=0) for rows in blocks(x)) / len(x)
-    square = sum(np.square(np.asarray(rows, np.float64) - mean).sum(axis=0) for rows in blocks(x)) / len(x)
-    return mean, np.sqrt(square)
+    """Mean and standard deviation of each entry, float64, block by block; NaN where there is none."""
+    count = sum((~np.isnan(rows)).sum(axis=0) for rows in blocks(x))
+    with np.errstate(invalid="ignore"):
+        mean = sum(np.nansum(np.asarray(rows, np.float64), axis=0) for rows in blocks(x)) / count
+    square = sum(np.nansum(np.square(np.asarray(rows, np.float64) - mean), axis=0) for rows in blocks(x))
+    return mean, np.sqrt(square / np.maximum(count, 1))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,8 +197,11 @@ class _Range:
         return cls(min(r.low for r in ranges), max(r.high for r in ranges), all(r.whole for r in ranges))
 
 
-def _numbers(what: str, x, name: str):
-    """An array, or a stream, of finite numbers, bools as zeros and ones; and its `_Range`."""
+def _numbers(what: str, x, name: str, missing: bool = False):
+    """An array, or a stream, of finite numbers, bools as zeros and ones; and its `_Range`.
+
+    Where entries may be missing, also of NaN.
+    """
     if isinstance(x, Stream) or is_sliceable(x):
         array = x if isinstance(x, Stream) else Stream.of(x)
     else:
@@ -193,15 +219,17 @@ def _numbers(what: str, x, name: str):
         return apply(array, lambda rows: rows.astype(np.uint8)), _Range(0.0, 1.0, True)
     found, start, wrong, first = [_Range(0.0, 0.0, True)], 0, 0, None
     for rows in blocks(array):
-        if rows.dtype.kind == "f" and not np.isfinite(rows).all():
-            places = np.argwhere(~np.isfinite(rows))
+        bad = np.isinf(rows) if missing else ~np.isfinite(rows)
+        if rows.dtype.kind == "f" and bad.any():
+            places = np.argwhere(bad)
             if first is None:
                 first = (rows[tuple(places[0])], places[0] + 1)
                 first[1][0] += start
             wrong += len(places)
         elif rows.size:
             whole = rows.dtype.kind in "iu" or bool((rows == np.round(rows)).all())
-            found.append(_Range(float(rows.min()), float(rows.max()), whole))
+            least = _Range(0.0, 0.0, False) if np.isnan(rows).all() else None
+            found.append(least or _Range(float(np.nanmin(rows)), float(np.nanmax(rows)), whole))
         start += len(rows)
     if wrong:
         value, places = first

@@ -10,8 +10,11 @@ from tfgen.data import registry
 from tfgen.data.dataset import Data, DataError, Split
 from tfgen.data.folder import Listing, divide, report
 from tfgen.data.memory import check_memory
+from tfgen.data.ragged import joined
+from tfgen.data.sequences import sequence_data
 from tfgen.data.splits import hold_out, stratified_order
 from tfgen.media import sounds
+from tfgen.media.cepstra import cepstra, with_differences
 
 _LEVELS = 256
 _WINDOW = 4096
@@ -22,6 +25,7 @@ _TONES_TRAIN, _TONES_TEST = 2_000, 500
 # The share of a recording's samples beyond [-1, 1] that may be clipped, and full scale of 16-bit numbers.
 _MOST_CLIPPED, _PCM_SCALE = 0.01, 2.0**15
 _DIGITS = "speech/free_spoken_digits_8k.npz"
+_DIGIT_NAMES = tuple("0123456789")
 
 
 @registry.embedded("tones", "sines of three pitches at 8 kHz with a little noise, 3 classes")
@@ -59,6 +63,33 @@ def spoken_digits(request: registry.Request) -> Data:
     References:
       Jackson et al., Free Spoken Digit Dataset, github.com/Jakobovski/free-spoken-digit-dataset.
     """
+    recordings, label, parts, names = _spoken(request)
+    parts = [_windows([recordings[i] for i in part], label[part], request) for part in parts]
+    return _data(request.name, parts, 8000, (len(names), 10), (names, _DIGIT_NAMES))
+
+
+@registry.on_disk("spoken_cepstra", "the recordings of spoken_digits as mel cepstra over time, 10 classes")
+def spoken_cepstra(request: registry.Request) -> Data:
+    """Whole recordings of `spoken_digits` as sequences of 39 numbers each 10 ms, labelled by the digit.
+
+    13 mel cepstra (`tfgen.media.cepstra`), less their means over the recording, and their first and
+    second differences over time; all divided by the training part's deviations. Splits are those of
+    `spoken_digits`.
+
+    References:
+      Davis & Mermelstein, "Comparison of parametric representations for monosyllabic word recognition", 1980.
+    """
+    recordings, label, parts, _ = _spoken(request)
+    frames = [cepstra(wave, 8000) for wave in recordings]
+    frames = [with_differences(each - each.mean(axis=0)) for each in frames]
+    scale = np.concatenate([frames[i] for i in parts[0]]).std(axis=0)
+    x, lengths = joined([each / scale for each in frames], request.name)
+    splits = [Split(x[part], label[part, 1], {"lengths": lengths[part]}) for part in parts]
+    return sequence_data(request.name, splits, class_names=_DIGIT_NAMES)
+
+
+def _spoken(request: registry.Request):
+    """The recordings, labels `[N, 2]`, indices of train, validation and test, the speakers' names."""
     if request.data_dir is None:
         raise DataError(f"data set {request.name!r} is read from DATA_DIR/{_DIGITS}: give --data_dir")
     path = pathlib.Path(request.data_dir) / _DIGITS
@@ -76,11 +107,7 @@ def spoken_digits(request: registry.Request) -> Data:
     test, rest = np.flatnonzero(take < 5), np.flatnonzero(take >= 5)
     rest = rest[stratified_order(len(rest), label[rest] @ [10, 1])]
     cut = len(hold_out(Split(rest), request.validation, default=round(len(rest) / 10))[0])
-    parts = [
-        _windows([recordings[i] for i in part], label[part], request)
-        for part in (rest[:cut], rest[cut:], test)
-    ]
-    return _data(request.name, parts, 8000, (len(names), 10), (names, tuple("0123456789")))
+    return recordings, label, (rest[:cut], rest[cut:], test), names
 
 
 @registry.folder(".wav", ".wave")

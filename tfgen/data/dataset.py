@@ -14,7 +14,7 @@ from tfgen.data.stream import Stream, apply, blocks
 
 __all__ = ["KINDS", "PARTS", "Data", "DataError", "Meaning", "Split"]
 
-KINDS = ("image", "video", "vector", "text", "audio", "strokes", "counts")
+KINDS = ("image", "video", "vector", "text", "audio", "strokes", "counts", "sequence")
 _SPOKEN = {"train": "training", "validation": "validation", "test": "test"}
 
 
@@ -25,8 +25,9 @@ class Data:
     Args:
         name: What `load` was asked for.
         kind: What an example is, one of `KINDS`: "image" `[H, W, C]`, "video" `[T, H, W, C]`,
-            "vector", "text", "audio", "strokes", or "counts" (how often each of a number of things
-            occurs: whole numbers from 0 on, with `levels` and `num_values` None).
+            "vector", "text", "audio", "strokes", "counts" (how often each of a number of things
+            occurs: whole numbers from 0 on, with `levels` and `num_values` None), or "sequence" (real
+            vectors over time, `[T, D]`).
         event_shape: The shape of one example; None in it for a length that varies.
         num_values: How many values an element of an example takes for the model, 2 after any
             binarization; None for real values.
@@ -48,6 +49,7 @@ class Data:
         mean: What was taken off each entry of a vector, and
         deviation: what it was divided by after that, one number for each; None where they are as they came.
         notes: What was done to the data, each a few words, for the line with which a run starts.
+        missing: Whether NaN in real values stands for an entry that is not known.
 
     Raises:
         ValueError: If shapes, values, labels or lengths are not what the data are said to be; names the split
@@ -72,6 +74,7 @@ class Data:
     mean: tuple[float, ...] | None = None
     deviation: tuple[float, ...] | None = None
     notes: tuple[str, ...] = ()
+    missing: bool = False
 
     from_arrays = classmethod(from_arrays)
 
@@ -133,7 +136,8 @@ class Data:
             _check("x", part.x, "counts, 0, 1, 2 ...", np.inf, True, "count in whole numbers", where)
         else:
             remedy = "replace or leave out what is not finite"
-            _check("x", part.x, "finite values", np.inf, False, remedy, where, low=-np.inf)
+            gaps = self.missing
+            _check("x", part.x, "finite values", np.inf, False, remedy, where, low=-np.inf, missing=gaps)
         if self.kind == "strokes":
             remedy = "1 where the pen lifts after the point"
             _check("pens, x[..., 2],", part.x[..., 2], "values 0 or 1", 1, True, remedy, where)
@@ -184,9 +188,9 @@ class Data:
         return digest.hexdigest()[:16]
 
 
-def _check(what, array, held, high, integer, remedy, where, low=0):
+def _check(what, array, held, high, integer, remedy, where, low=0, missing=False):
     """Raises ValueError where an array holds other values, in the words of the models' own checks."""
-    row = stored.first_bad_row(array, low, high, integer)
+    row = stored.first_bad_row(array, low, high, integer, missing)
     if row is not None:
         message = f"Data: {what} must hold {held}"
         raise ValueError(stored.told_of_row(message, array, row, remedy, where))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import os
 import pathlib
 import re
 
@@ -344,14 +345,14 @@ def _classes(folder: pathlib.Path) -> list[tuple[pathlib.Path, str | None]]:
 def _entries(folder: pathlib.Path) -> tuple[list[str], list[str]]:
     """Names of the sub-folders and of the files that are not ignored, sorted."""
     try:
-        visible = sorted(
-            entry
-            for entry in folder.iterdir()
-            if not entry.name.startswith(".") and entry.name.lower() not in _SYSTEM
-        )
+        with os.scandir(folder) as found:
+            visible = sorted(
+                (e for e in found if not e.name.startswith(".") and e.name.lower() not in _SYSTEM),
+                key=lambda entry: entry.name,
+            )
     except OSError as error:
         raise DataError(f"folder {str(folder)!r} cannot be listed: {error.strerror}") from error
-    folders, files = [e.name for e in visible if e.is_dir()], [e for e in visible if e.is_file()]
-    shown = [e.name for e in files if e.suffix.lower() not in IGNORED]
+    folders, files = [e.name for e in visible if e.is_dir()], [e.name for e in visible if e.is_file()]
+    shown = [name for name in files if not name.lower().endswith(IGNORED)]
     # A folder of notes and nothing else is a folder of texts.
-    return folders, shown if shown or folders else [e.name for e in files]
+    return folders, shown if shown or folders else files

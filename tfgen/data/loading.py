@@ -55,6 +55,7 @@ def load(
     rate: int | None = None,
     label_column: str | None = None,
     stream: bool | None = None,
+    counts: bool = False,
 ) -> Data:
     """Loads a data set.
 
@@ -94,6 +95,8 @@ def load(
         stream: Whether images and arrays of one's own stay on disk and are read as they are needed: slower
             where reading is, and equal otherwise. None for those that would take more than a third of the
             memory that is free.
+        counts: Whether texts, and tables and arrays of one's own, are counts: of texts how often each word
+            occurs in each file, or in each paragraph of a single one.
 
     Returns:
         The data set.
@@ -116,11 +119,17 @@ def load(
         raise DataError(f"rate={rate!r} is no positive number of samples a second")
     request = Request(
         name, place, download, validation, seed, image_size, unit, window, background, channels, skip_bad,
-        encoding, mono, rate, label_column, stream,
+        encoding, mono, rate, label_column, stream, counts,
     )  # fmt: skip
     loader = _loader(request)
     _check_options(request, loader is folder.open_folder)
-    data = make_binary(loader(request), binarize)
+    data = loader(request)
+    if counts and data.kind != "counts":
+        raise DataError(
+            f"counts=True is for texts, tables and arrays, but data set {name!r} holds examples of kind "
+            f"{data.kind!r}: take another"
+        )
+    data = make_binary(data, binarize)
     return data if num_labels is None else few_labels(data, num_labels)
 
 

@@ -40,6 +40,7 @@ class Request:
     rate: int | None = None
     label_column: str | None = None
     stream: bool | None = None
+    counts: bool = False
 
 
 def embedded(name: str, description: str) -> Callable:

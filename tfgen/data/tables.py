@@ -94,8 +94,8 @@ def table(listing: Listing, request: registry.Request) -> Data:
         test=(x["test"], y["test"]) if "test" in x else None,
         validation=validation,
         name=request.name,
-        kind="vector",
-        columns=[columns[i] for i in numeric],
+        kind="counts" if request.counts else "vector",
+        **{"vocabulary" if request.counts else "columns": [columns[i] for i in numeric]},
         standardize=True,
         notes=tuple(notes),
     )

@@ -8,6 +8,7 @@ import numpy as np
 from tfgen.data import registry
 from tfgen.data.catalog import Source
 from tfgen.data.dataset import PARTS, Data, DataError, Split
+from tfgen.data.documents import counts_data, paragraphs
 from tfgen.data.folder import Listing, report
 from tfgen.data.reading import read_text
 from tfgen.media.text import UNKNOWN, split
@@ -36,7 +37,10 @@ def catalog_of_texts(source: Source, request: registry.Request) -> Data:
     texts = {}
     for part, name in source.splits.items():
         batches = source.batches(name, ("text",), batched=False)
-        texts[part] = "\n".join(batch["text"].decode("utf-8", "replace") for batch in batches)
+        texts[part] = [batch["text"].decode("utf-8", "replace") for batch in batches]
+    if request.counts:
+        return counts_data(request, texts)
+    texts = {part: "\n".join(found) for part, found in texts.items()}
     if set(texts) != set(PARTS):
         return text_data(request, *cut(texts["train"], texts.get("test")))
     return text_data(request, *(texts[part] for part in PARTS))
@@ -82,7 +86,14 @@ def class_note(listing: Listing) -> list[str]:
 
 
 def texts_data(request: registry.Request, parts: dict[str, list[str]], notes) -> Data:
-    """Texts of each split, one after the other, a line apart; what is not given is cut off."""
+    """Texts of each split, one after the other, a line apart; what is not given is cut off.
+
+    Where counts are asked for, each text is an example, and of one text each paragraph.
+    """
+    if request.counts:
+        if sum(map(len, parts.values())) == 1:
+            parts = {"train": paragraphs(parts["train"][0])}
+        return counts_data(request, parts, notes)
     train, validation, test = ("\n".join(parts[part]) for part in PARTS)
     if validation and test:
         return text_data(request, train, validation, test, notes)

@@ -46,6 +46,8 @@ def _kind(data: Data) -> str:
     if data.kind == "audio":
         rate = f" at {data.rate} samples a second" if data.rate else ""
         return f"sounds in windows of {steps} samples{rate} {values}"
+    if data.kind == "sequence":
+        return f"sequences of up to {steps} steps of {shape[1]} numbers"
     if data.kind == "strokes":
         return f"drawings of up to {steps} pen steps"
     return f"counts of {math.prod(shape)} things"

@@ -35,13 +35,46 @@ def evaluate(model, data, seed, importance_samples=100):
     Raises:
       ValueError: If the model does not take the data, or there is no test example.
     """
+    _check(model, data)
+    with full_float32(), progress.doing("evaluating"):
+        return _figures(model, data, seed, importance_samples)
+
+
+def nats_by_example(model, data, seed, importance_samples=100):
+    """Nats of each example of a test split: what the figures of `evaluate` are means of.
+
+    Args:
+      model: A trained `GenerativeModel` with a density.
+      data: A `tfgen.data.Data`.
+      seed: int32 [2].
+      importance_samples: Samples of a bound.
+
+    Returns:
+      (float64 `[examples]`, error): the nats, or an upper bound of them, and (low, high), by how much all of
+      them may be off together where a partition function was estimated, else zeros.
+
+    Raises:
+      ValueError: If the model has no density, does not take the data, or there is no test example.
+    """
+    if model.density == "none":
+        raise ValueError(f"{type(model).__name__} has no density: there are no nats of an example.")
+    _check(model, data)
+    with full_float32():
+        if model.density == "exact":
+            return -_per_example(model, data, seed, lambda batch, s: model.score(**batch)), (0.0, 0.0)
+        score = _per_example(model, data, seed, _bound(model, importance_samples))
+        if model.density == "lower_bound":
+            return -score, (0.0, 0.0)
+        log_z, low, high, _ = _log_partition(model, seed)
+        return log_z - score, (low - log_z, high - log_z)
+
+
+def _check(model, data):
     model.check_data(data)
     if not len(data.test):
         raise ValueError(
             f"{data.name} has no test examples, which figures are of: give its test split one or more."
         )
-    with full_float32(), progress.doing("evaluating"):
-        return _figures(model, data, seed, importance_samples)
 
 
 def _figures(model, data, seed, importance_samples):
@@ -116,15 +149,21 @@ def _bound(model, importance_samples):
     return score
 
 
-def _unnormalized(model, data, seed, name, score):
-    score = _per_example(model, data, seed, score)
+def _log_partition(model, seed):
+    """log Z of a model, its interval, and what kind of figure that is."""
     try:
-        log_z = low = high = float(model.log_partition())
-        kind = "exact partition function, mean over the test split"
+        log_z = float(model.log_partition())
+        return log_z, log_z, log_z, "exact partition function, mean over the test split"
     except ValueError:
         # Too large to enumerate, as its message says: annealed importance sampling with its own interval.
         log_z, low, high = (float(v) for v in model.log_partition(method="ais", seed=seed))
         kind = "partition function estimated by annealed importance sampling, mean over the test split"
+        return log_z, low, high, kind
+
+
+def _unnormalized(model, data, seed, name, score):
+    score = _per_example(model, data, seed, score)
+    log_z, low, high, kind = _log_partition(model, seed)
     of_z = kind.partition(",")[0]
     nats = interval(log_z - score)
     if "low" in nats:

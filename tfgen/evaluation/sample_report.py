@@ -6,6 +6,8 @@ from tfgen import progress, random
 from tfgen.estimators import samples
 
 _AT_MOST = 10_000
+# Sets of samples of which figures are the mean, of as many samples as there are test examples each.
+_DRAWS = 10
 # Samples of a model with a density whose labels are looked at: pixel by pixel they take their time.
 _LABELLED_AT_MOST = 500
 # Samples, and numbers in them, that are drawn at once.
@@ -22,6 +24,11 @@ def report_samples(model, data, seed):
 
     A conditional model draws under the conditions of the test split.
 
+    From few samples the distances vary with the draw: they are means over ten draws of as many samples as
+    there are test examples, or over fewer that make 10,000 samples, with the 95 % interval of that mean
+    (Student's t). It is of this model's samples against these test examples: another training of the same
+    model, from another seed, differs by more.
+
     Labelled images are compared by the hidden layer of a classifier fitted to the training split
     (`samples.ClassifierFeatures`; for digits the Frechet distance is known as digit-FID, which is not
     comparable with one by Inception). Others and points are compared as they are, but x of more than 1,024
@@ -35,12 +42,15 @@ def report_samples(model, data, seed):
       seed: int32 [2].
 
     Returns:
-      Dict by name of {"value", "kind"}.
+      Dict by name of {"value", "kind"} and, of means, {"low", "high"}.
     """
     num = min(len(data.test.x), _AT_MOST)
+    draws = max(1, min(_DRAWS, _AT_MOST // num))
     train, test = (model.space.from_data(s.x[:_AT_MOST], data, seed).numpy() for s in (data.train, data.test))
     labels = None if data.train.label is None else _as_classes(data.train.label)[: len(train)]
-    fake = _draw(model, data, num, seed)
+    # The first draw is that of a single call.
+    seeds = [seed, *(random.fold_in(seed, _AT_MOST, draw) for draw in range(1, draws))]
+    fakes = [_draw(model, data, num, each) for each in seeds]
     features, extractor, results = None, "x itself", {}
     if test[0].size > _LARGEST:
         features = samples.RandomProjection(test[0].size, _LARGEST)
@@ -48,20 +58,35 @@ def report_samples(model, data, seed):
     if labels is not None and model.kind == "image":
         features, extractor = samples.ClassifierFeatures(train, labels), "features of a classifier, 64 units"
         if model.condition is not None and model.condition.kind == "label":
-            results |= _labels_found(features, fake, test[:num], _as_classes(data.test.label)[:num])
+            results |= _labels_found(features, fakes[0], test[:num], _as_classes(data.test.label)[:num])
     comparable = min(len(test), len(train)) > _NEIGHBOR
-    for name, compared in (("", fake), ("real_", train[:num])) if comparable else ():
+    parts = [train[i * num : (i + 1) * num] for i in range(max(1, min(draws, len(train) // num)))]
+    for name, compared in (("", fakes), ("real_", parts)) if comparable else ():
         against = "samples" if not name else "training examples"
-        kind = f"estimate, {len(compared)} {against} against {len(test)} test examples, {extractor}"
-        found = samples.compare(test, compared, features, _NEIGHBOR)
-        results |= {name + key: {"value": value, "kind": kind} for key, value in found.items()}
+        kind = f"{len(compared[0])} {against} against {len(test)} test examples, {extractor}"
+        kind = f"estimate, mean of {len(compared)} x {kind}" if len(compared) > 1 else f"estimate, {kind}"
+        found = [samples.compare(test, each, features, _NEIGHBOR) for each in compared]
+        results |= {
+            name + key: _mean_of_draws([each[key] for each in found]) | {"kind": kind} for key in found[0]
+        }
     if labels is not None and model.event_shape == (2,):
         centers = np.stack([train[labels == k].mean(axis=0) for k in np.unique(labels)])
         scale = float(np.sqrt(np.mean((train - centers[labels]) ** 2)))
-        found = samples.mode_metrics(fake, centers, scale)
+        found = samples.mode_metrics(fakes[0], centers, scale)
         kind = f"estimate, {num} samples, {len(centers)} modes, good within 3 standard deviations"
         results |= {key: {"value": value, "kind": kind} for key, value in found.items()}
     return results
+
+
+def _mean_of_draws(values):
+    """The mean of a figure over draws and, of several, its 95 % interval by Student's t."""
+    if len(values) < 2:
+        return {"value": values[0]}
+    from scipy.stats import t
+
+    mean = float(np.mean(values))
+    half = float(t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
+    return {"value": mean, "low": mean - half, "high": mean + half}
 
 
 def report_labels(model, data, seed):

@@ -60,11 +60,37 @@ class ByPixel(NamedTuple):
       above: Kernel of the rows above, a matrix `[rows * width * in, filters]`.
       beside: Kernel of the pixels to the left and of the pixel itself, `[pixels * in, filters]`.
       bias: `[filters]`; with what a condition adds `[n, filters]`.
+      position: `LocationBias.parts`, or None.
     """
 
     above: tf.Tensor
     beside: tf.Tensor
     bias: tf.Tensor
+    position: tuple | None = None
+
+    def bias_of(self, row):
+        """What is added in each pixel of a row: `bias`; with a position `[columns, n or 1, filters]`."""
+        if self.position is None:
+            return self.bias
+        rows, columns = self.position
+        return self.bias + (rows[row] + columns)[..., None, :]
+
+    @classmethod
+    def together(cls, layers):
+        """Convolutions of equal sizes as one of several maps, as `convolve_above` reads and returns them.
+
+        Args:
+          layers: A `ByPixel` of each map.
+
+        Returns:
+          `ByPixel` of `[maps, ...]`: biases `[maps, n or 1, filters]`, positions `[columns, maps, filters]`.
+        """
+        above, beside = (tf.stack([getattr(each, name) for each in layers]) for name in ("above", "beside"))
+        bias = tf.stack([tf.reshape(each.bias, (-1, each.bias.shape[-1])) for each in layers])
+        if layers[0].position is None:
+            return cls(above, beside, bias)
+        parts = zip(*(each.position for each in layers), strict=True)
+        return cls(above, beside, bias, tuple(tf.stack(part, axis=1) for part in parts))
 
 
 def convolve_above(rows, kernels):
@@ -99,34 +125,84 @@ def condition_matrix(units, condition_size, dtype):
     return layer
 
 
+class LocationBias(Layer):
+    """Location-dependent bias s[r, c] = u[r] + w[c], learned, zero at first.
+
+    So a pixel knows where it lies, also where it sees no edge of the image. That is no news of other pixels:
+    a causal layer stays causal. The paper makes s of the condition by a network; here s is the same for all
+    images, and the condition adds V c beside it.
+
+    Args:
+      units: Number of features.
+      size: (rows, columns).
+      **kwargs: Passed on to `keras.layers.Layer`.
+
+    References:
+      van den Oord et al., "Conditional image generation with PixelCNN decoders", 2016, arXiv:1606.05328,
+      section 2.3.
+    """
+
+    def __init__(self, units, size, **kwargs):
+        super().__init__(**kwargs)
+        self.units, self.size = units, size
+
+    def build(self, input_shape=None):
+        """Creates u and w."""
+        del input_shape
+        rows, columns = self.size
+        self.rows = self.add_weight((rows, self.units), initializer="zeros", name="rows")
+        self.columns = self.add_weight((columns, self.units), initializer="zeros", name="columns")
+        self.built = True
+
+    def parts(self):
+        """u `[rows, units]` and w `[columns, units]`, in the compute dtype."""
+        return tf.cast(self.rows, self.compute_dtype), tf.cast(self.columns, self.compute_dtype)
+
+    def map(self):
+        """s, `[rows, columns, units]` in the compute dtype."""
+        rows, columns = self.parts()
+        return rows[:, None] + columns
+
+
+def location_bias(units, size, dtype):
+    """s, which adds to a layer's features by where they stand: a `LocationBias` of (rows, columns)."""
+    layer = LocationBias(units, size, dtype=dtype, name="position")
+    layer.build()
+    return layer
+
+
 class ConditionedConv2D(Layer):
-    """Convolution W * x + b, to which a condition c adds V c at every pixel.
+    """Convolution W * x + b, to which a condition c adds V c at every pixel, and each pixel's place s[r, c].
 
     A subclass says in `build` and `call` which pixels its kernel covers, and in `by_pixel` how they lie.
 
     Args:
       filters: Number of features that go out.
       condition_size: Length of c; None for a layer without V.
+      image_size: (rows, columns) of what goes out, for a layer with s; None for one without.
       **kwargs: Passed on to `keras.layers.Layer`.
 
     Raises:
       ValueError: If `filters` does not fit.
     """
 
-    def __init__(self, filters, condition_size=None, **kwargs):
+    def __init__(self, filters, condition_size=None, image_size=None, **kwargs):
         super().__init__(**kwargs)
         self.filters = checks.whole("filters", filters)
         self.condition_size, self.condition = condition_size, None
+        self.image_size, self.position = image_size, None
 
     def add_kernel(self, shape, initializer="glorot_uniform"):
-        """Creates W of shape (height, width, in, filters), b and, of a conditional layer, V."""
+        """Creates W of shape (height, width, in, filters), b and, where asked for, V and s."""
         self.kernel = self.add_weight(shape, initializer=initializer, name="kernel")
         self.bias = self.add_weight((self.filters,), initializer="zeros", name="bias")
         if self.condition_size is not None:
             self.condition = condition_matrix(self.filters, self.condition_size, self.dtype_policy)
+        if self.image_size is not None:
+            self.position = location_bias(self.filters, self.image_size, self.dtype_policy)
 
     def convolve(self, x, kernel, condition=None, strides=1):
-        """W * x + b + V c.
+        """W * x + b + s + V c.
 
         Args:
           x: `[B, H, W, in]`, padded as the kernel needs it.
@@ -137,13 +213,16 @@ class ConditionedConv2D(Layer):
         features = tf.nn.conv2d(x, kernel, strides=strides, padding="VALID")
         # Not tf.nn.bias_add: of a bias used several times TensorFlow 2.21's graph rewriter ("remapping", with
         # oneDNN) loses a part of that operation's gradient.
-        features += self.cast_bias()
+        bias = tf.cast(self.bias, self.compute_dtype)
+        features += bias if self.position is None else bias + self.position.map()
         return features if condition is None else features + self.condition(condition)[:, None, None]
 
-    def cast_bias(self, condition=None):
-        """b in the compute dtype, `[filters]`; with a condition b + V c, `[n, filters]`."""
+    def biased(self, above, beside, condition=None):
+        """`ByPixel` of these kernels with what is added to them: b, V c and s."""
         bias = tf.cast(self.bias, self.compute_dtype)
-        return bias if condition is None else bias + self.condition(condition)
+        if condition is not None:
+            bias += self.condition(condition)
+        return ByPixel(above, beside, bias, None if self.position is None else self.position.parts())
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -160,6 +239,7 @@ class MaskedConv2D(ConditionedConv2D):
       channels: Number of color channels that the features are split into.
       runs: How many equal runs the features that go out consist of, each split into all color channels.
       condition_size: Length of a condition, which adds to the features; None without.
+      image_size: (rows, columns) of the images, for a location-dependent bias; None without.
       **kwargs: Passed on to `keras.layers.Layer`.
 
     Raises:
@@ -170,9 +250,17 @@ class MaskedConv2D(ConditionedConv2D):
     """
 
     def __init__(
-        self, filters, kernel_size, mask_type="B", channels=1, runs=1, condition_size=None, **kwargs
+        self,
+        filters,
+        kernel_size,
+        mask_type="B",
+        channels=1,
+        runs=1,
+        condition_size=None,
+        image_size=None,
+        **kwargs,
     ):
-        super().__init__(filters, condition_size, **kwargs)
+        super().__init__(filters, condition_size, image_size, **kwargs)
         self.kernel_size = tuple(checks.whole("kernel_size", size, odd=True) for size in _pair(kernel_size))
         self.mask_type = checks.one_of("mask_type", mask_type, ("A", "B"))
         self.channels = checks.whole("channels", channels)
@@ -209,7 +297,7 @@ class MaskedConv2D(ConditionedConv2D):
         kernel = self.masked_kernel
         above = tf.reshape(kernel[: height // 2], (-1, self.filters))
         beside = tf.reshape(kernel[height // 2, : width // 2 + 1], (-1, self.filters))
-        return ByPixel(above, beside, self.cast_bias(condition))
+        return self.biased(above, beside, condition)
 
     def compute_output_shape(self, input_shape):
         """`[..., filters]`."""
@@ -228,6 +316,7 @@ class RowsAboveConv2D(ConditionedConv2D):
       kernel_size: Odd width of the kernel, and the height that it would have with the rows below.
       mask_type: "A" hides the pixel's row (first layer), "B" shows it (later layers).
       condition_size: Length of a condition, which adds to the features; None without.
+      image_size: (rows, columns) of the images, for a location-dependent bias; None without.
       **kwargs: Passed on to `keras.layers.Layer`.
 
     Raises:
@@ -237,8 +326,8 @@ class RowsAboveConv2D(ConditionedConv2D):
       van den Oord et al., "Conditional image generation with PixelCNN decoders", 2016, arXiv:1606.05328.
     """
 
-    def __init__(self, filters, kernel_size, mask_type="B", condition_size=None, **kwargs):
-        super().__init__(filters, condition_size, **kwargs)
+    def __init__(self, filters, kernel_size, mask_type="B", condition_size=None, image_size=None, **kwargs):
+        super().__init__(filters, condition_size, image_size, **kwargs)
         self.kernel_size = checks.whole("kernel_size", kernel_size, odd=True)
         self.mask_type = checks.one_of("mask_type", mask_type, ("A", "B"))
 
@@ -259,7 +348,7 @@ class RowsAboveConv2D(ConditionedConv2D):
     def by_pixel(self, condition=None):
         """The layer as `ByPixel`: all of its rows are above, or are the row that is computed."""
         above = tf.reshape(tf.cast(self.kernel, self.compute_dtype), (-1, self.filters))
-        return ByPixel(above, above[:0], self.cast_bias(condition))
+        return self.biased(above, above[:0], condition)
 
 
 class Readout(Layer):

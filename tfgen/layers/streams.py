@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from tfgen import checks
 from tfgen.keras_model import Layer
-from tfgen.layers.masked import ByPixel, ConditionedConv2D
+from tfgen.layers.masked import ConditionedConv2D
 
 STREAMS = ("down", "right")
 
@@ -26,6 +26,7 @@ class ShiftedConv2D(ConditionedConv2D):
       strict: Whether to leave out the pixel's own row or column.
       gain: Variance of the starting kernel, as a multiple of Glorot's.
       condition_size: Length of a condition, which adds to the features; None without.
+      image_size: (rows, columns) of what goes out, for a location-dependent bias; None without.
       **kwargs: Passed on to `keras.layers.Layer`.
 
     Raises:
@@ -44,9 +45,10 @@ class ShiftedConv2D(ConditionedConv2D):
         strict=False,
         gain=1.0,
         condition_size=None,
+        image_size=None,
         **kwargs,
     ):
-        super().__init__(filters, condition_size, **kwargs)
+        super().__init__(filters, condition_size, image_size, **kwargs)
         self.stream, self.strict = checks.one_of("stream", stream, STREAMS), bool(strict)
         self.strides = checks.whole("strides", strides)
         height, width = kernel_size
@@ -80,7 +82,7 @@ class ShiftedConv2D(ConditionedConv2D):
         rows = self.kernel_size[0] - (self.stream == "right")
         kernel = tf.cast(self.kernel, self.compute_dtype)
         above, beside = (tf.reshape(part, (-1, self.filters)) for part in (kernel[:rows], kernel[rows:]))
-        return ByPixel(above, beside, self.cast_bias(condition))
+        return self.biased(above, beside, condition)
 
 
 @keras.saving.register_keras_serializable("tfgen")

@@ -308,6 +308,19 @@ def scatter(
     return _render(figure)
 
 
+def outlines(means: np.ndarray, factors: np.ndarray, deviations: float = 2.0) -> np.ndarray:
+    """Outlines of Gaussians in the plane, so many standard deviations about their means: `[..., 65, 2]`.
+
+    Args:
+        means: `[..., 2]`.
+        factors: Square roots of their covariances, such as Cholesky factors, `[..., 2, 2]`.
+        deviations: 2 holds 86 % of a Gaussian.
+    """
+    angle = np.linspace(0.0, 2.0 * np.pi, 65)
+    circle = deviations * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+    return np.asarray(means)[..., None, :] + np.einsum("...de,ne->...nd", factors, circle)
+
+
 def classes(
     points: np.ndarray,
     labels: Sequence[str] | None = None,
@@ -448,6 +461,123 @@ def shades(panels: Mapping[str, np.ndarray], most: tuple[int, int] = (64, 256)) 
         axes.set_ylabel("row", fontsize=9, color=_TEXT)
         axes.set_title(f"{name}, {len(panel)} rows", fontsize=11, color=_TEXT)
     figure.colorbar(image, ax=list(panes), label="value", pad=0.01)
+    return _render(figure)
+
+
+def matrix(
+    values: np.ndarray,
+    columns: Sequence | None = None,
+    title: str | None = None,
+    numbers: bool = True,
+    signed: bool = False,
+) -> "Image.Image":
+    """A table of numbers as shades, rows counted from 0.
+
+    Args:
+        values: `[rows, columns]`.
+        columns: A name for each column; None numbers them.
+        title: A line above.
+        numbers: Write the values into a small table.
+        signed: Shades from blue over white to red, white at 0; otherwise from white to blue.
+
+    Returns:
+        An RGB picture.
+
+    Raises:
+        ValueError: If the values are no table.
+    """
+    values = np.asarray(values, np.float64)
+    if values.ndim != 2 or 0 in values.shape:
+        raise ValueError(f"values has shape {values.shape}: give [rows, columns]")
+    width, height = (min(900, 90 + 26 * count) for count in values.shape[::-1])
+    figure, axes = _figure(max(260, width), max(220, height), title)
+    most = max(float(np.abs(values).max()), 1e-12)
+    shades = {"cmap": "RdBu_r", "vmin": -most} if signed else {"cmap": "Blues", "vmin": 0.0}
+    axes.imshow(values, aspect="auto", vmax=most, **shades)
+    axes.set_yticks(range(len(values)))
+    if columns is not None:
+        axes.set_xticks(range(values.shape[1]), [str(name) for name in columns])
+    if numbers and values.size <= 100:
+        for (row, column), value in np.ndenumerate(values):
+            color = "white" if value > 0.6 * most else "#3c3c3c"
+            axes.text(column, row, f"{value:.2g}", ha="center", va="center", fontsize=8, color=color)
+    return _render(figure)
+
+
+def states(
+    x: np.ndarray, path: np.ndarray, probabilities: np.ndarray, symbols: Sequence | None = None
+) -> "Image.Image":
+    """A sequence over time on the colours of its states, above the probability of each state.
+
+    Args:
+        x: `[T]`, symbols by number, or `[T, D]`.
+        path: The state of each step, ints `[T]`.
+        probabilities: `[T, S]`.
+        symbols: The symbols, or None for numbers.
+
+    Returns:
+        An RGB picture.
+
+    Raises:
+        ValueError: If the lengths differ.
+    """
+    x, path, probabilities = np.asarray(x), np.asarray(path), np.asarray(probabilities)
+    if not len(x) == len(path) == len(probabilities) or not len(x):
+        raise ValueError(
+            f"x, path and probabilities have {len(x)}, {len(path)} and {len(probabilities)} steps"
+        )
+    figure = _canvas(720, 300)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
+    edges = np.concatenate([[0], np.flatnonzero(np.diff(path)) + 1, [len(path)]])
+    for first, end in zip(edges[:-1], edges[1:], strict=True):
+        color = _COLORS[int(path[first]) % len(_COLORS)]
+        above.axvspan(first - 0.5, end - 0.5, color=color, alpha=0.25, lw=0)
+    if x.ndim == 1 and symbols is not None and len(x) <= 120:
+        for step, symbol in enumerate(x):
+            above.text(step, 0.5, str(symbols[int(symbol)]), ha="center", va="center", fontsize=8)
+        above.set_yticks([])
+    elif x.ndim == 1:
+        above.plot(x, color="#3c3c3c", lw=0.9, drawstyle="steps-mid")
+    else:
+        above.plot(x, lw=0.9)
+    below.imshow(probabilities.T, aspect="auto", cmap="Blues", vmin=0.0, vmax=1.0, interpolation="nearest")
+    below.set_yticks(range(probabilities.shape[1]) if probabilities.shape[1] <= 12 else [])
+    below.set_ylabel("state", fontsize=8)
+    for axes in (above, below):
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.tick_params(color=_MUTED, labelcolor="#3c3c3c", labelsize=8)
+    return _render(figure)
+
+
+def ellipses(
+    means: np.ndarray, covariances: np.ndarray, reference: np.ndarray | None = None, size: int = 400
+) -> "Image.Image":
+    """Gaussians in the plane as ellipses of one and two standard deviations, over points.
+
+    Args:
+        means: `[groups, M, 2]`: a colour for each group.
+        covariances: `[groups, M, 2, 2]`.
+        reference: Points `[N, 2]`, or None.
+        size: Width and height of the picture in pixels.
+
+    Returns:
+        An RGB picture.
+    """
+    from matplotlib.patches import Ellipse
+
+    figure, axes = _figure(size, size, None)
+    if reference is not None:
+        axes.scatter(*np.asarray(reference)[:5000].T, s=6, c=_MUTED, alpha=0.5, linewidths=0)
+    for group, (centers, matrices) in enumerate(zip(means, covariances, strict=True)):
+        color = _COLORS[group % len(_COLORS)]
+        for center, matrix_ in zip(centers, matrices, strict=True):
+            variances, axes_of = np.linalg.eigh(matrix_)
+            angle = np.degrees(np.arctan2(axes_of[1, 1], axes_of[0, 1]))
+            for scale in (1.0, 2.0):
+                extent = 2.0 * scale * np.sqrt(np.maximum(variances[::-1], 0.0))
+                axes.add_patch(Ellipse(center, *extent, angle=angle, fill=False, color=color, lw=1.8))
+            axes.text(*center, str(group), color=color, ha="center", va="center", fontsize=10)
+    axes.autoscale_view()
     return _render(figure)
 
 

@@ -248,3 +248,26 @@ class Texts:
             spoken = tf.math.cumprod(tf.cast(x != self.end, tf.int32), axis=1)
         texts = self.vocabulary.decode_graph(tf.cast(x, tf.int32), tf.reduce_sum(spoken, axis=1))
         return tf.ensure_shape(texts, [None])
+
+
+def tokens_of(vocabulary, unit, num_values, end=None):
+    """Codec and number of tokens that the arguments of a model of texts describe.
+
+    Args:
+      vocabulary: The symbols, or None for bare numbers.
+      unit: What a token is: "character" or "word".
+      num_values: Number of tokens; None for the vocabulary's, or for 2 without one.
+      end: The token that ends a text, or None.
+
+    Returns:
+      `Texts` or None, and an int.
+
+    Raises:
+      ValueError: If they contradict each other.
+    """
+    if vocabulary is None:
+        return None, 2 if num_values is None else num_values
+    codec = Texts(Vocabulary(tuple(vocabulary), unit), end)
+    if num_values not in (None, len(codec.vocabulary)):
+        raise ValueError(f"num_values={num_values}, but the vocabulary has {len(codec.vocabulary)} symbols.")
+    return codec, len(codec.vocabulary)

@@ -5,7 +5,7 @@ import time
 
 import tensorflow as tf
 
-from tfgen import random
+from tfgen import checks, random
 from tfgen.training.batches import Order
 from tfgen.training.feed import Feed
 from tfgen.update import PASS, Step
@@ -138,6 +138,7 @@ class StageRun:
 
         Raises:
           TrainingError: If a loss is not finite.
+          ValueError: If a model's own check fails in a step.
         """
         local = step - self.first
         count = min(self.chunk, self.feed.room(local), until - step)
@@ -146,9 +147,10 @@ class StageRun:
             count = min(count, per_pass - local % per_pass)
         orders = self.feed(local, count, self.end - self.first)
         began = time.perf_counter()
-        total, bad, at_bad = self.loop(
-            orders, tf.constant(count), tf.constant(step, tf.int64), self.run.total.value()
-        )
+        with checks.plainly():
+            total, bad, at_bad = self.loop(
+                orders, tf.constant(count), tf.constant(step, tf.int64), self.run.total.value()
+            )
         if bad.numpy() >= 0:
             values = dict(zip(self.names, at_bad.numpy(), strict=False))
             name = next(k for k, v in values.items() if k.endswith("/loss") and not math.isfinite(v))
@@ -158,7 +160,8 @@ class StageRun:
             )
         self.run.total.assign(total)
         ended = per_pass and (local + count) % per_pass == 0
-        finished = self.finish() if ended else None
+        with checks.plainly():
+            finished = self.finish() if ended else None
         taken = time.perf_counter() - began
         # The first call compiles, so it says nothing about the speed.
         grown = self.chunk * 4

@@ -61,9 +61,10 @@ def report_views(model, data, num, seed):
       seed: int32 [2].
     """
     points = model.kind == "points"
-    rows = min(_ENCODED if points else max(_RECONSTRUCTED, 2 * _PATHS), len(data.test))
-    x = model.space.from_data(data.test.x[:rows], data, seed)
-    few = x[: min(num, 200 if points else _RECONSTRUCTED)]
+    # Of vectors more fit into a picture than of images.
+    most = num if model.kind in ("points", "numbers") else min(num, _RECONSTRUCTED)
+    x = model.space.from_data(data.test.x[: max(most, 2 * _PATHS)], data, seed)
+    few = x[:most]
     again = model.reconstruct(few)
     title = "test examples and their reconstructions"
     if points:  # Both ends of a line.

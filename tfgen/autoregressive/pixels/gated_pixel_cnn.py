@@ -19,10 +19,11 @@ class GatedPixelCNN(PixelModel):
     a link, v. So there is no blind spot: a stack of masked 3x3 kernels never reads the pixels above that lie
     far to the right. A layer is, with gate(a, b) = tanh(a) * sigmoid(b) and * convolution by n x n and 1 x n,
 
-      a = W_v * v + V_v c,            v <- gate(a)
-      b = W_h * h + L a + V_h c,      h <- h + R gate(b),      skip <- skip + S gate(b)
+      a = W_v * v + V_v c + s_v,            v <- gate(a)
+      b = W_h * h + L a + V_h c + s_h,      h <- h + R gate(b),      skip <- skip + S gate(b)
 
-    Two 1x1 convolutions make the logits of relu(skip): a Bernoulli's for two levels, a softmax's for more.
+    where s is a bias by row and column (section 2.3: it depends on the location). Two 1x1 convolutions make
+    the logits of relu(skip): a Bernoulli's for two levels, a softmax's for more.
     Within a pixel R comes first, then G given R, then B given both: the horizontal convolutions are masked by
     color channel. The network reads levels scaled to [-1, 1], or as one-hot vectors where levels have no
     order.
@@ -39,6 +40,7 @@ class GatedPixelCNN(PixelModel):
       condition: What c is: "none", "label" or "vector".
       num_classes: Number of labels; a tuple for labels of several kinds at once.
       condition_size: Length of the vector.
+      position: Add a learned bias for each row and each column wherever a condition adds.
       **kwargs: Passed on to `GenerativeModel`.
 
     Raises:
@@ -62,6 +64,7 @@ class GatedPixelCNN(PixelModel):
         condition="none",
         num_classes: int | None = None,
         condition_size: int | None = None,
+        position=True,
         **kwargs,
     ):
         law = Levels(num_values, one_hot)
@@ -81,6 +84,7 @@ class GatedPixelCNN(PixelModel):
                 last=i == num_layers - 1,
                 channels=channels,
                 condition_size=self.condition_width,
+                image_size=self.event_shape[:2] if position else None,
                 dtype=self.dtype_policy,
             )
             for i in range(num_layers)
@@ -117,11 +121,11 @@ class GatedPixelCNN(PixelModel):
         first, later = (self.stack[i].kernel_size // 2 for i in (0, 1))
         filters, depth = self.stack[0].filters, len(self.stack) - 1
 
-        def begin_row(rows, above):
+        def begin_row(rows, above, row):
             """The vertical stack of a row, and what it adds to each layer of the horizontal one."""
             read, kept, links = rows, [], []
             for row_of, before in zip(rows_of, [*tf.unstack(above), None], strict=True):
-                v, link = row_of(read)
+                v, link = row_of(read, row)
                 links.append(link)
                 if before is not None:
                     read = tf.concat([before, v[None]], axis=0)
@@ -144,8 +148,8 @@ class GatedPixelCNN(PixelModel):
         def include(left, kept):
             return tf.concat([left[..., filters:], kept], axis=-1)
 
-        def end_row(above, kept):
-            del kept
+        def end_row(above, kept, row):
+            del kept, row
             return above
 
         return Walk(
@@ -171,6 +175,7 @@ class TwoStackLayer(Layer):
       last: Nothing follows but the skip connection: the stacks end.
       channels: Number of color channels that the features are split into.
       condition_size: Length of a condition, which adds to both convolutions; None without.
+      image_size: (rows, columns), for a location-dependent bias there; None without.
       **kwargs: Passed on to `keras.layers.Layer`.
 
     References:
@@ -178,18 +183,27 @@ class TwoStackLayer(Layer):
     """
 
     def __init__(
-        self, filters, head, kernel_size, first=False, last=False, channels=1, condition_size=None, **kwargs
+        self,
+        filters,
+        head,
+        kernel_size,
+        first=False,
+        last=False,
+        channels=1,
+        condition_size=None,
+        image_size=None,
+        **kwargs,
     ):
         super().__init__(**kwargs)
         self.filters, self.head_size, self.kernel_size = filters, head, kernel_size
         self.first, self.last = first, last
-        self.channels, self.condition_size = channels, condition_size
+        self.channels, self.condition_size, self.image_size = channels, condition_size, image_size
 
     def build(self, input_shape):
         """Creates the convolutions of a layer that reads `[..., features]` in both stacks."""
         policy, mask, gates = self.dtype_policy, "A" if self.first else "B", 2 * self.filters
         common = {"channels": self.channels, "dtype": policy}
-        told = {"condition_size": self.condition_size}
+        told = {"condition_size": self.condition_size, "image_size": self.image_size}
         self.vertical = RowsAboveConv2D(gates, self.kernel_size, mask, dtype=policy, **told)
         self.link = keras.layers.Dense(gates, use_bias=False, dtype=policy)
         self.horizontal = MaskedConv2D(gates, (1, self.kernel_size), mask, runs=2, **common, **told)
@@ -221,9 +235,9 @@ class TwoStackLayer(Layer):
         """The layer by rows and pixels.
 
         Returns:
-          `f(rows) -> (v, link)`: from the rows that the vertical convolution reads, `[height, columns, n,
-          features]`, the vertical stack's row `[columns, n, filters]` and what it adds to the horizontal one,
-          `[columns, n, 2 filters]`;
+          `f(rows, number) -> (v, link)`: from the rows that the vertical convolution reads for the row of
+          that number, `[height, columns, n, features]`, the vertical stack's row `[columns, n, filters]` and
+          what it adds to the horizontal one, `[columns, n, 2 filters]`;
           `f(taps, link, h) -> (h, skip)`: from what the horizontal convolution reads, `[n, pixels *
           features]`, where channels not yet drawn may be absent, the pixel's link and horizontal stack.
         """
@@ -234,9 +248,9 @@ class TwoStackLayer(Layer):
         kernel = tf.concat([head.beside for head in heads], axis=1)
         both = ByPixel(kernel[:0], kernel, tf.concat([head.bias for head in heads], axis=0))
 
-        def row(rows):
-            features = convolve_above(rows[None], vertical.above[None])[:, 0] + vertical.bias
-            return gated(features), tf.tensordot(features, link, 1) + horizontal.bias
+        def row(rows, number):
+            features = convolve_above(rows[None], vertical.above[None])[:, 0] + vertical.bias_of(number)
+            return gated(features), tf.tensordot(features, link, 1) + horizontal.bias_of(number)
 
         def pixel(taps, link, h):
             out = affine(gated(taps @ horizontal.beside[: taps.shape[-1]] + link), both)

@@ -10,7 +10,7 @@ from tfgen.autoregressive.pixels.pixel_cnn import PixelCNN
 from tfgen.autoregressive.pixels.pixel_model import image_shape
 from tfgen.distributions.laws import Draws, Levels
 from tfgen.keras_model import Layer
-from tfgen.layers.masked import condition_matrix
+from tfgen.layers.masked import condition_matrix, location_bias
 from tfgen.space import label_or_vector
 
 # Where the groups of a 2x2 block lie: what is known first, then to its right, below, across.
@@ -28,8 +28,8 @@ class MultiScalePixelCNN(AutoregressiveModel):
     them, then G given R, then B given both. So the number of passes grows with log N, not with the N pixels.
 
     Each group of each scale has a residual network on the grid of blocks, which reads all earlier groups; a
-    color channel adds a 3x3 convolution of the group's earlier channels. A condition adds to its first layer,
-    and inside the PixelCNN.
+    color channel adds a 3x3 convolution of the group's earlier channels. A condition, and a bias for each row
+    and column of the blocks, add to its first layer, and inside the PixelCNN.
 
     Args:
       event_shape: (rows, columns, channels), channels in the order of their generation.
@@ -43,6 +43,7 @@ class MultiScalePixelCNN(AutoregressiveModel):
       condition: What c is: "none", "label" or "vector".
       num_classes: Number of labels; a tuple for labels of several kinds at once.
       condition_size: Length of the vector.
+      position: Add a learned bias for each row and each column wherever a condition adds.
       **kwargs: Passed on to `GenerativeModel`.
 
     Raises:
@@ -68,6 +69,7 @@ class MultiScalePixelCNN(AutoregressiveModel):
         condition="none",
         num_classes: int | None = None,
         condition_size: int | None = None,
+        position=True,
         **kwargs,
     ):
         law, told = Levels(num_values, one_hot), label_or_vector(condition, num_classes, condition_size)
@@ -93,21 +95,24 @@ class MultiScalePixelCNN(AutoregressiveModel):
             condition=condition,
             num_classes=num_classes,
             condition_size=condition_size,
+            position=position,
             dtype=self.dtype_policy,
         )
         self.groups = []
         for scale in range(len(sizes) - 1):
             present = [p for p in range(1, 4) if self._present(scale, p).any()]
-            networks = [self._group(before, filters, num_blocks) for before in range(1, len(present) + 1)]
+            places = sizes[scale + 1] if position else None
+            networks = [
+                self._group(before, filters, num_blocks, places) for before in range(1, len(present) + 1)
+            ]
             self.groups.append(dict(zip(present, networks, strict=True)))
 
-    def _group(self, before, filters, num_blocks):
+    def _group(self, before, filters, num_blocks, places):
         """The network of a group that reads so many earlier ones."""
         channels, read = self.event_shape[-1], self.law.features()
         width = None if self.condition is None else self.condition.width
-        group = Group(
-            filters, num_blocks, channels, read, self.law.size, condition_size=width, dtype=self.dtype_policy
-        )
+        told = {"condition_size": width, "image_size": places, "dtype": self.dtype_policy}
+        group = Group(filters, num_blocks, channels, read, self.law.size, **told)
         group.build((None, None, None, before * channels * read))
         return group
 
@@ -231,13 +236,25 @@ class Group(Layer):
       read: Number of features that are read of a channel's levels.
       outputs: Number of raw outputs of an entry.
       condition_size: Length of a condition, which adds to the first convolution; None without.
+      image_size: (rows, columns) of blocks, for a location-dependent bias there; None without.
       **kwargs: Passed on to `keras.layers.Layer`.
     """
 
-    def __init__(self, filters, num_blocks, channels, read, outputs, condition_size=None, **kwargs):
+    def __init__(
+        self,
+        filters,
+        num_blocks,
+        channels,
+        read,
+        outputs,
+        condition_size=None,
+        image_size=None,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.filters, self.num_blocks, self.channels = filters, num_blocks, channels
-        self.read, self.outputs, self.condition_size = read, outputs, condition_size
+        self.read, self.outputs = read, outputs
+        self.condition_size, self.image_size = condition_size, image_size
 
     def build(self, input_shape):
         """Creates all convolutions."""
@@ -252,9 +269,11 @@ class Group(Layer):
         self.blocks = [(conv(n, 3, n), conv(n, 3, n)) for _ in range(self.num_blocks)]
         self.earlier = [conv(n, 3, c * self.read, bias=False) for c in range(1, self.channels)]
         self.heads = [(conv(n, 1, n), conv(self.outputs, 1, n)) for _ in range(self.channels)]
-        self.condition = None
+        self.condition = self.position = None
         if self.condition_size is not None:
             self.condition = condition_matrix(n, self.condition_size, self.dtype_policy)
+        if self.image_size is not None:
+            self.position = location_bias(n, self.image_size, self.dtype_policy)
         self.built = True
 
     def trunk(self, context, condition=None):
@@ -268,6 +287,8 @@ class Group(Layer):
           `[n, rows, columns, filters]`.
         """
         h = self.first(context)
+        if self.position is not None:
+            h += self.position.map()
         if condition is not None:
             h += self.condition(condition)[:, None, None]
         for one, two in self.blocks:

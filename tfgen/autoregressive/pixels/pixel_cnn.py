@@ -7,7 +7,7 @@ from tfgen import checks
 from tfgen.autoregressive.pixels.pixel_model import PixelModel, Walk
 from tfgen.distributions.laws import Levels
 from tfgen.keras_model import Layer
-from tfgen.layers.masked import MaskedConv2D, Readout, affine, convolve_above
+from tfgen.layers.masked import ByPixel, MaskedConv2D, Readout, affine, convolve_above
 from tfgen.space import label_or_vector
 
 
@@ -20,8 +20,8 @@ class PixelCNN(PixelModel):
 
       h <- h + conv1x1(relu(conv3x3(relu(conv1x1(relu(h))))))
 
-    and two 1x1 convolutions, which give a Bernoulli logit for two levels and a softmax for more. A condition
-    adds to the outputs of the first and of each 3x3 convolution.
+    and two 1x1 convolutions, which give a Bernoulli logit for two levels and a softmax for more. A condition,
+    and a bias for each row and column, add to the outputs of the first and of each 3x3 convolution.
 
     Args:
       event_shape: (rows, columns, channels), channels in the order of their generation.
@@ -36,6 +36,7 @@ class PixelCNN(PixelModel):
       condition: What c is: "none", "label" or "vector".
       num_classes: Number of labels; a tuple for labels of several kinds at once.
       condition_size: Length of the vector.
+      position: Add a learned bias for each row and each column wherever a condition adds.
       **kwargs: Passed on to `GenerativeModel`.
 
     Raises:
@@ -60,6 +61,7 @@ class PixelCNN(PixelModel):
         condition="none",
         num_classes: int | None = None,
         condition_size: int | None = None,
+        position=True,
         **kwargs,
     ):
         law = Levels(num_values, one_hot)
@@ -71,7 +73,11 @@ class PixelCNN(PixelModel):
         checks.whole("kernel_size", kernel_size, at_least=3, odd=True)
         checks.whole("head", head, at_least=channels)
         checks.whole("first_kernel_size", first_kernel_size, at_least=3, odd=True)
-        told = {"channels": channels, "condition_size": self.condition_width, "dtype": self.dtype_policy}
+        told = {
+            "condition_size": self.condition_width,
+            "image_size": self.event_shape[:2] if position else None,
+        }
+        told |= {"channels": channels, "dtype": self.dtype_policy}
         self.first = MaskedConv2D(filters, first_kernel_size, "A", **told)
         self.blocks = [ResidualBlock(hidden, kernel_size, **told) for _ in range(num_blocks)]
         self.readout = Readout(head, channels, law.size, dtype=self.dtype_policy)
@@ -99,13 +105,11 @@ class PixelCNN(PixelModel):
         middles, steps = zip(*(block.by_pixel(condition) for block in self.blocks), strict=True)
         depth, hidden = len(self.blocks), self.blocks[0].hidden
         reach, first_reach = self.blocks[0].kernel_size // 2, self.first.kernel_size[0] // 2
-        # All blocks' rows above in one product: kernels [depth, ...], biases [depth, 1 or n, hidden].
-        kernels = tf.stack([middle.above for middle in middles])
-        biases = tf.stack([tf.reshape(middle.bias, (-1, hidden)) for middle in middles])
+        middle = ByPixel.together(middles)  # All blocks' rows above in one product.
 
-        def begin_row(rows, above):
-            entered = convolve_above(rows[None], first.above[None])[:, 0] + first.bias
-            return above, (entered, convolve_above(above, kernels) + biases)
+        def begin_row(rows, above, row):
+            entered = convolve_above(rows[None], first.above[None])[:, 0] + first.bias_of(row)
+            return above, (entered, convolve_above(above, middle.above) + middle.bias_of(row))
 
         def conditional(context, taps, left, channel):
             entered, above = context
@@ -120,7 +124,8 @@ class PixelCNN(PixelModel):
         def include(left, kept):
             return tf.concat([left[..., hidden:], kept], axis=-1)
 
-        def end_row(above, kept):
+        def end_row(above, kept, row):
+            del row
             return tf.concat([above[:, 1:], tf.transpose(kept, (1, 0, 2, 3))[:, None]], axis=1)
 
         return Walk(
@@ -143,19 +148,20 @@ class ResidualBlock(Layer):
       kernel_size: Odd size of the middle kernel.
       channels: Number of color channels that the features are split into.
       condition_size: Length of a condition, which adds to the middle convolution; None without.
+      image_size: (rows, columns), for a location-dependent bias there; None without.
       **kwargs: Passed on to `keras.layers.Layer`.
     """
 
-    def __init__(self, hidden, kernel_size=3, channels=1, condition_size=None, **kwargs):
+    def __init__(self, hidden, kernel_size=3, channels=1, condition_size=None, image_size=None, **kwargs):
         super().__init__(**kwargs)
-        self.hidden, self.kernel_size = hidden, kernel_size
-        self.channels, self.condition_size = channels, condition_size
+        self.hidden, self.kernel_size, self.channels = hidden, kernel_size, channels
+        self.condition_size, self.image_size = condition_size, image_size
 
     def build(self, input_shape):
         """Creates the three convolutions."""
         common = {"channels": self.channels, "dtype": self.dtype_policy}
         self.squeeze = MaskedConv2D(self.hidden, 1, **common)
-        told = {"condition_size": self.condition_size}
+        told = {"condition_size": self.condition_size, "image_size": self.image_size}
         self.middle = MaskedConv2D(self.hidden, self.kernel_size, **common, **told)
         self.expand = MaskedConv2D(input_shape[-1], 1, **common)
         self.squeeze.build(input_shape)

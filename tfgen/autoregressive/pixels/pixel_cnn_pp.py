@@ -37,6 +37,7 @@ class PixelCNNPlusPlus(PixelModel):
       condition: What p is conditioned on: "none", "label" or "vector"; it adds to every gated block.
       num_classes: Number of labels; a tuple for labels of several kinds at once.
       condition_size: Length of the vector.
+      position: Add a learned bias for each row and each column wherever a condition adds.
       **kwargs: Passed on to `GenerativeModel`.
 
     Raises:
@@ -59,6 +60,7 @@ class PixelCNNPlusPlus(PixelModel):
         condition="none",
         num_classes: int | None = None,
         condition_size: int | None = None,
+        position=True,
         **kwargs,
     ):
         law = LogisticMixture(image_shape(event_shape)[-1], num_components, num_values)
@@ -74,14 +76,13 @@ class PixelCNNPlusPlus(PixelModel):
         self.enter_left = ShiftedConv2D(filters, (2, 1), "right", strict=True, dtype=policy)
         for layer in (self.enter_down, self.enter_above, self.enter_left):
             layer.build((None, None, None, law.features(self.event_shape[-1])))
-        self.resolutions = []
+        self.resolutions, size = [], self.event_shape[:2]
         for k in range(num_resolutions):
-            lowest = k == num_resolutions - 1
-            resolution = Resolution(
-                num_blocks, lowest, k, filters, dropout, self.condition_width, dtype=policy
-            )
+            lowest, told = k == num_resolutions - 1, (self.condition_width, size if position else None)
+            resolution = Resolution(num_blocks, lowest, k, filters, dropout, *told, dtype=policy)
             resolution.build((None, None, None, filters))
             self.resolutions.append(resolution)
+            size = tuple(-(-each // 2) for each in size)
         self.last = keras.layers.Dense(law.size, dtype=policy)
         self.last.build((None, None, None, filters))
 
@@ -130,14 +131,13 @@ class PixelCNNPlusPlus(PixelModel):
         above_bias = enter_above.bias + enter_left.bias
         kernel, bias = (tf.cast(w, dtype) for w in self.last.weights)
 
-        def begin_row(rows, above):
+        def begin_row(rows, above, number):
             """The down stream of the row, and what the right one reads of it and of the row above."""
-            number, above = above
             h = convolve_above(rows[None], enter_down.above[None])[:, 0] + enter_down.bias
             _, above, context = top.row(h, number, above)
             enter = convolve_above(rows[None, 1:], above_kernel[None])[:, 0] + above_bias
             place = tf.fill([columns], number), tf.range(columns)
-            return (number, above), (enter, context, place)
+            return above, (enter, context, place)
 
         def conditional(context, taps, left, channel):
             del channel
@@ -149,14 +149,13 @@ class PixelCNNPlusPlus(PixelModel):
             del left
             return kept
 
-        def end_row(above, kept):
-            number, above = above
-            return number + 1, top.end_row(number, above, kept)
+        def end_row(above, kept, number):
+            return top.end_row(number, above, kept)
 
         left = top.left()
         return Walk(
             reach=(2, 1),
-            above=(tf.constant(0), top.above()),
+            above=top.above(),
             left=left,
             kept=tf.nest.map_structure(lambda zeros: tf.TensorSpec(zeros.shape, zeros.dtype), left),
             begin_row=begin_row,

@@ -23,13 +23,14 @@ class Walk(NamedTuple):
       above: Nest of tensors: what the first row finds above it of the network.
       left: Nest of tensors: what the first pixel of a row finds to its left of the network.
       kept: Nest of TensorSpecs: what the network keeps of a pixel for the rows below.
-      begin_row: `f(rows, above) -> (above, context)`: rows `[reach, columns, n, features]` are the last ones
-        of the image, context is a nest of `[columns, ...]`, what all this says about each pixel of the row.
+      begin_row: `f(rows, above, row) -> (above, context)`: rows `[reach, columns, n, features]` are the last
+        ones of the image before this row, int32; context is a nest of `[columns, ...]`, what all this says
+        about each pixel of the row.
       conditional: `f(context, taps, left, channel) -> (raw, kept)`: raw outputs `[n, size]` of an entry of
         the pixel; taps `[n, ...]` are the last pixels of the image and, behind them, the channels of this one
         that are drawn. Of several channels, what the last one keeps counts.
       include: `f(left, kept) -> left`, for the next pixel.
-      end_row: `f(above, kept) -> above`, for the next row; kept is a nest of `[columns, ...]`.
+      end_row: `f(above, kept, row) -> above`, for the next row; kept is a nest of `[columns, ...]`.
     """
 
     reach: tuple
@@ -131,17 +132,18 @@ class PixelModel(AutoregressiveModel):
             window = tf.concat([window[:, features:], read(x)], axis=1)
             return (window, walk.include(left, kept)), (kept, {"x": x, "raw": raw} if with_raw else {"x": x})
 
-        def row(state, noise):
-            rows, above = state
-            above, context = walk.begin_row(rows, above)
+        def row(state, inputs):
+            (rows, above), (number, noise) = state, inputs
+            above, context = walk.begin_row(rows, above, number)
             start = tf.zeros((num, walk.reach[1] * features), self.compute_dtype), walk.left
             _, (kept, drawn) = scan(pixel, (context, noise), start, (walk.kept, out))
             rows = tf.concat([rows[1:], read(drawn["x"])[None]], axis=0)
-            return (rows, walk.end_row(above, kept)), drawn
+            return (rows, walk.end_row(above, kept, number)), drawn
 
         rows = tf.zeros((walk.reach[0], columns, num, features), self.compute_dtype)
         whole = {k: tf.TensorSpec((columns, *spec.shape)) for k, spec in out.items()}
-        images = scan(row, draws.noise, (rows, walk.above), whole)[1]
+        numbers = tf.range(self.event_shape[0])
+        images = scan(row, (numbers, draws.noise), (rows, walk.above), whole)[1]
         return {k: tf.transpose(v, (2, 0, 1, *range(3, v.shape.rank))) for k, v in images.items()}
 
     @property

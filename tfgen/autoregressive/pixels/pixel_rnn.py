@@ -11,7 +11,7 @@ from tfgen import checks
 from tfgen.autoregressive.pixels.pixel_model import PixelModel, Walk
 from tfgen.distributions.laws import Levels
 from tfgen.keras_model import Layer
-from tfgen.layers.masked import MaskedConv2D, Readout, convolve_above
+from tfgen.layers.masked import ByPixel, MaskedConv2D, Readout, convolve_above
 from tfgen.layers.scan import scan
 from tfgen.space import label_or_vector
 
@@ -30,7 +30,7 @@ class PixelRNN(PixelModel):
     before are three of the row above ("row": each pixel sees a triangle), or those above and beside the
     pixel, once from the left and once from the right ("diagonal": each sees everything before it, the last
     pixel of the row above only by the first convolution, since a feature never knows its own pixel). A
-    condition adds to that convolution and to every layer's gates.
+    condition, and a bias for each row and column, add to that convolution and to every layer's gates.
 
     Args:
       event_shape: (rows, columns, channels), channels in the order of their generation.
@@ -45,6 +45,7 @@ class PixelRNN(PixelModel):
       condition: What c is: "none", "label" or "vector".
       num_classes: Number of labels; a tuple for labels of several kinds at once.
       condition_size: Length of the vector.
+      position: Add a learned bias for each row and each column wherever a condition adds.
       **kwargs: Passed on to `GenerativeModel`.
 
     Raises:
@@ -69,6 +70,7 @@ class PixelRNN(PixelModel):
         condition="none",
         num_classes: int | None = None,
         condition_size: int | None = None,
+        position=True,
         **kwargs,
     ):
         law = Levels(num_values, one_hot)
@@ -81,7 +83,11 @@ class PixelRNN(PixelModel):
         checks.whole("head", head, at_least=channels)
         checks.whole("first_kernel_size", first_kernel_size, at_least=3, odd=True)
         self.jit_updates = layer == "diagonal"
-        told = {"channels": channels, "condition_size": self.condition_width, "dtype": self.dtype_policy}
+        told = {
+            "condition_size": self.condition_width,
+            "image_size": self.event_shape[:2] if position else None,
+        }
+        told |= {"channels": channels, "dtype": self.dtype_policy}
         self.first = MaskedConv2D(2 * hidden, first_kernel_size, "A", **told)
         self.blocks = [
             DiagonalBiLSTM(hidden, **told) if layer == "diagonal" else RowLSTM(hidden, kernel_size, **told)
@@ -112,9 +118,9 @@ class PixelRNN(PixelModel):
         stack = type(self.blocks[0]).by_pixel(self.blocks, self.event_shape[1], num, condition)
         reach = self.first.kernel_size[0] // 2
 
-        def begin_row(rows, above):
-            entered = convolve_above(rows[None], first.above[None])[:, 0] + first.bias
-            return above, (entered, stack.context(above))
+        def begin_row(rows, above, row):
+            entered = convolve_above(rows[None], first.above[None])[:, 0] + first.bias_of(row)
+            return above, (entered, stack.context(above, row))
 
         def conditional(context, taps, left, channel):
             entered, context = context
@@ -144,10 +150,10 @@ class StackWalk(NamedTuple):
       above: What the first row finds above it.
       left: What the first pixel of a row finds to its left.
       kept: TensorSpecs of what a pixel keeps for the rows below.
-      context: `f(above) -> context`, a nest of `[columns, ...]`.
+      context: `f(above, row) -> context`, a nest of `[columns, ...]`.
       step: `f(h, context, left) -> (h, kept)`: the residual stream `[n, features]` of a pixel.
       include: `f(left, kept) -> left`.
-      end_row: `f(above, kept) -> above`.
+      end_row: `f(above, kept, row) -> above`.
     """
 
     above: tuple
@@ -169,13 +175,26 @@ class LSTMBlock(Layer, abc.ABC):
       directions: How many LSTMs run side by side, of the same inputs.
       channels: Number of color channels that the features are split into.
       condition_size: Length of a condition, which adds to the gates; None without.
+      image_size: (rows, columns), for a location-dependent bias of the gates; None without.
       **kwargs: Passed on to `keras.layers.Layer`.
     """
 
-    def __init__(self, units, kernel_size, taps, directions, channels=1, condition_size=None, /, **kwargs):
+    def __init__(
+        self,
+        units,
+        kernel_size,
+        taps,
+        directions,
+        channels=1,
+        condition_size=None,
+        image_size=None,
+        /,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.units, self.taps, self.directions, self.channels = units, taps, directions, channels
-        self.input_kernel_size, self.condition_size = kernel_size, condition_size
+        self.input_kernel_size = kernel_size
+        self.condition_size, self.image_size = condition_size, image_size
 
     def build(self, input_shape):
         """Creates the kernels."""
@@ -186,6 +205,7 @@ class LSTMBlock(Layer, abc.ABC):
             self.input_kernel_size,
             runs=gates,
             condition_size=self.condition_size,
+            image_size=self.image_size,
             **common,
         )
         self.expand = MaskedConv2D(input_shape[-1], 1, **common)
@@ -247,14 +267,16 @@ class RowLSTM(LSTMBlock):
       kernel_size: Odd length of both kernels.
       channels: Number of color channels that the features are split into.
       condition_size: Length of a condition, which adds to the gates; None without.
+      image_size: (rows, columns), for a location-dependent bias of the gates; None without.
       **kwargs: Passed on to `keras.layers.Layer`.
 
     References:
       van den Oord, Kalchbrenner & Kavukcuoglu, 2016, arXiv:1601.06759, section 3.1.
     """
 
-    def __init__(self, units, kernel_size=3, channels=1, condition_size=None, **kwargs):
-        super().__init__(units, (1, kernel_size), kernel_size, 1, channels, condition_size, **kwargs)
+    def __init__(self, units, kernel_size=3, channels=1, condition_size=None, image_size=None, **kwargs):
+        told = (channels, condition_size, image_size)
+        super().__init__(units, (1, kernel_size), kernel_size, 1, *told, **kwargs)
 
     def states(self, gates):
         """The states `[B, H, W, units]` from the input-to-state part `[B, H, W, 4 * units]`."""
@@ -274,27 +296,25 @@ class RowLSTM(LSTMBlock):
     def by_pixel(blocks, columns, num, condition=None):
         """`StackWalk` of `RowLSTM`s: states come from the row above, inputs from the left too."""
         units, depth, features = blocks[0].units, len(blocks), blocks[0].expand.filters
-        inputs = [block.input_to_state.by_pixel(condition) for block in blocks]
-        kernels = tf.stack([convolution.beside for convolution in inputs])
-        gate_biases = tf.stack([tf.reshape(convolution.bias, (-1, 4 * units)) for convolution in inputs])
+        inputs = ByPixel.together([block.input_to_state.by_pixel(condition) for block in blocks])
         state_kernels = tf.concat([block.state_kernels for block in blocks], axis=0)
         expand, expand_biases = _expansions(blocks)
         reach = blocks[0].taps // 2 * features
 
-        def context(above):
+        def context(above, row):
             states, cells = above
-            gates = convolve_above(states, state_kernels) + gate_biases
+            gates = convolve_above(states, state_kernels) + inputs.bias_of(row)
             return gates, tf.transpose(cells[:, 0], (1, 0, 2, 3))
 
         def step(h, context, left):
             gates, cells = context
-            return step_blocks(h, gates, left[0], cells, kernels, expand, expand_biases)
+            return step_blocks(h, gates, left[0], cells, inputs.beside, expand, expand_biases)
 
         def include(left, kept):
             return (tf.concat([left[0][..., features:], kept[0]], axis=-1),)
 
-        def end_row(above, kept):
-            del above
+        def end_row(above, kept, row):
+            del above, row
             _, states, cells = kept
             return _as_row(states), _as_row(cells)
 
@@ -318,14 +338,15 @@ class DiagonalBiLSTM(LSTMBlock):
       units: Features of the state.
       channels: Number of color channels that the features are split into.
       condition_size: Length of a condition, which adds to the gates; None without.
+      image_size: (rows, columns), for a location-dependent bias of the gates; None without.
       **kwargs: Passed on to `keras.layers.Layer`.
 
     References:
       van den Oord, Kalchbrenner & Kavukcuoglu, 2016, arXiv:1601.06759, section 3.2.
     """
 
-    def __init__(self, units, channels=1, condition_size=None, **kwargs):
-        super().__init__(units, 1, 2, 2, channels, condition_size, **kwargs)
+    def __init__(self, units, channels=1, condition_size=None, image_size=None, **kwargs):
+        super().__init__(units, 1, 2, 2, channels, condition_size, image_size, **kwargs)
 
     def states(self, gates):
         """The states `[B, H, W, units]` from the input-to-state parts `[B, H, W, 8 * units]`."""
@@ -355,10 +376,8 @@ class DiagonalBiLSTM(LSTMBlock):
     def by_pixel(blocks, columns, num, condition=None):
         """`StackWalk` of `DiagonalBiLSTM`s: left states come with the pixels, right ones after each row."""
         units, depth, features = blocks[0].units, len(blocks), blocks[0].expand.filters
-        inputs = [block.input_to_state.by_pixel(condition) for block in blocks]
-        left_inputs, right_inputs = tf.split(tf.stack([c.beside for c in inputs]), 2, axis=-1)
-        biases = tf.stack([tf.reshape(convolution.bias, (-1, 8 * units)) for convolution in inputs])
-        left_biases, right_biases = tf.split(biases, 2, axis=-1)
+        inputs = ByPixel.together([block.input_to_state.by_pixel(condition) for block in blocks])
+        left_inputs, right_inputs = tf.split(inputs.beside, 2, axis=-1)
         states = tf.stack([block.state_kernels for block in blocks], axis=1)
         beside, above = tf.split(states, 2, axis=2)  # [2, blocks, units, 4 * units]
         left_beside, right_beside = tf.unstack(beside)
@@ -366,11 +385,11 @@ class DiagonalBiLSTM(LSTMBlock):
         kernels = tf.concat([left_beside, left_inputs], axis=1)
         expand, expand_biases = _expansions(blocks)
 
-        def context(above):
+        def context(above, row):
             states, right = above
             # The right states of the row above go through the 1x1 convolutions with the left ones.
             return (
-                convolve_above(states, left_above) + left_biases,
+                convolve_above(states, left_above) + inputs.bias_of(row)[..., : 4 * units],
                 convolve_above(right, expand) + expand_biases,
             )
 
@@ -384,10 +403,10 @@ class DiagonalBiLSTM(LSTMBlock):
             _, states, cells = kept
             return states, cells
 
-        def end_row(above, kept):
+        def end_row(above, kept, row):
             """The row's left states, and its right ones, of all blocks at once from the last pixel on."""
             read, states, _ = map(_as_row, kept)
-            gates = convolve_above(above[1], right_above) + right_biases
+            gates = convolve_above(above[1], right_above) + inputs.bias_of(row)[..., 4 * units :]
             gates += convolve_above(read, right_inputs)  # [columns, blocks, n, 4 * units]
 
             def from_the_right(state, gates):

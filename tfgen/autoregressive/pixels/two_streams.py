@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tfgen import random
 from tfgen.keras_model import Layer
-from tfgen.layers.masked import convolve_above
+from tfgen.layers.masked import ByPixel, convolve_above
 from tfgen.layers.streams import ShiftedConv2D, ShiftedUpsampling2D
 
 KERNELS = {"down": (2, 3), "right": (2, 2)}
@@ -40,7 +40,7 @@ def gated_residual(h, first, second):
 
 
 class GatedBlock(Layer):
-    """h + a * sigmoid(b) with (a, b) = conv(drop(f(conv(f(h)) + sum_s W_s f(side_s)))) + V condition.
+    """h + a * sigmoid(b) with (a, b) = conv(drop(f(conv(f(h)) + sum_s W_s f(side_s)))) + V condition + place.
 
     f(h) = elu(h, -h) is the paper's concat_elu.
 
@@ -50,18 +50,20 @@ class GatedBlock(Layer):
       filters: Features of h and of each side.
       dropout: Share of hidden features that training leaves out.
       condition_size: Length of a condition; None without.
+      image_size: (rows, columns), for a location-dependent bias; None without.
       **kwargs: Passed on to `keras.layers.Layer`.
     """
 
-    def __init__(self, stream, num_sides, filters, dropout=0.0, condition_size=None, **kwargs):
+    def __init__(
+        self, stream, num_sides, filters, dropout=0.0, condition_size=None, image_size=None, **kwargs
+    ):
         super().__init__(**kwargs)
         self.num_sides, self.filters, self.dropout = num_sides, filters, dropout
         size, policy = KERNELS[stream], self.dtype_policy
         self.first = ShiftedConv2D(filters, size, stream, dtype=policy)
         # A hundredth of the variance: a block is nearly the identity at first, as in the paper's code.
-        self.second = ShiftedConv2D(
-            2 * filters, size, stream, gain=0.01, condition_size=condition_size, dtype=policy
-        )
+        told = {"condition_size": condition_size, "image_size": image_size}
+        self.second = ShiftedConv2D(2 * filters, size, stream, gain=0.01, **told, dtype=policy)
 
     def build(self, input_shape):
         """Creates the convolutions and the matrices W_s."""
@@ -96,17 +98,17 @@ class GatedBlock(Layer):
         """The block of the stream "down" one row at a time.
 
         Returns:
-          `f(h, before, side) -> (h, read)`: h `[columns, n, filters]` goes through the block, before
-          `[2, columns, n, 2 filters]` being what its convolutions read in the row above, read the same of
-          this row, and side `[columns, n, filters]` or None.
+          `f(h, number, before, side) -> (h, read)`: h `[columns, n, filters]` of that row goes through the
+          block, before `[2, columns, n, 2 filters]` being what its convolutions read in the row above, read
+          the same of this row, and side `[columns, n, filters]` or None.
         """
         first, second = self.first.by_pixel(), self.second.by_pixel(condition)
         side_kernel = self._side_kernels()[0] if self.num_sides else None
 
-        def row(h, before, side=None):
+        def row(h, number, before, side=None):
             def convolve(convolution, above, a):
                 rows = tf.stack([above, a])[None]
-                return convolve_above(rows, convolution.above[None])[:, 0] + convolution.bias
+                return convolve_above(rows, convolution.above[None])[:, 0] + convolution.bias_of(number)
 
             def with_side(a):
                 hidden = convolve(first, before[0], a)
@@ -157,15 +159,15 @@ class TwoStreams(Layer):
       filters: Features of each stream.
       dropout: Share of hidden features that training leaves out.
       condition_size: Length of a condition; None without.
+      image_size: (rows, columns), for a location-dependent bias; None without.
       **kwargs: Passed on to `keras.layers.Layer`.
     """
 
-    def __init__(self, shortcut, index, filters, dropout, condition_size=None, **kwargs):
+    def __init__(self, shortcut, index, filters, dropout, condition_size=None, image_size=None, **kwargs):
         super().__init__(**kwargs)
-        self.index = index
-        block = {"filters": filters, "dropout": dropout, "condition_size": condition_size}
-        self.down = GatedBlock("down", int(shortcut), **block, dtype=self.dtype_policy)
-        self.right = GatedBlock("right", 1 + shortcut, **block, dtype=self.dtype_policy)
+        self.index, block = index, (filters, dropout, condition_size, image_size)
+        self.down = GatedBlock("down", int(shortcut), *block, dtype=self.dtype_policy)
+        self.right = GatedBlock("right", 1 + shortcut, *block, dtype=self.dtype_policy)
 
     def build(self, input_shape):
         """Creates the weights of both blocks."""
@@ -190,6 +192,7 @@ class Resolution(Layer):
       filters: Features of each stream.
       dropout: Share of hidden features that training leaves out.
       condition_size: Length of a condition; None without.
+      image_size: (rows, columns) of this resolution, for location-dependent biases; None without.
       **kwargs: Passed on to `keras.layers.Layer`.
 
     Attributes:
@@ -199,13 +202,14 @@ class Resolution(Layer):
       grow: For each stream the convolution back.
     """
 
-    def __init__(self, num_blocks, lowest, index, filters, dropout, condition_size=None, **kwargs):
+    def __init__(
+        self, num_blocks, lowest, index, filters, dropout, condition_size=None, image_size=None, **kwargs
+    ):
         super().__init__(**kwargs)
-        policy = self.dtype_policy
-        block = {"filters": filters, "dropout": dropout, "condition_size": condition_size, "dtype": policy}
+        policy, block = self.dtype_policy, (filters, dropout, condition_size, image_size)
         first, last = 1000 * index, num_blocks + (not lowest)
-        self.encode = [TwoStreams(False, first + i, **block) for i in range(num_blocks)]
-        self.decode = [TwoStreams(True, first + 500 + i, **block) for i in range(last)]
+        self.encode = [TwoStreams(False, first + i, *block, dtype=policy) for i in range(num_blocks)]
+        self.decode = [TwoStreams(True, first + 500 + i, *block, dtype=policy) for i in range(last)]
         streams = () if lowest else KERNELS.items()
         self.shrink = [ShiftedConv2D(filters, size, s, strides=2, dtype=policy) for s, size in streams]
         self.grow = [ShiftedUpsampling2D(filters, s, dtype=policy) for s, _ in streams]
@@ -240,13 +244,7 @@ class ResolutionsByPixel:
         firsts, seconds, sides, self.right = zip(
             *(pair.right.by_pixel(condition) for pair in pairs), strict=True
         )
-        self.convolutions = [
-            (
-                tf.stack([convolution.above for convolution in convolutions]),
-                tf.stack([tf.reshape(c.bias, (-1, c.beside.shape[-1])) for c in convolutions]),
-            )
-            for convolutions in (firsts, seconds)
-        ]
+        self.convolutions = [ByPixel.together(convolutions) for convolutions in (firsts, seconds)]
         self.sides = tf.stack(sides)
         self.lower = None
         if below:
@@ -290,7 +288,7 @@ class ResolutionsByPixel:
 
         def run(h, side=None):
             i = len(reads)
-            h, read = self.down[i](h, rows[i], side)
+            h, read = self.down[i](h, number, rows[i], side)
             reads.append(read)
             outputs.append(h)
             return h
@@ -305,7 +303,7 @@ class ResolutionsByPixel:
         while kept:
             h = run(h, kept.pop())
         down = new["down"] | {"reads": tf.stack(reads)}
-        context |= {"blocks": self._blocks_above(above["right"]["reads"], tf.stack(outputs))}
+        context |= {"blocks": self._blocks_above(above["right"]["reads"], tf.stack(outputs), number)}
         return h, new | {"down": down}, context
 
     def _row_below(self, end, number, above):
@@ -337,19 +335,20 @@ class ResolutionsByPixel:
             nothing |= {"low": self._zeros(*features), "lower": self.lower.no_context(columns)}
         return nothing
 
-    def _blocks_above(self, rows, down):
+    def _blocks_above(self, rows, down, number):
         """Contributions of the row above and of the down stream to each block's two convolutions.
 
         Args:
           rows: `[blocks, 2, columns, n, 2 filters]`.
           down: `[blocks, columns, n, filters]`.
+          number: Which row, int32.
 
         Returns:
           `[columns, blocks, n, 3 filters]`.
         """
         first, second = (
-            convolve_above(rows[:, i : i + 1], kernels) + biases
-            for i, (kernels, biases) in enumerate(self.convolutions)
+            convolve_above(rows[:, i : i + 1], convolution.above) + convolution.bias_of(number)
+            for i, convolution in enumerate(self.convolutions)
         )
         side = tf.reshape(concat_elu(down), (len(self.right), -1, 2 * self.filters)) @ self.sides
         side = tf.reshape(side, (len(self.right), self.columns, -1, self.filters))

@@ -2,9 +2,10 @@
 
 import keras
 
-from tfgen.autoregressive.sequences.sequence_model import SequenceModel, tokens_of
+from tfgen.autoregressive.sequences.sequence_model import SequenceModel
 from tfgen.autoregressive.sequences.token_rnn import TokenRNN
 from tfgen.distributions.laws import Levels
+from tfgen.media.text import tokens_of
 
 
 @keras.saving.register_keras_serializable("tfgen")

@@ -11,10 +11,10 @@ import tensorflow as tf
 from tfgen import checks, random
 from tfgen.autoregressive.sequences.beam import beam_search
 from tfgen.autoregressive.sequences.reply_rnn import ReplyRNN
-from tfgen.autoregressive.sequences.sequence_model import SequenceModel, tokens_of
+from tfgen.autoregressive.sequences.sequence_model import SequenceModel
 from tfgen.autoregressive.sequences.token_rnn import TokenRNN
 from tfgen.distributions.laws import Levels
-from tfgen.media.text import END, TURN, UNKNOWN, Vocabulary
+from tfgen.media.text import END, TURN, UNKNOWN, Vocabulary, tokens_of
 from tfgen.model import Condition, Signature
 
 _SPECIAL = (END, TURN, UNKNOWN)

@@ -6,9 +6,11 @@ import tensorflow_probability as tfp
 
 from tfgen import checks
 from tfgen.autoregressive.autoregressive_model import sum_entries
-from tfgen.autoregressive.sequences.sequence_model import SequenceModel, tokens_of
+from tfgen.autoregressive.sequences.sequence_model import SequenceModel
 from tfgen.autoregressive.sequences.token_rnn import TokenRNN
 from tfgen.distributions.laws import Levels
+from tfgen.estimators.matching import matched
+from tfgen.media.text import tokens_of
 
 tfd = tfp.distributions
 
@@ -150,12 +152,4 @@ class MixtureOfRNNs(SequenceModel):
         x = self.space.from_data(fields["x"], data, seed)
         found = tf.argmax(self.log_joint(x, fields.get("lengths")), axis=1).numpy()
         counts = tf.math.confusion_matrix(data.test.label, found, data.num_classes).numpy()
-        return {"component_accuracy": {"value": _matched(counts), "kind": "share of the test split"}}
-
-
-def _matched(counts):
-    """Share of a table `[classes, components]` under the best one-to-one match."""
-    from scipy.optimize import linear_sum_assignment
-
-    rows, columns = linear_sum_assignment(-counts)
-    return float(counts[rows, columns].sum() / counts.sum())
+        return {"component_accuracy": {"value": matched(counts)[0], "kind": "share of the test split"}}

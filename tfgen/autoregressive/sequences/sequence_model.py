@@ -9,7 +9,6 @@ import tensorflow as tf
 from tfgen import checks, random
 from tfgen.autoregressive.autoregressive_model import AutoregressiveModel
 from tfgen.layers.scan import scan
-from tfgen.media.text import Texts, Vocabulary
 from tfgen.model import Signature
 
 
@@ -230,29 +229,6 @@ class SequenceModel(AutoregressiveModel):
         after = [(0, 0)] * axis + [(0, length - steps)] + [(0, 0)] * (len(self.event_shape) - 1)
         mask = np.pad(np.ones([*prompt.shape[: axis + 1]] + [1] * (len(self.event_shape) - 1)), after)
         return {"given": np.pad(prompt, after), "mask": mask}
-
-
-def tokens_of(vocabulary, unit, num_values, end=None):
-    """Codec and number of tokens that the arguments of a model of texts describe.
-
-    Args:
-      vocabulary: The symbols, or None for bare numbers.
-      unit: What a token is: "character" or "word".
-      num_values: Number of tokens; None for the vocabulary's, or for 2 without one.
-      end: The token that ends a text, or None.
-
-    Returns:
-      `Texts` or None, and an int.
-
-    Raises:
-      ValueError: If they contradict each other.
-    """
-    if vocabulary is None:
-        return None, 2 if num_values is None else num_values
-    codec = Texts(Vocabulary(tuple(vocabulary), unit), end)
-    if num_values not in (None, len(codec.vocabulary)):
-        raise ValueError(f"num_values={num_values}, but the vocabulary has {len(codec.vocabulary)} symbols.")
-    return codec, len(codec.vocabulary)
 
 
 def _swapped(tensor):
