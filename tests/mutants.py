@@ -649,7 +649,7 @@ MUTANTS = (
         "tests/test_cli.py -k says_what",
     ),
     Mutant(
-        "completed pictures in another order", "tfgen/data/folder.py",
+        "completed pictures in another order", "tfgen/data/splits.py",
         """    if validation == "all":
         return every, every, every
     if len""", """    if validation == "all":

@@ -632,6 +632,8 @@ def test_hints_name_each_flag_once_and_only_flags_that_there_are():
     known = set()
     for file in sorted((ROOT / "apps").glob("*.py")):
         (path,) = re.findall(r'"(tfgen\.[\w.]+)"', file.read_text())
+        if "TaskApp(" in file.read_text():
+            continue
         made = App(path)
         values, _ = flagset.define(made.model, made.defaults, {}, {})
         known |= set(values)
