@@ -152,8 +152,8 @@ MUTANTS = (
         "tests/test_gallery.py -k two_latent_variables",
     ),
     Mutant(
-        "pictures: ellipses of variances", "tfgen/classical/gaussian_mixture.py",
-        "circle = 2.0 * tf.stack", "circle = 4.0 * tf.stack",
+        "pictures: ellipses of variances", "tfgen/media/pictures.py",
+        "circle = deviations * np.stack", "circle = deviations**2 * np.stack",
         "tests/test_gallery.py -k two_standard_deviations",
     ),
     Mutant(
@@ -581,7 +581,7 @@ MUTANTS = (
         f"{HIDDEN} -k bad_arguments",
     ),
     Mutant(
-        "sequences filled up without their lengths", "tfgen/data/sequences.py",
+        "sequences filled up without their lengths", "tfgen/data/ragged.py",
         "lengths = np.array([len(row) for row in rows], np.int32)",
         "lengths = np.full(len(rows), max(map(len, rows)), np.int32)",
         f"{SEQUENCES} -k several_lengths",
@@ -888,7 +888,7 @@ MUTANTS = (
     ),
     Mutant(
         "a NaN that passes for a number", "tfgen/space.py",
-        "valid = tf.math.is_finite(x)", "valid = ~tf.math.is_inf(x)",
+        "if self.missing else tf.math.is_finite(x)", "if self.missing else ~tf.math.is_inf(x)",
         "tests/test_gate.py -k same_sentence",
     ),
     Mutant(
