@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import types
 from pathlib import Path
 
 from tests import costs
@@ -118,7 +119,8 @@ def _run(words, cwd, env, out, err):
     if how == "-m":
         runpy.run_module(what, run_name="__main__", alter_sys=True)
     else:
-        exec(compile(what, "<string>", "exec"), {"__name__": "__main__"})
+        sys.modules["__main__"] = types.ModuleType("__main__")
+        exec(compile(what, "<string>", "exec"), vars(sys.modules["__main__"]))
 
 
 def _count_what_forks(pid):
