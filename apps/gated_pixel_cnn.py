@@ -24,7 +24,8 @@ app = App(
             "batch_size": 16,
             "learning_rate": 2e-3,
             "ema": 0.999,
-            "num_layers": 5,
+            "filters": 48,
+            "num_layers": 4,
         },
         "cifar10": {
             "dataset": "cifar10",
