@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.programs import ROOT
 from tests.replicas import two_replicas
-from tests.training.kills import ROOT
 from tests.training.toys import (
     FewLabels,
     MomentsBesideGradients,
@@ -24,7 +24,7 @@ from tests.training.toys import (
 )
 from tfgen import data
 from tfgen.adversarial import DCGAN
-from tfgen.classical import GaussianMixture
+from tfgen.classical import GaussianMixture, KMeans, LatentDirichletAllocation
 from tfgen.data.stream import Stream
 from tfgen.training import Interrupted, batches, train
 from tfgen.training.batches import Examples, Order
@@ -98,6 +98,29 @@ def test_passes_of_a_gaussian_mixture_have_the_bits_of_memory():
     pair = {key: data.Data.from_arrays(value, standardize=True) for key, value in pair.items()}
     assert pair[True].fingerprint() == pair[False].fingerprint()
     same(lambda: GaussianMixture((40,), num_components=2, covariance="diag"), pair, 30, batch_size=8)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        LatentDirichletAllocation((40,), 2),
+        LatentDirichletAllocation((40,), 2, inference="svi", num_examples=50),
+    ],
+    ids=["passes", "batches"],
+)
+def test_topics_of_streamed_counts_have_the_bits_of_memory(model):
+    x = np.random.default_rng(0).poisson(1.0, (80, 40))
+    pair = {True: Stream.of(x), False: x}
+    pair = {key: data.Data.from_arrays(value, kind="counts") for key, value in pair.items()}
+    same(lambda: type(model).from_config(model.get_config()), pair, 30, batch_size=8)
+    assert model.test_metrics(pair[True], None) == model.test_metrics(pair[False], None)
+
+
+@pytest.mark.parametrize("algorithm", ["lloyd", "mini_batch"])
+def test_clusters_of_streamed_points_have_the_bits_of_memory(algorithm):
+    x = np.random.default_rng(0).normal(size=(80, 40)) + 5.0
+    pair = {key: data.Data.from_arrays(value) for key, value in {True: Stream.of(x), False: x}.items()}
+    same(lambda: KMeans((40,), 2, algorithm=algorithm), pair, 30, batch_size=8)
 
 
 @pytest.mark.parametrize("make", [FewLabels, MomentsBesideGradients, TwoStages])
@@ -199,7 +222,7 @@ def test_an_image_that_breaks_while_others_train_is_named(tmp_path):
 _GROWS = """
 import resource, sys
 import numpy as np
-from tfgen.classical import GaussianMixture
+from tfgen.classical import GaussianMixture, KMeans, LatentDirichletAllocation
 from tfgen.data import Data, stream
 from tfgen.training import batches, train
 

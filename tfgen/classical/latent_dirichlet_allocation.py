@@ -13,8 +13,8 @@ from tfgen.model import GenerativeModel, Signature, Update, View
 
 tfd = tfp.distributions
 
-# Test documents whose topics a picture shows, at most.
-_DOCUMENTS = 32
+# Documents that are looked at together, and test documents whose topics a picture shows, at most.
+_ROWS, _DOCUMENTS = 500, 32
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -298,10 +298,12 @@ class LatentDirichletAllocation(GenerativeModel):
           seed: Not needed.
         """
         del seed
-        x = np.asarray(data.test.x, np.float32)
-        parts = np.array_split(x, max(1, len(x) // 500))
-        bound = sum(float(np.sum(self.log_prob(part), dtype=np.float64)) for part in parts)
-        perplexity = float(np.exp(-bound / max(x.sum(dtype=np.float64), 1.0)))
+        bound = words = 0.0
+        for start in range(0, len(data.test.x), _ROWS):
+            part = data.test.x[start : start + _ROWS]
+            bound += float(np.sum(self.log_prob(part), dtype=np.float64))
+            words += float(np.sum(part, dtype=np.float64))
+        perplexity = float(np.exp(-bound / max(words, 1.0)))
         return {"perplexity": {"value": perplexity, "kind": "upper bound, of a word of the test split"}}
 
     def views(self, data, num, seed):
@@ -342,8 +344,11 @@ class LatentDirichletAllocation(GenerativeModel):
           ValueError: If the data do not fit, or a training document is empty.
         """
         super().check_data(data)
-        empty = np.flatnonzero(~np.asarray(data.train.x).any(axis=1))
-        if len(empty):
+        empty = []
+        for start in range(0, len(data.train.x), _ROWS):
+            held = np.any(data.train.x[start : start + _ROWS], axis=1)
+            empty += (start + np.flatnonzero(~held)).tolist()
+        if empty:
             raise ValueError(
                 f"{type(self).__name__}: row {empty[0]} of the training split of {data.name} counts no word "
                 f"({len(empty)} of {len(data.train.x)} rows): leave such documents out."
