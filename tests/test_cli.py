@@ -272,7 +272,8 @@ def test_a_finished_run_ends_at_once(trained, tmp_path, capsys):
     copy = shutil.copytree(directory, tmp_path / "copy")
     more = says(capsys, f"--run_dir={copy}", "--resume", "--steps=30")
     assert more.splitlines()[0].startswith("data: digits: 8x8 grey images")
-    assert more.splitlines()[1] == "resumed at step 20"
+    assert more.splitlines()[1].startswith("model: VAE, 1,156 parameters")
+    assert more.splitlines()[2] == "resumed at step 20"
 
 
 @pytest.mark.slow

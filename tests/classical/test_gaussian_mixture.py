@@ -7,11 +7,11 @@ import scipy.stats
 import sklearn.mixture
 import tensorflow as tf
 
+from tests.classical.passes import run_passes
 from tfgen import data
 from tfgen.classical import GaussianMixture
 from tfgen.data.points import grid_modes
 from tfgen.training import train
-from tfgen.update import Step
 
 
 def points(offset=0.0, num=500):
@@ -40,23 +40,6 @@ def started(x, covariance="full", regularization=1e-6, num_components=4, event_s
     return model
 
 
-def run_em(model, x, passes, batch_size=128, name="em"):
-    """Full passes in batches, the last one smaller; the loss before each pass's step."""
-    engine, losses = Step(model.updates(), {}), []
-    spec = {"x": tf.TensorSpec([None, *x.shape[1:]], tf.float32)}
-    engine.prepare(spec)
-
-    @tf.function(autograph=False, input_signature=[spec])
-    def step(batch):
-        return engine(lambda *_: batch, tf.constant([0, 1]), tf.constant(0, tf.int64))
-
-    for _ in range(passes):
-        for i in range(0, len(x), batch_size):
-            step({"x": tf.constant(x[i : i + batch_size])})
-        losses.append(float(engine.finish_epoch()[f"{name}/loss"]))
-    return np.array(losses)
-
-
 @pytest.mark.parametrize("regularization", [1e-6, 0.05])
 @pytest.mark.parametrize("covariance", ["diag", "full"])
 def test_em_equals_scikit_learn(covariance, regularization):
@@ -75,7 +58,7 @@ def test_em_equals_scikit_learn(covariance, regularization):
     )
     with pytest.warns(sklearn.exceptions.ConvergenceWarning):
         peer.fit(x.astype(np.float64))
-    run_em(model, x, passes=7)
+    run_passes(model, x, passes=7)
     expected = (
         peer.covariances_ if covariance == "full" else np.stack([np.diag(c) for c in peer.covariances_])
     )
@@ -92,7 +75,7 @@ def test_em_never_lowers_the_likelihood(covariance):
     x = points()
     model = started(x, covariance, regularization=0.0)
     before = float(tf.reduce_mean(model.log_prob(x)))
-    losses = run_em(model, x, passes=25)
+    losses = run_passes(model, x, passes=25)
     # Each pass reports the loss of the weights it began with.
     assert losses[0] == pytest.approx(-before, abs=1e-5)
     assert np.all(np.diff(losses) < 1e-6) and losses[-1] < losses[0] - 0.3
@@ -103,7 +86,7 @@ def test_a_regularized_step_maximizes_the_penalized_expectation(covariance):
     x, strength = points(), 0.3
     model = started(x, covariance, strength)
     r = np.asarray(model.responsibilities(x), np.float64)
-    run_em(model, x, passes=1)
+    run_passes(model, x, passes=1)
 
     def objective(logits, means, factors):
         total = np.sum(r @ scipy.special.log_softmax(logits))
@@ -131,7 +114,7 @@ def test_data_far_from_the_origin_lose_no_digits():
     near = (far - 1000.0).astype(np.float32)  # What float32 left of the data.
     models = [started(x) for x in (near, far)]
     for model, x in zip(models, (near, far), strict=True):
-        run_em(model, x, passes=5)
+        run_passes(model, x, passes=5)
     np.testing.assert_allclose(models[1].means.numpy() - 1000.0, models[0].means.numpy(), atol=5e-4)
     np.testing.assert_allclose(covariances(models[1]), covariances(models[0]), atol=1e-3)
     np.testing.assert_allclose(models[1].log_prob(far), models[0].log_prob(near), atol=5e-3)
@@ -141,7 +124,7 @@ def test_data_far_from_the_origin_lose_no_digits():
 def test_density_of_an_array_event(covariance):
     x = points(num=50).reshape(50, 3, 1)
     model = started(x, covariance, event_shape=(3, 1))
-    run_em(model, x, passes=3)
+    run_passes(model, x, passes=3)
     weights = scipy.special.softmax(model.logits.numpy().astype(np.float64))
     log_p = [
         scipy.stats.multivariate_normal(m, c).logpdf(x[..., 0])
@@ -161,7 +144,7 @@ def test_samples_follow_the_density(covariance):
     """
     x = points()
     model = started(x, covariance)
-    run_em(model, x, passes=3)
+    run_passes(model, x, passes=3)
     drawn = np.asarray(model.sample(20_000, seed=3), np.float64)
     weights = scipy.special.softmax(model.logits.numpy().astype(np.float64))
     for direction in np.random.RandomState(2).randn(5, 3):
@@ -179,7 +162,7 @@ def test_begin_and_em_find_the_25_gaussians():
     train = data.load("gaussians25").train.x
     model = GaussianMixture(2, 25)
     model.begin({"x": train}, seed=0)
-    run_em(model, train, passes=2, batch_size=6000)
+    run_passes(model, train, passes=2, batch_size=6000)
     centers, scale = grid_modes()
     distances = np.linalg.norm(model.means.numpy()[:, None] - centers, axis=-1)
     assert sorted(distances.argmin(1)) == list(range(25)) and distances.min(1).max() < 0.015
@@ -236,7 +219,7 @@ def test_singular_covariances_are_refused_in_one_sentence(covariance):
     assert "\n" not in str(caught.value)
     model = GaussianMixture(3, 2, covariance)
     model.begin({"x": x}, 0)
-    losses = run_em(model, x, passes=3)
+    losses = run_passes(model, x, passes=3)
     assert np.isfinite(losses).all() and np.all(np.diff(losses) < 1e-6)
 
 
@@ -254,7 +237,7 @@ def test_em_of_bernoullis_equals_the_formulas(pseudo_count):
     model = GaussianMixture(6, 3, likelihood="bernoulli", pseudo_count=pseudo_count)
     weights, rates = np.full(3, 1 / 3), scipy.special.expit(model.entry_logits.numpy().astype(np.float64))
     objectives = []
-    losses = run_em(model, x, passes=5)
+    losses = run_passes(model, x, passes=5)
     for loss in losses:
         log_p = x @ np.log(rates).T + (1 - x) @ np.log1p(-rates).T + np.log(weights)
         total = scipy.special.logsumexp(log_p, axis=1)
@@ -277,7 +260,7 @@ def test_a_mixture_of_bernoullis_finds_its_kinds():
     x = bits(5000)
     model = GaussianMixture(6, 2, likelihood="bernoulli")
     model.begin({"x": x}, seed=0)
-    run_em(model, x, passes=40, batch_size=5000)
+    run_passes(model, x, passes=40, batch_size=5000)
     rates = np.array([[0.9, 0.8, 0.1, 0.5, 0.3, 0.0], [0.2, 0.3, 0.7, 0.5, 0.9, 0.0]])
     found = scipy.special.expit(model.entry_logits.numpy())
     found = found[np.argsort(-found[:, 0])]

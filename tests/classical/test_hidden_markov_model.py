@@ -10,11 +10,11 @@ import scipy.stats
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tests.classical.passes import run_passes
 from tfgen import data
 from tfgen.classical import HiddenMarkovModel
 from tfgen.data import regimes
 from tfgen.media import pictures
-from tfgen.update import Step
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -287,31 +287,13 @@ def joint(model, x, lengths, path):
     return found + transitions[path[inside - 1], path[inside]].sum()
 
 
-def run_em(model, fields, passes, batch_size=16):
-    """Full passes in batches, the last one smaller; the loss before each pass's step."""
-    engine, losses = Step(model.updates(), {}), []
-    fields = {k: tf.constant(v) for k, v in fields.items()}
-    spec = {k: tf.TensorSpec([None, *v.shape[1:]], v.dtype) for k, v in fields.items()}
-    engine.prepare(spec)
-
-    @tf.function(autograph=False, input_signature=[spec])
-    def step(batch):
-        return engine(lambda *_: batch, tf.constant([0, 1]), tf.constant(0, tf.int64))
-
-    for _ in range(passes):
-        for i in range(0, len(fields["x"]), batch_size):
-            step({k: v[i : i + batch_size] for k, v in fields.items()})
-        losses.append(float(engine.finish_epoch()["em/loss"]))
-    return np.array(losses)
-
-
 @pytest.mark.parametrize("kind", ["symbols", "vectors", "full", "left-right"])
 def test_baum_welch_equals_hmmlearn_s(kind):
     """Five passes over batches are five iterations of hers over all sequences."""
     model = Planted(KINDS[kind]).model
     fields, theirs = sequences(model)
     other = peer(model, n_iter=5).fit(*theirs)
-    run_em(model, fields, passes=5)
+    run_passes(model, fields, passes=5, batch_size=16)
     np.testing.assert_allclose(np.exp(model.chain().transitions), other.transmat_, atol=1e-4)
     np.testing.assert_allclose(np.exp(model.chain().start), other.startprob_, atol=1e-4)
     if model.values == "levels":
@@ -329,7 +311,7 @@ def test_smoothing_adds_counts_as_hmmlearn_s_priors_do():
     fields, theirs = sequences(planted.model)
     priors = {f"{name}_prior": 1.7 for name in ("startprob", "transmat", "emissionprob")}
     other = peer(planted.model, n_iter=2, **priors).fit(*theirs)
-    run_em(planted.model, fields, passes=2)
+    run_passes(planted.model, fields, passes=2, batch_size=16)
     np.testing.assert_allclose(np.exp(planted.model.chain().transitions), other.transmat_, atol=1e-5)
     np.testing.assert_allclose(np.exp(planted.model.chain().start), other.startprob_, atol=1e-5)
     np.testing.assert_allclose(np.exp(planted.model.emission.log_table()), other.emissionprob_, atol=1e-5)
@@ -342,7 +324,7 @@ def test_em_never_lowers_the_likelihood(kind):
     if model.condition is not None:
         fields["condition"] = (np.arange(len(fields["x"])) % 2).astype(np.int32)
     before = float(tf.reduce_mean(model.log_prob(**fields)))
-    losses = run_em(model, fields, passes=12, batch_size=60)
+    losses = run_passes(model, fields, passes=12, batch_size=60)
     # Each pass reports the loss of the weights it began with; float32 has seven digits of it.
     assert losses[0] == pytest.approx(-before, rel=1e-6)
     assert np.all(np.diff(losses) < 2e-7 * losses[0]) and losses[-1] < losses[0] - 0.3
@@ -411,7 +393,7 @@ def test_data_far_from_the_origin_lose_no_digits():
     far.emission.means.assign(near.emission.means + 1000.0)
     near.emission.means.assign(far.emission.means - 1000.0)
     for model, given in ((near, fields), (far, moved)):
-        run_em(model, given, passes=3)
+        run_passes(model, given, passes=3, batch_size=16)
     np.testing.assert_allclose(far.emission.means - 1000.0, near.emission.means, atol=5e-4)
     np.testing.assert_allclose(far.emission.scales, near.emission.scales, atol=5e-4)
 
@@ -467,7 +449,7 @@ def test_planted_states_are_read_back(covariance):
     fields = {"x": found.train.x, "lengths": found.train.extra["lengths"]}
     model = HiddenMarkovModel((None, 2), 3, covariance=covariance)
     model.begin({k: tf.constant(v) for k, v in fields.items()}, seed=0)
-    run_em(model, fields, passes=25, batch_size=450)
+    run_passes(model, fields, passes=25, batch_size=450)
     measured = model.test_metrics(found, tf.constant([0, 0]))["state_accuracy"]["value"]
     start, transitions, means, covariances = regimes.law()
     if covariance == "diag":
@@ -520,7 +502,7 @@ def test_what_never_came_stays_as_it_was():
     model.emission.means.assign(means)
     before = model.emission.scales.numpy()
     fields, _ = sequences(model)
-    run_em(model, fields, passes=1)
+    run_passes(model, fields, passes=1, batch_size=16)
     assert all(np.isfinite(w).all() for w in model.get_weights())
     np.testing.assert_array_equal(model.emission.means[0, 1], means[0, 1])
     np.testing.assert_array_equal(model.emission.scales[0, 1], before[0, 1])
@@ -586,7 +568,7 @@ def test_bad_arguments_and_data_are_refused_by_name():
         symbols.log_prob(np.zeros((2, 3)), lengths=[3, 0])
     with pytest.raises(ValueError, match="sequences must have steps"):
         vectors.log_prob(np.zeros((2, 0, 2)))
-    run_em(symbols, {"x": np.array([[0, 1, 0, 1, 1]], np.float32)}, passes=1)
+    run_passes(symbols, {"x": np.array([[0, 1, 0, 1, 1]], np.float32)}, passes=1, batch_size=16)
     assert np.isfinite(symbols.log_prob([[0, 1, 1]])[0])
     np.testing.assert_array_equal(symbols.log_prob([[0, 2, 2]], lengths=[1]), symbols.log_prob([[0]]))
     with pytest.raises(
@@ -603,7 +585,7 @@ def test_bad_arguments_and_data_are_refused_by_name():
     with pytest.raises(ValueError, match="covariance is singular; .* raise regularization"):
         singular.begin({"x": tf.constant(x)}, 0)
     with pytest.raises(ValueError, match="covariance is singular"):
-        run_em(singular, {"x": x}, passes=1)
+        run_passes(singular, {"x": x}, passes=1, batch_size=16)
     x[2, 3, 1] = np.nan
     with pytest.raises(ValueError, match="must hold finite values"):
         vectors.log_prob(x)

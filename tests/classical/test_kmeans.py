@@ -8,10 +8,10 @@ import sklearn.cluster
 import sklearn.metrics
 import tensorflow as tf
 
+from tests.classical.passes import run_passes
 from tfgen import data
 from tfgen.classical import KMeans
 from tfgen.training import train
-from tfgen.update import Step
 
 
 def blobs(num=600, dims=3, modes=8, offset=0.0, seed=0):
@@ -21,27 +21,6 @@ def blobs(num=600, dims=3, modes=8, offset=0.0, seed=0):
     which = draw.choice(modes, num, p=np.arange(1, modes + 1) / np.arange(1, modes + 1).sum())
     x = centers[which] + np.einsum("nde,ne->nd", shapes[which], draw.randn(num, dims)) + offset
     return x.astype(np.float32)
-
-
-def passes(model, x, num, batch_size=128):
-    """Full passes in batches, the last one smaller; the mean squared distance before each."""
-    engine, losses = Step(model.updates(), {}), []
-    spec = {"x": tf.TensorSpec([None, *x.shape[1:]], tf.float32)}
-    engine.prepare(spec)
-
-    @tf.function(autograph=False, input_signature=[spec, tf.TensorSpec([], tf.int64)])
-    def step(batch, number):
-        return engine(lambda *_: batch, tf.constant([0, 1]), number)
-
-    number = 0
-    for _ in range(num):
-        for i in range(0, len(x), batch_size):
-            found = step({"x": tf.constant(x[i : i + batch_size])}, tf.constant(number, tf.int64))
-            number += 1
-        if engine.over_epoch:
-            found = engine.finish_epoch()
-        losses.append(float(found[f"{model.algorithm}/loss"]))
-    return np.array(losses)
 
 
 def started(x, num_clusters=8, **arguments):
@@ -59,12 +38,12 @@ def test_passes_are_lloyds_iterations(offset):
     losses = []
     for iterations in (1, 6):
         model.centers.assign(x[:8])
-        losses = passes(model, x, iterations)
+        losses = run_passes(model, x, iterations)
         peer = sklearn.cluster.KMeans(8, init=x[:8], n_init=1, max_iter=iterations, tol=0.0)
         peer.fit(x.astype(np.float64))
         np.testing.assert_allclose(model.centers.numpy(), peer.cluster_centers_, rtol=1e-5, atol=1e-4)
     assert np.all(np.diff(losses) < 0)
-    passes(model, x, 40, batch_size=600)
+    run_passes(model, x, 40, batch_size=600)
     peer = sklearn.cluster.KMeans(8, init=x[:8], n_init=1, tol=0.0).fit(x.astype(np.float64))
     assert float(model.inertia(x)) * len(x) == pytest.approx(peer.inertia_, rel=1e-4)
     np.testing.assert_array_equal(model.assign(x), peer.predict(x.astype(np.float64)))
@@ -82,7 +61,7 @@ def test_begin_is_as_good_as_scikit_learns_best():
         model.begin({"x": x}, seed)
         np.testing.assert_array_equal(model.counts.numpy().sum(), 2000)
         assert model.scatters.numpy().sum() / 2000 == pytest.approx(float(model.inertia(x)), rel=1e-5)
-        passes(model, x, 40, batch_size=2000)
+        run_passes(model, x, 40, batch_size=2000)
         ours.append(float(model.inertia(x)))
         theirs.append(sklearn.cluster.KMeans(20, n_init=5, random_state=seed).fit(x).inertia_ / 2000)
     assert np.mean(ours) < 1.02 * np.mean(theirs)
@@ -98,7 +77,7 @@ def test_mini_batches_are_sculleys_steps_one_x_after_another():
         for row, k in zip(batch.astype(np.float64), nearest, strict=True):
             counts[k] += 1
             centers[k] += (row - centers[k]) / counts[k]
-    passes(model, x, 1, batch_size=50)
+    run_passes(model, x, 1, batch_size=50)
     assert counts.min() > 0
     np.testing.assert_allclose(model.centers.numpy(), centers, atol=1e-5)
     np.testing.assert_array_equal(model.counts.numpy(), counts)
@@ -110,8 +89,8 @@ def test_mini_batches_of_a_stream_end_near_lloyd():
     lloyd, stream = KMeans(3, 8), KMeans(3, 8, algorithm="mini_batch")
     for model in (lloyd, stream):
         model.begin({"x": x[:2000]}, 0)
-    passes(lloyd, x, 20, batch_size=20_000)
-    passes(stream, x, 1, batch_size=200)
+    run_passes(lloyd, x, 20, batch_size=20_000)
+    run_passes(stream, x, 1, batch_size=200)
     assert float(stream.inertia(x)) < 1.02 * float(lloyd.inertia(x))
 
 
@@ -122,7 +101,7 @@ def test_empty_clusters_are_put_to_use(algorithm):
     for start in (x[:1] + [[0.0], [1e3], [2e3]], np.repeat(x[:1], 3, axis=0)):
         model = KMeans(2, 3, algorithm=algorithm)
         model.centers.assign(start)
-        losses = passes(model, x, 12, batch_size=200)
+        losses = run_passes(model, x, 12, batch_size=200)
         used = np.bincount(model.assign(x), minlength=3)
         assert used.min() > 5 and np.isfinite(losses).all()
         best = sklearn.cluster.KMeans(3, n_init=10, random_state=0).fit(x).inertia_ / len(x)
@@ -131,7 +110,7 @@ def test_empty_clusters_are_put_to_use(algorithm):
     few = np.repeat(x[:2], 30, axis=0)
     model = KMeans(2, 3, algorithm=algorithm)
     model.begin({"x": few}, 0)
-    passes(model, few, 3, batch_size=20)
+    run_passes(model, few, 3, batch_size=20)
     assert float(model.inertia(few)) == pytest.approx(0.0, abs=1e-9)
     assert np.isfinite(model.log_prob(few)).all() and np.isfinite(model.sample(5, seed=0)).all()
 
@@ -141,7 +120,7 @@ def test_density_is_that_of_the_samples():
     x = blobs().reshape(600, 3, 1)
     model = started(x, 5, regularization=1e-3)
     before = model.assign(x).numpy()
-    passes(model, x, 1)
+    run_passes(model, x, 1)
     rest = np.square(x.reshape(600, 3) - model.centers.numpy()[before]).sum(axis=1)
     np.testing.assert_allclose(model.scatters.numpy(), np.bincount(before, rest), rtol=1e-5)
     shares = model.counts.numpy() / 600
@@ -171,7 +150,7 @@ def test_outliers_score_high_and_members_about_one():
     x = blobs(num=1000)
     model = KMeans(3, 8)
     model.begin({"x": x}, 0)
-    passes(model, x, 5)
+    run_passes(model, x, 5)
     members = np.asarray(model.outlier_scores(x))
     k = np.asarray(model.assign(x))
     usual = np.sqrt([np.mean(members[k == each] ** 2) for each in range(8)])

@@ -6,7 +6,7 @@ import scipy.stats
 import sklearn.decomposition
 import tensorflow as tf
 
-from tests.classical.test_gaussian_mixture import run_em
+from tests.classical.passes import run_passes
 from tfgen import data
 from tfgen.classical import ProbabilisticPCA
 from tfgen.training import train
@@ -31,10 +31,6 @@ def fitted(x, num_components=2, passes=1, **arguments):
     model = ProbabilisticPCA(x.shape[1:], num_components, **arguments)
     model.begin({"x": x}, 0)
     return model, run_passes(model, x, passes)
-
-
-def run_passes(model, x, passes, batch_size=300):
-    return run_em(model, x, passes, batch_size, name=model.algorithm)
 
 
 def covariance(model):

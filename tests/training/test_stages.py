@@ -58,11 +58,15 @@ def test_the_stage_and_its_bounds_are_weights_and_progress_is_what_is_done(tmp_p
 
 
 def test_a_stage_is_entered_once_with_the_first_examples_and_a_seed_of_its_own():
-    model = TwoStages()
-    model.begun = []
-    model.begin = lambda batch, seed: model.begun.append((batch, seed))
+    begun = []
+
+    class Begun(TwoStages):
+        def begin(self, batch, seed):
+            begun.append((batch, seed))
+
+    model = Begun()
     go(model, 12)
-    ((batch, seed),) = model.begun
+    ((batch, seed),) = begun
     assert batch["x"].shape == (40, 3)
     entry = random.fold_in(random.as_seed(0), -1, 1)
     assert float(model.entered) == 1

@@ -370,7 +370,9 @@ class BayesianGaussianMixture(GenerativeModel):
         now = self._row().numpy()
         if self.kind == "points":
             rounds = int(self.rounds.numpy())
+            # A model that was never begun has no course.
             passed = [0, *(2**i for i in range(_REMEMBERED - 1) if 2**i <= rounds)]
+            passed = passed if self.course.numpy()[0].any() else []
             course = np.concatenate([self.course.numpy()[: len(passed)], now[None]])
             factors = np.linalg.cholesky(course[..., 2:6].reshape(*course.shape[:2], 2, 2))
             held = course[..., 6] * self.counts.numpy().sum() >= 1.0
