@@ -952,7 +952,7 @@ MUTANTS = (
         "tfgen/classical/bayesian_gaussian_mixture.py",
         "            scatter *= tf.reshape(dof / (dof - 1.0), [-1] + [1] * (scatter.shape.rank - 1))\n",
         "",
-        f"{BAYES} -k coordinate",
+        f"{BAYES} -k highest_bound",
     ),
     Mutant(
         "the mean left out of the divergence",
