@@ -1,7 +1,7 @@
 """HandwritingRNN (Graves 2013): pen strokes that write a text.
 
-On the embedded scribbles: -2.2 to -2.6 nats a step, by processor (exact density, test split, seed 0), a minute
-and a half on two cores, all told; the words drawn can mostly be read.
+On the embedded scribbles: -2.2 to -2.6 nats a step, by processor (exact density, test split, seed 0), a
+minute and a half on two cores, all told; the words drawn can mostly be read.
 
 python -m apps.handwriting
 python -m apps.handwriting sample --run_dir=runs/handwriting --prompt="hello" --num=16 --temperature=0.5
