@@ -234,7 +234,7 @@ MACHINES = {
     ),
     "PixelCNNPlusPlus": Machine(
         PixelCNNPlusPlus,
-        {"filters": 5, "num_blocks": 1, "num_components": 3},
+        {"filters": 5, "num_blocks": 1, "num_components": 3, "position": True},
         enumerable=(
             {"event_shape": (3, 3, 1), "num_resolutions": 2},
             {"event_shape": (2, 2, 1), "num_values": 3, "num_resolutions": 2} | LABELS,
@@ -449,7 +449,9 @@ def test_objective_is_the_mean_of_minus_log_prob_and_reaches_every_weight(binary
 def test_a_location_is_nothing_at_first_and_then_moves_all_that_is_drawn(name):
     machine = MACHINES[name]
     shape = {"event_shape": (9, 8, 1)}
-    with_it, without = (machine.cls(**machine.tiny | shape, position=position) for position in (True, False))
+    with_it, without = (
+        machine.cls(**machine.tiny | shape | {"position": position}) for position in (True, False)
+    )
     located = [v for v in with_it.trainable_variables if "position" in v.path]
     others = [v for v in with_it.trainable_variables if "position" not in v.path]
     for variable, value in zip(without.trainable_variables, others, strict=True):

@@ -37,7 +37,8 @@ class PixelCNNPlusPlus(PixelModel):
       condition: What p is conditioned on: "none", "label" or "vector"; it adds to every gated block.
       num_classes: Number of labels; a tuple for labels of several kinds at once.
       condition_size: Length of the vector.
-      position: Add a learned bias for each row and each column wherever a condition adds.
+      position: Add a learned bias for each row and each column wherever a condition adds; for images whose
+        places differ, unlike patches of photographs.
       **kwargs: Passed on to `GenerativeModel`.
 
     Raises:
@@ -60,7 +61,7 @@ class PixelCNNPlusPlus(PixelModel):
         condition="none",
         num_classes: int | None = None,
         condition_size: int | None = None,
-        position=True,
+        position=False,
         **kwargs,
     ):
         law = LogisticMixture(image_shape(event_shape)[-1], num_components, num_values)
