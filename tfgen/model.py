@@ -74,8 +74,8 @@ class View:
       captions: A string under each x of a grid, before each row, at each curve, or the class of each point of
         a plane, which has its color; None without.
       title: A line above.
-      heads: A string above each column of rows, for each frame of curves, or the names of the two axes of a
-        plane; None without.
+      heads: A string above each column of rows, for each frame, after the title, or the names of the two axes
+        of a plane; None without.
     """
 
     array: object

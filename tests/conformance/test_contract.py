@@ -445,7 +445,8 @@ def test_views_fit_their_layout(session, model):
             assert array.dtype == np.uint8 or np.all((array >= low) & (array <= high))
             counted = array.shape[0] if view.layout != "frames" else array.shape[1]
             assert view.captions is None or len(view.captions) == counted
-            assert view.heads is None or len(view.heads) == array.shape[1]
+            headed = array.shape[0] if view.layout == "frames" else array.shape[1]
+            assert view.heads is None or len(view.heads) == headed
 
 
 def test_bad_arguments_are_refused_by_name_and_value(case):

@@ -223,7 +223,12 @@ def draw_view(model, view, data=None, meaning=None):
     if view.layout == "curves":
         return _draw_curves(model, view, data, meaning)
     if view.layout == "frames":
-        found = [draw(model, Panel(title, frame, captions), meaning) for frame in array]
+        heads = view.heads or [None] * len(array)
+        titles = [" ".join(filter(None, [title, head])) for head in heads]
+        found = [
+            draw(model, Panel(told, frame, captions), meaning)
+            for told, frame in zip(titles, array, strict=True)
+        ]
     elif view.layout == "rows" and images is not None:
         options = {} if images.ndim == 6 else {"heads": view.heads}
         flat = images.reshape(-1, *images.shape[-4:]) if images.ndim == 6 else images

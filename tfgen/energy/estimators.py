@@ -1,9 +1,10 @@
-"""Estimators of the gradient of a restricted Boltzmann machine's likelihood.
+"""Estimators of the gradient of an energy-based model's likelihood.
 
-Each is `f(model, x, seed) -> (loss, scalars)` for flat float32 x `[batch, visible]`. With F the free energy,
-the exact gradient of -log p is E_data dF/dw - E_model dF/dw. Contrastive divergence, persistent contrastive
-divergence and parallel tempering put samples in the place of E_model, so their gradient is not that of the
-loss they report (F of the data minus F of the samples); the others are objectives of their own.
+Each is `f(model, x, seed) -> (loss, scalars)`; x is a batch of states of `model.kept`, flat float32
+`[batch, size]`, as `EnergyModel.clamped` makes them of data. With F the free energy, the exact gradient of
+-log p is E_data dF/dw - E_model dF/dw. The first four put samples, or means, in the place of E_model, so
+their gradient is not that of the loss they report (F of the data minus F of the samples); the others are
+objectives of their own.
 """
 
 import math
@@ -13,22 +14,25 @@ import tensorflow as tf
 from tfgen import random
 from tfgen.model import assign_replica_rows, replica_rows
 
-SURROGATES = ("cd", "pcd", "pt")
+SURROGATES = ("cd", "pcd", "pt", "mean_field_cd")
+# Those that need the free energy of x itself, and those of them, too, that flip binary units.
+SUMMED, FLIPPED = ("nce", "pseudo_likelihood", "ratio_matching"), ("pseudo_likelihood", "ratio_matching")
 
 
 def contrast(model, x, samples):
-    """mean F(x) - mean F(samples), with the samples' probabilities of 1 of the hidden units.
+    """mean F(x) - mean F(samples), and the fields of the groups that are summed out, of the samples.
 
     Both go through the same matrix products and sigmoids, which is faster than one after the other.
     """
     num = tf.shape(x)[0]
     both = tf.stop_gradient(tf.concat([x, samples], axis=0))
-    logits = model.hidden_logits(both)
-    log_p = model.log_unnormalized(both, logits)
+    state = model.joint.unpack(both, model.kept)
+    fields = model.joint.fields(state)
+    log_p = model.joint.log_prob(state, fields=fields)
     data = -tf.reduce_mean(log_p[:num])
     model_side = -tf.reduce_mean(log_p[num:])
     scalars = {"free_energy": data, "free_energy_gap": model_side - data}
-    return data - model_side, scalars, tf.stop_gradient(tf.sigmoid(logits))[num:]
+    return data - model_side, scalars, {name: tf.stop_gradient(f[num:]) for name, f in fields.items()}
 
 
 def contrastive_divergence(model, x, seed):
@@ -36,23 +40,42 @@ def contrastive_divergence(model, x, seed):
     return contrast(model, x, gibbs_chain(model, x, seed, model.num_gibbs))[:2]
 
 
+def mean_field_contrastive_divergence(model, x, seed):
+    """CD-k whose sweeps take every group's mean in place of a draw (Welling & Hinton 2002)."""
+    del seed
+    means = x
+    for _ in range(model.num_gibbs):
+        means = model.mean_sweep(means)
+    return contrast(model, x, means)[:2]
+
+
 def persistent_contrastive_divergence(model, x, seed):
     """PCD-k: the samples' chains go on from step to step (Tieleman 2008).
 
-    `model.chains` holds hidden units, so that a sweep shares its product of visible units and weights
-    with the free energy of the sample.
+    `model.chains` holds the groups that are summed out, where there are some, so that a sweep shares its
+    products with the free energy of the sample.
     """
     first, chain, last = random.split(seed, 3)
-    v = random.bernoulli(first, tf.sigmoid(model.visible_logits(replica_rows(model.chains))))
-    loss, scalars, hidden = contrast(model, x, gibbs_chain(model, v, chain, model.num_gibbs - 1))
-    assign_replica_rows(model.chains, random.bernoulli(last, hidden))
+    joint, held, chains = model.joint, model.held, replica_rows(model.chains)
+    if held == model.kept:
+        samples = gibbs_chain(model, chains, chain, model.num_gibbs)
+        loss, scalars, _ = contrast(model, x, samples)
+        assign_replica_rows(model.chains, samples)
+        return loss, scalars
+    seeds = (first,) if len(model.kept) == 1 else random.split(first, len(model.kept))
+    values = joint.draw(model.kept, joint.unpack(chains, held), seeds)
+    samples = gibbs_chain(model, joint.pack({n: values[n] for n in model.kept}), chain, model.num_gibbs - 1)
+    loss, scalars, fields = contrast(model, x, samples)
+    seeds = (last,) if len(held) == 1 else random.split(last, len(held))
+    drawn = {n: joint.units[n].draw(s, fields[n]) for n, s in zip(held, seeds, strict=True)}
+    assign_replica_rows(model.chains, joint.pack(drawn))
     return loss, scalars
 
 
 def parallel_tempering(model, x, seed):
     """Persistent chains at several temperatures that exchange states (Desjardins et al. 2010).
 
-    `model.chains` is `[chains, temperatures, visible]`, the last temperature the model's own.
+    `model.chains` is `[chains, temperatures, size]`, the last temperature the model's own.
     """
     v = replica_rows(model.chains)
     v = tf.while_loop(
@@ -73,7 +96,7 @@ def tempered_sweep(model, v, seed):
 
     Args:
       model: Has `gibbs` and `log_ratio`.
-      v: float32 `[chains, temperatures, visible]`; inverse temperatures rise evenly from 0 to 1.
+      v: float32 `[chains, temperatures, size]`; inverse temperatures rise evenly from 0 to 1.
       seed: int32 [2].
 
     Returns:
@@ -82,7 +105,7 @@ def tempered_sweep(model, v, seed):
     num = v.shape[1]
     betas = tf.linspace(0.0, 1.0, num)
     seed, *swap_seeds = random.split(seed, 3)
-    v = model.gibbs(v, seed, betas[:, None])
+    v = model.gibbs(v, seed, betas)
     for parity, swap_seed in enumerate(swap_seeds):
         # rise[:, t]: log p_{t+1} - log p_t of the state at t; fall[:, t]: of the state at t + 1.
         rise = model.log_ratio(v[:, :-1], betas[:-1], betas[1:])
@@ -98,21 +121,32 @@ def tempered_sweep(model, v, seed):
 def pseudo_likelihood(model, x, seed):
     """-sum_i log p(x_i | all others), estimated from `model.num_flips` random i of each x (Besag 1975).
 
-    -log p(x_i | others) = softplus(F(x) - F(x with x_i flipped)), and a flip moves the hidden logits
-    by one row of the kernel.
+    -log p(x_i | others) = softplus(F(x) - F(x with x_i flipped)). A label adds its own -log p(y | v).
     """
-    visible = x.shape[1]
-    cells = random.uniform(seed, [tf.shape(x)[0], model.num_flips]) * visible
-    index = tf.minimum(tf.cast(cells, tf.int32), visible - 1)
-    logits = model.hidden_logits(x)
-    change = 1.0 - 2.0 * tf.gather(x, index, batch_dims=1)
-    flipped = logits[:, None] + change[..., None] * tf.gather(model.kernel.value, index)
-    # A row of biases for each x, gathered from within it, has a dense gradient.
-    bias = tf.gather(tf.broadcast_to(model.visible_bias.value, tf.shape(x)), index, batch_dims=1)
-    hidden = tf.nn.softplus(flipped) - tf.nn.softplus(logits)[:, None]
-    rise = change * bias + tf.reduce_sum(hidden, axis=-1)
-    loss = visible * tf.reduce_mean(tf.nn.softplus(rise))
-    return loss, {"free_energy": -tf.reduce_mean(model.log_unnormalized(x, logits))}
+    rise, scalars = _flipped(model, x, seed)
+    loss = model.num_visible * tf.reduce_mean(tf.nn.softplus(-rise))
+    for name in model.visible[1:]:
+        loss -= tf.reduce_mean(model.log_conditional(x, name))
+    return loss, scalars
+
+
+def ratio_matching(model, x, seed):
+    """sum_i p(1 - x_i | all others)^2, estimated from `model.num_flips` random i (Hyvarinen 2007).
+
+    Half of what the ratios p(x) / p(x with x_i flipped) of data and model differ by, but for a constant.
+    """
+    rise, scalars = _flipped(model, x, seed)
+    return model.num_visible * tf.reduce_mean(tf.square(tf.sigmoid(-rise))), scalars
+
+
+def _flipped(model, x, seed):
+    """log p(x) - log p(x with x_i flipped) of `model.num_flips` random i of each x."""
+    cells = random.uniform(seed, [tf.shape(x)[0], model.num_flips]) * model.num_visible
+    index = tf.minimum(tf.cast(cells, tf.int32), model.num_visible - 1)
+    state = model.joint.unpack(x, model.kept)
+    fields = model.joint.fields(state)
+    rise = model.joint.rise_of_flips(state, model.visible[0], index, fields)
+    return rise, {"free_energy": -tf.reduce_mean(model.joint.log_prob(state, fields=fields))}
 
 
 def noise_contrastive(model, x, seed):
@@ -121,28 +155,13 @@ def noise_contrastive(model, x, seed):
     -E log s(G(x)) - nu E_noise log s(-G), G(v) = -F(v) - log_z - log noise(v) - log nu, with log_z a
     parameter that is learned; the noise has the base rates that `begin` found in the data.
     """
-    nu, base = model.num_noise, model.base_logits.value
-    noise = random.bernoulli(seed, tf.tile(tf.sigmoid(base)[None], [nu * tf.shape(x)[0], 1]))
-    both = tf.concat([x, noise], axis=0)
-    log_noise = tf.linalg.matvec(both, base) - tf.reduce_sum(tf.nn.softplus(base))
+    nu, num = model.num_noise, tf.shape(x)[0]
+    both = tf.concat([x, model.start(seed, nu * num)], axis=0)
     log_p = model.log_unnormalized(both) - model.log_z
-    logit = log_p - log_noise - math.log(nu)
-    num = tf.shape(x)[0]
+    logit = log_p - model.joint.log_base(model.joint.unpack(both, model.kept)) - math.log(nu)
     data = tf.reduce_mean(tf.nn.softplus(-logit[:num]))
     false = tf.reduce_mean(tf.nn.softplus(logit[num:]))
     return data + nu * false, {"log_z": model.log_z.value, "noise_share": false}
-
-
-@tf.custom_gradient
-def softplus(logits):
-    """log(1 + exp(logits)), off by 1e-7 at most.
-
-    Value and gradient share the sigmoid that Gibbs sampling needs as well; `tf.nn.softplus` and its gradient
-    are the dearest part of a compiled step after the matrix products.
-    """
-    on = tf.sigmoid(logits)
-    value = tf.nn.relu(logits) - tf.math.log(tf.maximum(on, 1.0 - on))
-    return value, lambda upstream: upstream * on
 
 
 def gibbs_chain(model, v, seed, num_sweeps):
@@ -162,6 +181,8 @@ ESTIMATORS = {
     "cd": contrastive_divergence,
     "pcd": persistent_contrastive_divergence,
     "pt": parallel_tempering,
+    "mean_field_cd": mean_field_contrastive_divergence,
     "pseudo_likelihood": pseudo_likelihood,
+    "ratio_matching": ratio_matching,
     "nce": noise_contrastive,
 }

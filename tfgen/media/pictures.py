@@ -253,6 +253,39 @@ def counts(
     return _render(figure)
 
 
+def histograms(groups: Mapping[str, np.ndarray], words: str, bins: int = 40) -> "Image.Image":
+    """Histograms of several groups of numbers over the same bins, each of area 1.
+
+    Args:
+        groups: Numbers `[N]` by name; those that are not finite are left out and counted.
+        words: What the numbers are, below the axis.
+        bins: How many.
+
+    Returns:
+        An RGB picture.
+
+    Raises:
+        ValueError: If a group holds no finite number.
+    """
+    figure, axes = _figure(720, 400, None)
+    found = {name: np.asarray(values, np.float64).ravel() for name, values in groups.items()}
+    finite = {name: values[np.isfinite(values)] for name, values in found.items()}
+    for name, values in finite.items():
+        if not len(values):
+            raise ValueError(f"group {name!r} holds no finite number: leave it out")
+    edges = np.histogram_bin_edges(np.concatenate(list(finite.values())), bins)
+    for i, (name, values) in enumerate(finite.items()):
+        left_out = len(found[name]) - len(values)
+        told = f"{name}, {len(values)}" + (f" ({left_out} not finite)" if left_out else "")
+        color = _COLORS[i % len(_COLORS)]
+        axes.hist(values, edges, density=True, color=color, alpha=0.45, label=told)
+        axes.hist(values, edges, density=True, color=color, histtype="step", lw=1.4)
+    axes.set_xlabel(words, color=_TEXT)
+    axes.set_ylabel("density", color=_TEXT)
+    axes.legend(frameon=False, fontsize=9)
+    return _render(figure)
+
+
 def scatter(
     clouds: Mapping[str, np.ndarray],
     names: Sequence[str] = ("x[0]", "x[1]"),

@@ -1,0 +1,822 @@
+"""Joint densities exp(-E) over named groups of units: couplings, conditionals, free energies, mean field.
+
+A machine is a `Joint`: groups of units, each with a law of its own (`Binary`, `Gaussian`, `OneHot`), and
+couplings between them (`Dense`, `Within`, or of one's own). With w_g the own term of a group and t_g(s_g)
+what couplings see of it,
+
+  -E(s) = sum_g w_g(s_g) + sum_(g, g') t_g(s_g) . K_gg' t_g'(s_g').
+
+Everything else follows from which groups are coupled. A state is a dict of flat tensors `[..., size]` by
+name; groups that it leaves out are summed out where they are independent given the others, as the hidden
+units of an RBM are given the visible ones. A path of densities leads from independent units (beta = 0) to the
+machine (beta = 1): f_beta(s) = exp(-beta E(s) + (1 - beta) sum_g w0_g(s_g)), w0 the own terms at the base
+rates. beta is a number, or a tensor of leading dimensions of the state.
+"""
+
+import abc
+import itertools
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from tfgen import random
+
+_MOST_STATES = 20  # Bits of the states that are enumerated at most, and of those enumerated at once.
+_CHUNK_BITS = 12
+
+
+class Units(abc.ABC):
+    """A group of units that are independent given the others: p(s | field) ~ exp(w(s) + t(s) . field).
+
+    `field` is what all couplings bring, `[..., size]`. Weights are Keras variables of the model, read at each
+    call.
+
+    Attributes:
+      size: Number of units.
+      num_states: Number of states of the group, or None where they cannot be listed.
+    """
+
+    size = None
+    num_states = None
+
+    @abc.abstractmethod
+    def statistic(self, s):
+        """t(s), what couplings see: `[..., size]`."""
+
+    @abc.abstractmethod
+    def own(self, s):
+        """w(s), `[...]`."""
+
+    @abc.abstractmethod
+    def base(self, s):
+        """w0(s), the own term at beta = 0, `[...]`."""
+
+    @abc.abstractmethod
+    def mean(self, field, beta=1.0):
+        """E(s | field) at beta, `[..., size]`."""
+
+    @abc.abstractmethod
+    def draw(self, seed, field, beta=1.0, temperature=1.0):
+        """Draws s given the field from the path's density at beta, ^ 1 / temperature; 0 takes the mode."""
+
+    @abc.abstractmethod
+    def log_sum(self, field, beta=1.0):
+        """log of the sum over s of exp(beta (w(s) + t(s) . field) + (1 - beta) w0(s)), `[...]`."""
+
+    @abc.abstractmethod
+    def log_sum_change(self, field, beta, next_beta):
+        """`log_sum` at next_beta minus that at beta, keeping the digits of small differences."""
+
+    @abc.abstractmethod
+    def entropy(self, mean):
+        """Entropy of independent units of these means, `[...]`."""
+
+    @abc.abstractmethod
+    def states(self, numbers):
+        """States by their numbers, int64 `[n]`: float64 `[n, size]`."""
+
+    @abc.abstractmethod
+    def begin(self, s):
+        """Starts own and base terms at independent units that are like `s`, an array `[examples, size]`."""
+
+    @abc.abstractmethod
+    def uniform(self):
+        """The same units with a path that begins without base rates."""
+
+
+class Binary(Units):
+    """Units of 0 and 1: w(s) = bias . s, p(s = 1 | field) = sigmoid(bias + field).
+
+    Args:
+      bias: `[size]`.
+      base: Log odds at beta = 0, `[size]`; None for fair coins.
+      offset: What couplings see is s - offset (centring), `[size]`; None for s itself.
+
+    References:
+      Montavon & Mueller, "Deep Boltzmann machines and the centering trick", 2012.
+    """
+
+    def __init__(self, bias, base=None, offset=None):
+        self.bias, self.base_logits, self.offset = bias, base, offset
+        self.size = bias.shape[0]
+        self.num_states = 2**self.size
+
+    def statistic(self, s):
+        """s - offset."""
+        return s if self.offset is None else s - _read(self.offset, s)
+
+    def own(self, s):
+        """bias . s."""
+        return tf.linalg.matvec(s, _read(self.bias, s))
+
+    def base(self, s):
+        """Log odds at beta = 0 . s."""
+        if self.base_logits is None:
+            return tf.zeros(tf.shape(s)[:-1], s.dtype)
+        return tf.linalg.matvec(s, _read(self.base_logits, s))
+
+    def logits(self, field, beta=1.0):
+        """Log odds of 1 given the field at beta, `[..., size]`."""
+        return self._blend(beta, _read(self.bias, field) + field)
+
+    def _blend(self, beta, end):
+        if _is_one(beta):
+            return end
+        beta = _column(beta, end)
+        if self.base_logits is None:
+            return beta * end
+        return (1.0 - beta) * _read(self.base_logits, end) + beta * end
+
+    def mean(self, field, beta=1.0):
+        """sigmoid(logits)."""
+        return tf.sigmoid(self.logits(field, beta))
+
+    def draw(self, seed, field, beta=1.0, temperature=1.0):
+        """Bernoulli draws; at temperature 0 the likelier value, a fair coin where both are."""
+        return random.bernoulli(seed, tf.sigmoid(_cooled(self.logits(field, beta), temperature)))
+
+    def log_sum(self, field, beta=1.0):
+        """sum softplus(logits), less beta offset . field where there is an offset."""
+        summed = tf.reduce_sum(softplus(self.logits(field, beta)), axis=-1)
+        return summed if self.offset is None else summed - beta * self._seen_of_zero(field)
+
+    def log_sum_change(self, field, beta, next_beta):
+        """By softplus(a + d) - softplus(a) = relu(d) + log1p(sigmoid(-sign(d) a) expm1(-|d|))."""
+        logits = self.logits(field, beta)
+        rise = _read(self.bias, field) + field
+        if self.base_logits is not None:
+            rise -= _read(self.base_logits, field)
+        change = _column(next_beta - beta, field) * rise
+        side = tf.sigmoid(tf.where(change > 0, -logits, logits))
+        summed = tf.nn.relu(change) + tf.math.log1p(side * tf.math.expm1(-tf.abs(change)))
+        summed = tf.reduce_sum(summed, axis=-1)
+        return summed if self.offset is None else summed - (next_beta - beta) * self._seen_of_zero(field)
+
+    def _seen_of_zero(self, field):
+        """offset . field: minus what couplings see of units that are 0."""
+        return tf.linalg.matvec(field, _read(self.offset, field))
+
+    def entropy(self, mean):
+        """Of Bernoullis."""
+        return -tf.reduce_sum(tf.math.xlogy(mean, mean) + tf.math.xlog1py(1.0 - mean, -mean), axis=-1)
+
+    def states(self, numbers):
+        """Their bits, lowest first."""
+        bits = tf.bitwise.right_shift(numbers[:, None], tf.range(self.size, dtype=tf.int64))
+        return tf.cast(tf.bitwise.bitwise_and(bits, tf.constant(1, tf.int64)), tf.float64)
+
+    def begin(self, s):
+        """At the log odds of 1, each value counted once more; the offset at the share of 1."""
+        ones = s.sum(0)
+        logits = np.log(ones + 1.0) - np.log(len(s) - ones + 1.0)
+        self.bias.assign(logits)
+        if self.base_logits is not None:
+            self.base_logits.assign(logits)
+        if self.offset is not None:
+            self.offset.assign((ones + 1.0) / (len(s) + 2.0))
+
+    def uniform(self):
+        """Fair coins at beta = 0."""
+        return Binary(self.bias, None, self.offset)
+
+
+class OneHot(Units):
+    """One unit of k values as a one-hot vector, a label: p(s = e_i | field) = softmax(bias + field)_i.
+
+    Args:
+      bias: `[k]`.
+      base: Log probabilities at beta = 0 up to a constant, `[k]`; None for equal ones.
+    """
+
+    def __init__(self, bias, base=None):
+        self.bias, self.base_logits = bias, base
+        self.size = self.num_states = bias.shape[0]
+
+    def statistic(self, s):
+        """s."""
+        return s
+
+    def own(self, s):
+        """bias . s."""
+        return tf.linalg.matvec(s, _read(self.bias, s))
+
+    def base(self, s):
+        """Log probabilities at beta = 0 . s."""
+        if self.base_logits is None:
+            return tf.zeros(tf.shape(s)[:-1], s.dtype)
+        return tf.linalg.matvec(s, _read(self.base_logits, s))
+
+    def logits(self, field, beta=1.0):
+        """Log probabilities of the values up to a constant, `[..., k]`."""
+        end = _read(self.bias, field) + field
+        if _is_one(beta):
+            return end
+        beta = _column(beta, field)
+        if self.base_logits is None:
+            return beta * end
+        return (1.0 - beta) * _read(self.base_logits, field) + beta * end
+
+    def mean(self, field, beta=1.0):
+        """softmax(logits)."""
+        return tf.nn.softmax(self.logits(field, beta))
+
+    def draw(self, seed, field, beta=1.0, temperature=1.0):
+        """A one-hot draw; at temperature 0 the likeliest value."""
+        index = random.categorical(seed, _cooled(self.logits(field, beta), temperature))
+        return tf.one_hot(index, self.size, dtype=field.dtype)
+
+    def log_sum(self, field, beta=1.0):
+        """logsumexp(logits)."""
+        return tf.reduce_logsumexp(self.logits(field, beta), axis=-1)
+
+    def log_sum_change(self, field, beta, next_beta):
+        """The difference in float64."""
+        return _in_float64(self.log_sum, field, beta, next_beta)
+
+    def entropy(self, mean):
+        """Of a categorical distribution."""
+        return -tf.reduce_sum(tf.math.xlogy(mean, mean), axis=-1)
+
+    def states(self, numbers):
+        """One for each value."""
+        return tf.one_hot(numbers, self.size, dtype=tf.float64)
+
+    def begin(self, s):
+        """At the log frequencies, each value counted once more."""
+        logits = np.log(s.sum(0) + 1.0) - math.log(len(s) + self.size)
+        self.bias.assign(logits)
+        if self.base_logits is not None:
+            self.base_logits.assign(logits)
+
+    def uniform(self):
+        """Equal probabilities at beta = 0."""
+        return OneHot(self.bias)
+
+
+class Gaussian(Units):
+    """Real units of learned variances: w(s) = -sum_i (s_i - mean_i)^2 / (2 var_i), t(s) = s / var.
+
+    s | field ~ N(mean + field, var): Cho et al.'s energy, where a unit's variance does not scale its field.
+
+    Args:
+      mean: `[size]`.
+      log_variance: `[size]`.
+      base: (mean, log variance) at beta = 0, each `[size]`; None for the units' own.
+
+    References:
+      Cho, Ilin & Raiko, "Improved learning of Gaussian-Bernoulli restricted Boltzmann machines", 2011.
+    """
+
+    def __init__(self, mean, log_variance, base=None):
+        self.loc, self.log_variance = mean, log_variance
+        self.base_loc, self.base_log_variance = (mean, log_variance) if base is None else base
+        self.size = mean.shape[0]
+
+    def statistic(self, s):
+        """s / variance."""
+        return s * tf.exp(-_read(self.log_variance, s))
+
+    def own(self, s):
+        """-sum (s - mean)^2 / (2 variance)."""
+        return _gaussian(s, self.loc, self.log_variance)
+
+    def base(self, s):
+        """The same with mean and variance at beta = 0."""
+        return _gaussian(s, self.base_loc, self.base_log_variance)
+
+    def _natural(self, field, beta):
+        """Precision and precision times mean at beta."""
+        precision = tf.exp(-_read(self.log_variance, field))
+        pull = precision * (_read(self.loc, field) + field)
+        if _is_one(beta):
+            return precision, pull
+        beta = _column(beta, field)
+        base = tf.exp(-_read(self.base_log_variance, field))
+        start = base * _read(self.base_loc, field)
+        return (1.0 - beta) * base + beta * precision, (1.0 - beta) * start + beta * pull
+
+    def mean(self, field, beta=1.0):
+        """mean + field at beta = 1."""
+        precision, pull = self._natural(field, beta)
+        return pull / precision
+
+    def draw(self, seed, field, beta=1.0, temperature=1.0):
+        """Normal draws; at temperature 0 the mean."""
+        precision, pull = self._natural(field, beta)
+        noise = random.normal(seed, tf.shape(pull)[seed.shape.rank - 1 :])
+        return pull / precision + tf.sqrt(temperature / precision) * noise
+
+    def log_sum(self, field, beta=1.0):
+        """log of the integral over s."""
+        precision, pull = self._natural(field, beta)
+        zero = tf.zeros_like(field)
+        at_zero = beta * self.own(zero) + (1.0 - beta) * self.base(zero)
+        each = tf.square(pull) / precision + math.log(2.0 * math.pi) - tf.math.log(precision)
+        return at_zero + 0.5 * tf.reduce_sum(each, axis=-1)
+
+    def log_sum_change(self, field, beta, next_beta):
+        """The difference in float64."""
+        return _in_float64(self.log_sum, field, beta, next_beta)
+
+    def entropy(self, mean):
+        """Not there: mean field is of units of few values."""
+        raise ValueError("mean field sums over units of few values, and Gaussian units are real.")
+
+    def states(self, numbers):
+        """Not there: real units have none."""
+        raise ValueError("Gaussian units have no states to list.")
+
+    def begin(self, s):
+        """At the mean and variance of each unit."""
+        mean, log_variance = s.mean(0), np.log(s.var(0) + 1e-4)
+        for variables in ((self.loc, self.log_variance), (self.base_loc, self.base_log_variance)):
+            variables[0].assign(mean)
+            variables[1].assign(log_variance)
+
+    def uniform(self):
+        """The units' own mean and variance at beta = 0."""
+        return Gaussian(self.loc, self.log_variance)
+
+
+class Coupling(abc.ABC):
+    """Bilinear term t . K t' of -E between two groups.
+
+    Args:
+      first: Name of a group.
+      second: Name of another.
+    """
+
+    def __init__(self, first, second):
+        self.first, self.second = first, second
+        self.ends = (first, second)
+
+    @abc.abstractmethod
+    def to_second(self, t):
+        """K' t: what t of the first group brings to the second, `[..., size of the second]`."""
+
+    @abc.abstractmethod
+    def to_first(self, t):
+        """K t': what t' of the second group brings to the first, `[..., size of the first]`."""
+
+    @abc.abstractmethod
+    def penalty(self):
+        """Half the sum of squares of the weights, for weight decay."""
+
+    @abc.abstractmethod
+    def rows(self, name, index):
+        """What single units of the group `name`, by their indices `[...]`, bring to the other per t = 1."""
+
+
+class Dense(Coupling):
+    """Coupling by a matrix.
+
+    Args:
+      first: Name of a group.
+      second: Name of another.
+      kernel: `[size of the first, size of the second]`.
+    """
+
+    def __init__(self, first, second, kernel):
+        super().__init__(first, second)
+        self.kernel = kernel
+
+    def to_second(self, t):
+        """t K."""
+        return _product(t, _read(self.kernel, t))
+
+    def to_first(self, t):
+        """K t'."""
+        return _product(t, _read(self.kernel, t), transpose_b=True)
+
+    def penalty(self):
+        """Half the sum of squares of the matrix."""
+        return 0.5 * tf.reduce_sum(tf.square(self.kernel.value))
+
+    def rows(self, name, index):
+        """Rows or columns of the matrix."""
+        kernel = tf.convert_to_tensor(self.kernel.value)
+        return tf.gather(kernel if name == self.first else tf.transpose(kernel), index)
+
+
+class Within:
+    """Coupling of the units of a group among themselves: sum_(i < j) t_i K_ij t_j.
+
+    Args:
+      name: Of the group.
+      kernel: `[size, size]`, of which the part above the diagonal counts.
+    """
+
+    def __init__(self, name, kernel):
+        self.name, self.kernel = name, kernel
+
+    def matrix(self, like):
+        """K + K', symmetric with zeros on the diagonal."""
+        kernel = _read(self.kernel, like)
+        upper = kernel - tf.linalg.band_part(kernel, -1, 0)
+        return upper + tf.transpose(upper)
+
+    def penalty(self):
+        """Half the sum of squares of the weights that count."""
+        kernel = self.kernel.value
+        return 0.5 * tf.reduce_sum(tf.square(kernel - tf.linalg.band_part(kernel, -1, 0)))
+
+
+class Joint:
+    """Density exp(-E(s)), unnormalized, over named groups of units.
+
+    Args:
+      units: {name: `Units`}, in the order in which they are drawn.
+      couplings: Sequence of `Coupling`.
+      within: Sequence of `Within`, at most one for a group, which must be `Binary`.
+    """
+
+    def __init__(self, units, couplings, within=()):
+        self.units, self.couplings = dict(units), tuple(couplings)
+        self.within = {each.name: each for each in within}
+
+    def coupled(self, one, other):
+        """Whether two groups depend on each other given all others."""
+        if one == other:
+            return one in self.within
+        return any({one, other} == set(c.ends) for c in self.couplings)
+
+    def independent(self, names):
+        """Whether all units of some groups are independent given the other groups."""
+        pairs = itertools.combinations_with_replacement(names, 2)
+        return not any(self.coupled(*pair) for pair in pairs)
+
+    def others(self, names):
+        """Names of the groups that are not among these."""
+        return tuple(name for name in self.units if name not in names)
+
+    def size(self, names):
+        """Number of units of some groups."""
+        return sum(self.units[name].size for name in names)
+
+    def pack(self, state):
+        """A state as one tensor `[..., size of its groups]`."""
+        parts = [state[name] for name in self.units if name in state]
+        return parts[0] if len(parts) == 1 else tf.concat(parts, axis=-1)
+
+    def unpack(self, flat, names):
+        """{name: tensor} of what `pack` made of these groups."""
+        names = [name for name in self.units if name in names]
+        if len(names) == 1:
+            return {names[0]: flat}
+        parts = tf.split(flat, [self.units[name].size for name in names], axis=-1)
+        return dict(zip(names, parts, strict=True))
+
+    def field(self, name, values):
+        """What the groups in `values` bring to a group, itself too where it is one of them: `[..., size]`."""
+        total = None
+        for coupling in self.couplings:
+            if name not in coupling.ends:
+                continue
+            other = coupling.first if name == coupling.second else coupling.second
+            if other not in values:
+                continue
+            t = self.units[other].statistic(values[other])
+            brought = coupling.to_second(t) if name == coupling.second else coupling.to_first(t)
+            total = brought if total is None else total + brought
+        if name in self.within and name in values:
+            t = self.units[name].statistic(values[name])
+            brought = _product(t, self.within[name].matrix(t))
+            total = brought if total is None else total + brought
+        if total is None:
+            like = next(iter(values.values()))
+            total = tf.zeros(tf.concat([tf.shape(like)[:-1], [self.units[name].size]], 0), like.dtype)
+        return total
+
+    def fields(self, state):
+        """Fields of the groups that a state leaves out: {name: `[..., size]`}."""
+        return {name: self.field(name, state) for name in self.others(state)}
+
+    def log_prob(self, state, beta=1.0, fields=None):
+        """log f_beta of a state, the groups that it leaves out summed out: `[...]`.
+
+        Args:
+          state: {name: `[..., size]`}; of all groups for -E itself.
+          beta: Inverse temperature, number or `[...]`.
+          fields: What `fields` returns for this state, where it is known.
+
+        Raises:
+          ValueError: If the groups left out depend on each other.
+        """
+        fields = self._summable(state, fields)
+        own = self._sum(units.own(state[name]) for name, units in self._of(state))
+        pairs = self._pairs(state)
+        total = own if pairs is None else own + pairs
+        if not _is_one(beta):
+            base = self._sum(units.base(state[name]) for name, units in self._of(state))
+            total = beta * total + (1.0 - beta) * base
+        return self._sum([total, *(self.units[name].log_sum(f, beta) for name, f in fields.items())])
+
+    def log_ratio(self, state, beta, next_beta):
+        """log f_{next_beta} - log f_beta of a state, keeping the digits of small differences: `[...]`."""
+        fields = self._summable(state)
+        slope = self._sum(units.own(state[n]) - units.base(state[n]) for n, units in self._of(state))
+        pairs = self._pairs(state)
+        slope = slope if pairs is None else slope + pairs
+        changes = (self.units[name].log_sum_change(f, beta, next_beta) for name, f in fields.items())
+        return self._sum([(next_beta - beta) * slope, *changes])
+
+    def _of(self, state):
+        return [(name, units) for name, units in self.units.items() if name in state]
+
+    def _summable(self, state, fields=None):
+        others = self.others(state)
+        if not self.independent(others):
+            raise ValueError(f"groups {', '.join(others)} depend on each other: only a bound sums them out.")
+        return self.fields(state) if fields is None else fields
+
+    def _pairs(self, state):
+        """Terms between groups of a state, and within them; None without."""
+        terms = []
+        for coupling in self.couplings:
+            if coupling.first in state and coupling.second in state:
+                first, second = (self.units[n].statistic(state[n]) for n in coupling.ends)
+                terms.append(tf.reduce_sum(coupling.to_second(first) * second, axis=-1))
+        for name, within in self.within.items():
+            if name in state:
+                t = self.units[name].statistic(state[name])
+                terms.append(0.5 * tf.reduce_sum(_product(t, within.matrix(t)) * t, axis=-1))
+        return self._sum(terms) if terms else None
+
+    @staticmethod
+    def _sum(terms):
+        first, *rest = terms
+        for term in rest:
+            first = first + term
+        return first
+
+    def draw(self, names, values, seeds, beta=1.0, temperature=1.0, clamp=None):
+        """Draws groups in turn, each given all other groups in `values`, which they then join.
+
+        Args:
+          names: Which, in order.
+          values: {name: `[..., size]`}; of a group whose units depend on each other, its value so far.
+          seeds: One int32 `[2]` for each of them, or `[rows, 2]`.
+          beta: Inverse temperature.
+          temperature: As `Units.draw`.
+          clamp: {name: (known, mask)}, both `[..., size]`: known where the mask holds; None without.
+
+        Returns:
+          {name: value} of `values` with the groups drawn.
+        """
+        values = dict(values)
+        for name, seed in zip(names, seeds, strict=True):
+            units = self.units[name]
+            field = self.field(name, {n: v for n, v in values.items() if n != name})
+            known, mask = (clamp or {}).get(name, (None, None))
+            if name in self.within:
+                s = values[name] if mask is None else tf.where(mask, known, values[name])
+                values[name] = self._draw_in_turn(name, s, field, seed, beta, temperature, mask)
+                continue
+            drawn = units.draw(seed, field, beta, temperature)
+            values[name] = drawn if mask is None else tf.where(mask, known, drawn)
+        return values
+
+    def _draw_in_turn(self, name, s, field, seed, beta, temperature, mask):
+        u = random.uniform(seed, tf.shape(s)[seed.shape.rank - 1 :])
+
+        def value(i, logit):
+            return tf.cast(u[..., i] < tf.sigmoid(_cooled(logit, temperature)), s.dtype)
+
+        return self._in_turn(name, s, field, beta, mask, value)
+
+    def _in_turn(self, name, s, field, beta, mask, value):
+        """Units of a group one after the other, each given those before and after it.
+
+        `value(i, logit)` is the new value of unit i, `[...]`; where `mask` holds a unit keeps its value.
+        """
+        units, matrix = self.units[name], self.within[name].matrix(s)
+
+        def visit(i, s):
+            within = tf.linalg.matvec(units.statistic(s), matrix[:, i])
+            logit = units.logits(field + within[..., None], beta)[..., i]
+            here = tf.range(units.size) == i
+            here = here if mask is None else here & ~mask
+            return i + 1, tf.ensure_shape(tf.where(here, value(i, logit)[..., None], s), shape)
+
+        shape, start = s.shape, (tf.constant(0), s)
+        return tf.while_loop(lambda i, _: i < units.size, visit, start, maximum_iterations=units.size)[1]
+
+    def sweep(self, state, seed, beta=1.0, temperature=1.0, clamp=None):
+        """A Gibbs sweep: draws the groups that the state leaves out, then those of the state.
+
+        It leaves the path's density at `beta`, ^ 1 / temperature, invariant.
+
+        Args:
+          state: {name: `[..., size]`}.
+          seed: int32 `[2]`, or `[rows, 2]`.
+          beta: Inverse temperature, number or `[...]`.
+          temperature: Divides all logits.
+          clamp: As `draw` takes it.
+
+        Returns:
+          State of the same groups.
+        """
+        order = (*self.others(state), *(name for name in self.units if name in state))
+        values = self.draw(order, state, random.split(seed, len(order)), beta, temperature, clamp)
+        return {name: values[name] for name in state}
+
+    def start(self, names, seed, num):
+        """Draws `num` states of some groups at beta = 0; `seed` is [2], or [num, 2] for rows."""
+        seeds = (seed,) if len(names) == 1 else random.split(seed, len(names))
+        zeros = {name: tf.zeros([num, self.units[name].size]) for name in names}
+        drawn = {n: self.units[n].draw(s, zeros[n], 0.0) for n, s in zip(names, seeds, strict=True)}
+        return {name: drawn[name] for name in self.units if name in drawn}
+
+    def log_z0(self, names=None):
+        """log Z at beta = 0, of all groups or of some: float64 scalar."""
+        units = [self.units[name] for name in (self.units if names is None else names)]
+        return self._sum(u.log_sum(tf.zeros([u.size], tf.float64), 0.0) for u in units)
+
+    def log_base(self, state):
+        """log density of a state at beta = 0, normalized, `[...]`."""
+        base = self._sum(units.base(state[name]) for name, units in self._of(state))
+        return base - tf.cast(self.log_z0(state), base.dtype)
+
+    def uniform(self):
+        """The same joint density with a path that begins at fair coins, and Gaussian units by themselves."""
+        units = {name: units.uniform() for name, units in self.units.items()}
+        return Joint(units, self.couplings, self.within.values())
+
+    def mean_field(self, state, num_sweeps=100, tolerance=1e-5, beta=1.0):
+        """Means of the groups that a state leaves out in the best independent q: {name: `[..., size]`}.
+
+        Coordinate ascent of `bound`, group after group, until no mean moves by more than `tolerance`.
+
+        Args:
+          state: {name: `[..., size]`}.
+          num_sweeps: Most sweeps.
+          tolerance: As said.
+          beta: Inverse temperature.
+        """
+        names = self.others(state)
+        means = {name: self.units[name].mean(self.field(name, state), beta) for name in names}
+        if self.independent(names) or num_sweeps == 0:
+            return means
+
+        def sweep(number, means, moved):
+            before = means
+            for name in names:
+                field = self.field(name, state | {n: m for n, m in means.items() if n != name})
+                if name in self.within:
+                    mean = self._in_turn(
+                        name, means[name], field, beta, None, lambda i, logit: tf.sigmoid(logit)
+                    )
+                else:
+                    mean = self.units[name].mean(field, beta)
+                means = means | {name: mean}
+            moved = tf.reduce_max(tf.stack([tf.reduce_max(tf.abs(means[n] - before[n])) for n in names]))
+            return number + 1, means, moved
+
+        start = (tf.constant(0), means, tf.constant(math.inf, next(iter(means.values())).dtype))
+        return tf.while_loop(
+            lambda number, _, moved: moved > tolerance, sweep, start, maximum_iterations=num_sweeps
+        )[1]
+
+    def bound(self, state, means, beta=1.0):
+        """-E at independent means of the other groups plus their entropy: at most log f(state), `[...]`."""
+        entropy = self._sum(self.units[name].entropy(mean) for name, mean in means.items())
+        return self.log_prob(state | means, beta) + entropy
+
+    def rise_of_flips(self, state, name, index, fields=None):
+        """log f(s) - log f(s with unit i of a `Binary` group flipped), for several i of each s.
+
+        A flip moves the fields of the groups that are summed out by one row of the weights.
+
+        Args:
+          state: {name: `[batch, size]`}.
+          name: A group of it.
+          index: int32 `[batch, flips]`.
+          fields: What `fields` returns for this state, where it is known.
+
+        Returns:
+          `[batch, flips]`.
+        """
+        fields, units = self._summable(state, fields), self.units[name]
+        change = 1.0 - 2.0 * tf.gather(state[name], index, batch_dims=1)
+        # A row of biases for each s, gathered from within it, has a dense gradient.
+        own = tf.broadcast_to(_read(units.bias, state[name]), tf.shape(state[name]))
+        if any(self.coupled(name, other) for other in state):
+            own += self.field(name, state)
+        fall = change * tf.gather(own, index, batch_dims=1)
+        for other, field in fields.items():
+            ways = [c for c in self.couplings if set(c.ends) == {name, other}]
+            if not ways:
+                continue
+            moved = self._sum(c.rows(name, index) for c in ways)
+            flipped = field[:, None] + change[..., None] * moved
+            summed = self.units[other]
+            fall += summed.log_sum(flipped) - summed.log_sum(field)[:, None]
+        return -fall
+
+    def enumerable(self):
+        """Names of the groups to enumerate for log Z, the others summed out; of all ways the cheapest.
+
+        Raises:
+          ValueError: If even that is more than 2^20 states.
+        """
+        ways = []
+        for kept in itertools.chain.from_iterable(
+            itertools.combinations(self.units, n) for n in range(1, len(self.units) + 1)
+        ):
+            states = [self.units[name].num_states for name in kept]
+            if None not in states and self.independent(self.others(kept)):
+                ways.append((math.prod(states), kept))
+        fewest, kept = min(ways, default=(None, ()))
+        if fewest is None or fewest > 2**_MOST_STATES:
+            bits = "no end of states" if fewest is None else f"2^{math.log2(fewest):.3g}"
+            raise ValueError(
+                f"method='exact' sums over at most 2^{_MOST_STATES} states of units, got {bits}; use "
+                'method="ais".'
+            )
+        return kept
+
+    def log_partition(self):
+        """log Z by enumeration, float64 scalar.
+
+        Raises:
+          ValueError: If that is more than 2^20 states.
+        """
+        return self.sum_over(self.enumerable())
+
+    def sum_over(self, names, state=None):
+        """log of the sum of f over all states of some groups, in float64.
+
+        Args:
+          names: Groups that are enumerated; those neither here nor in `state` are summed out.
+          state: {name: `[batch, size]`} of the groups that are given; None without.
+
+        Returns:
+          Scalar, or `[batch]` with a state.
+        """
+        total = math.prod(self.units[name].num_states for name in names)
+        size = min(total, 2**_CHUNK_BITS)
+        given = {n: tf.cast(s, tf.float64)[:, None] for n, s in (state or {}).items()}
+
+        def chunk(number):
+            numbers = number * size + tf.range(size, dtype=tf.int64)
+            listed, rest = {}, tf.minimum(numbers, total - 1)
+            for name in names:
+                units = self.units[name]
+                listed[name] = units.states(rest % units.num_states)
+                rest = rest // units.num_states
+            log_f = self.log_prob(given | listed)
+            return tf.reduce_logsumexp(tf.where(numbers < total, log_f, -math.inf), axis=-1)
+
+        numbers = tf.range(-(-total // size), dtype=tf.int64)
+        return tf.reduce_logsumexp(tf.map_fn(chunk, numbers, fn_output_signature=tf.float64), axis=0)
+
+
+@tf.custom_gradient
+def softplus(logits):
+    """log(1 + exp(logits)), off by 1e-7 at most.
+
+    Value and gradient share the sigmoid that Gibbs sampling needs as well; `tf.nn.softplus` and its gradient
+    are the dearest part of a compiled step after the matrix products.
+    """
+    on = tf.sigmoid(logits)
+    value = tf.nn.relu(logits) - tf.math.log(tf.maximum(on, 1.0 - on))
+    return value, lambda upstream: upstream * on
+
+
+def _product(units, kernel, transpose_b=False):
+    """`units @ kernel` of units `[..., n]`, as one matrix product."""
+    if units.shape.rank == 1:
+        return tf.linalg.matvec(kernel, units, transpose_a=not transpose_b)
+    shape = tf.concat([tf.shape(units)[:-1], [-1]], axis=0)
+    flat = tf.reshape(units, [-1, units.shape[-1]])
+    product = tf.reshape(tf.matmul(flat, kernel, transpose_b=transpose_b), shape)
+    return tf.ensure_shape(product, [*units.shape[:-1], kernel.shape[0 if transpose_b else 1]])
+
+
+def _read(variable, like):
+    """A weight in the dtype of what it meets: float64 where states are enumerated."""
+    return tf.cast(variable.value, like.dtype)
+
+
+def _is_one(beta):
+    return isinstance(beta, float) and beta == 1.0
+
+
+def _column(beta, like):
+    """beta `[...]` for a tensor with one more axis."""
+    return tf.cast(beta, like.dtype)[..., None]
+
+
+def _cooled(logits, temperature):
+    """At temperature 0 logits become huge; those that are 0 stay a fair coin."""
+    return logits if _is_one(temperature) else logits / tf.maximum(temperature, 1e-6)
+
+
+def _in_float64(log_sum, field, beta, next_beta):
+    field64, beta64, next64 = (tf.cast(v, tf.float64) for v in (field, beta, next_beta))
+    return tf.cast(log_sum(field64, next64) - log_sum(field64, beta64), field.dtype)
+
+
+def _gaussian(s, loc, log_variance):
+    return -0.5 * tf.reduce_sum(tf.square(s - _read(loc, s)) * tf.exp(-_read(log_variance, s)), axis=-1)
