@@ -5,6 +5,7 @@ from tfgen.distributions.discretized_logistic_mixture import DiscretizedLogistic
 from tfgen.distributions.draw import draw, draws_are_ours
 from tfgen.distributions.laws import Bernoulli
 from tfgen.distributions.model_distribution import ModelDistribution
+from tfgen.distributions.relaxed import relaxed
 from tfgen.distributions.stroke_mixture import StrokeMixture
 
 __all__ = [
@@ -15,4 +16,5 @@ __all__ = [
     "StrokeMixture",
     "draw",
     "draws_are_ours",
+    "relaxed",
 ]

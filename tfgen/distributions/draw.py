@@ -71,9 +71,9 @@ def draw(distribution, seed, sample_shape=(), temperature=1.0):
 def draws_are_ours(distribution):
     """Whether `draw` uses `tfgen.random` for this distribution, which XLA compiles well.
 
-    True for `DrawnFromUniforms`, Normal, Logistic, Uniform, Bernoulli, Categorical, the multivariate
-    normals over linear operators, and Independent, TransformedDistribution and (not reparameterized)
-    MixtureSameFamily of such.
+    True for `DrawnFromUniforms`, Normal, Logistic, Uniform, Bernoulli, Categorical, OneHotCategorical and
+    the relaxations of both, the multivariate normals over linear operators, and Independent,
+    TransformedDistribution and (not reparameterized) MixtureSameFamily of such.
     """
     if isinstance(distribution, DrawnFromUniforms):
         return True
@@ -119,11 +119,28 @@ def _bernoulli(d, seed, shape, temperature):
     return tf.cast(d.logits_parameter() > temperature * noise, d.dtype)
 
 
-def _categorical(d, seed, shape, temperature):
+def _gumbels(d, seed, shape, temperature):
     logits = d.logits_parameter()
     uniform = _uniform(seed, shape, d.batch_shape_tensor(), tf.shape(logits)[-1:])
-    gumbel = -tf.math.log(-tf.math.log(uniform))
-    return tf.cast(tf.argmax(logits + temperature * gumbel, axis=-1), d.dtype)
+    return logits - temperature * tf.math.log(-tf.math.log(uniform))
+
+
+def _categorical(d, seed, shape, temperature):
+    return tf.cast(tf.argmax(_gumbels(d, seed, shape, temperature), axis=-1), d.dtype)
+
+
+def _one_hot(d, seed, shape, temperature):
+    noisy = _gumbels(d, seed, shape, temperature)
+    return tf.one_hot(tf.argmax(noisy, axis=-1), noisy.shape[-1], dtype=d.dtype)
+
+
+def _log_simplex(d, seed, shape, temperature):
+    return tf.nn.log_softmax(_gumbels(d, seed, shape, temperature) / d.temperature)
+
+
+def _relaxed_bernoulli(d, seed, shape, temperature):
+    noise = _logistic_noise(seed, shape, d.batch_shape_tensor())
+    return tf.sigmoid((d.logits_parameter() + temperature * noise) / d.temperature)
 
 
 def _multivariate_normal(d, seed, shape, temperature):
@@ -155,6 +172,10 @@ _LEAVES = {
     tfd.Uniform: _uniform_interval,
     tfd.Bernoulli: _bernoulli,
     tfd.Categorical: _categorical,
+    tfd.OneHotCategorical: _one_hot,
+    tfd.RelaxedBernoulli: _relaxed_bernoulli,
+    tfd.ExpRelaxedOneHotCategorical: _log_simplex,
+    tfd.RelaxedOneHotCategorical: _transformed,
     tfd.MultivariateNormalDiag: _multivariate_normal,
     tfd.MultivariateNormalTriL: _multivariate_normal,
     tfd.MultivariateNormalLinearOperator: _multivariate_normal,

@@ -1,1 +1,1 @@
-"""Estimators beneath the families: annealed importance sampling, importance bounds, sample distances."""
+"""Estimators beneath the families: annealed importance sampling, bounds, gradients, sample distances."""
