@@ -121,7 +121,7 @@ MUTANTS = (
         "tests/evaluation/test_report.py -k conditions_of_the_test_split",
     ),
     Mutant(
-        "means that lie behind other samples", "tfgen/variational/vae.py",
+        "means that lie behind other samples", "tfgen/variational/latent_variable.py",
         'mean = self.mean_rows(random.rows(seed, num))', 'mean = self.mean_rows(random.rows(seed + 1, num))',
         "tests/test_gallery.py -k means_behind",
     ),
@@ -277,18 +277,18 @@ MUTANTS = (
         f"{PIXELS} -k 'reaches_every_weight and MultiScale'",
     ),
     Mutant(
-        "the sign of log q", "tfgen/variational/vae.py",
-        "likelihood.log_prob(x) + prior.log_prob(z) - posterior.log_prob(z)",
-        "likelihood.log_prob(x) + prior.log_prob(z) + posterior.log_prob(z)",
+        "the sign of log q", "tfgen/variational/latent_variable.py",
+        "p.log_prob(z) - log_q", "p.log_prob(z) + log_q",
         f"{CONTRACT} -k 'constant and VAE'",
     ),
     Mutant(
-        "the sign of the KL in the objective", "tfgen/variational/vae.py",
-        'loss = terms["reconstruction"] + beta * charged', 'loss = terms["reconstruction"] - beta * charged',
+        "the sign of the KL in the objective", "tfgen/variational/latent_variable.py",
+        'terms["reconstruction"] + beta * charged_kl(model, drawn, step)\n    terms',
+        'terms["reconstruction"] - beta * charged_kl(model, drawn, step)\n    terms',
         f"{VAE_TESTS} -k objectives_against",
     ),
     Mutant(
-        "the sign of the KL in what is reported", "tfgen/variational/vae.py",
+        "the sign of the KL in what is reported", "tfgen/variational/latent_variable.py",
         "loss = reconstruction + divergence", "loss = reconstruction - divergence",
         f"{VAE_TESTS} -k objectives_against",
     ),

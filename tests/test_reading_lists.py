@@ -3,7 +3,8 @@
 The lists in docs/models.md, "Reading a model", are held against the source. Names are followed, not modules:
 from the constructor, the updates with their objectives and the sampler of a model, through the functions,
 classes, constants and methods that these use. The contract and the vocabulary, which all models share, are
-not followed, nor is what x is shown as (`tfgen.media`).
+not followed, nor is what x is shown as (`tfgen.media`). Of a table of alternatives by name the first, the
+default, is followed: a reader looks up the one that was chosen.
 """
 
 import ast
@@ -25,7 +26,7 @@ MODELS = {
     "DCGAN": "tfgen.adversarial",
 }
 CONTRACT = {"tfgen.model", "tfgen.space", "tfgen.update", "tfgen.keras_model"}
-VOCABULARY = {"tfgen.random", "tfgen.checks"}
+VOCABULARY = {"tfgen.random", "tfgen.checks", "tfgen.distributions.draw"}
 ROOTS = {"__init__", "updates", "sample_rows"}
 MOST_FILES, MOST_CLASSES = 6, 2
 
@@ -83,6 +84,14 @@ def methods(module, name):
     return {node.name: node for node in body if isinstance(node, ast.FunctionDef)}
 
 
+def default_of(node):
+    """The first value of a table of alternatives by name; any other node as it is."""
+    table = node.value if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict) else None
+    if table is None or not all(isinstance(k, ast.Constant) and isinstance(k.value, str) for k in table.keys):
+        return node
+    return table.values[0]
+
+
 def used(module, node):
     """The names of tfgen that a node uses, (module, name), and the attributes that it asks for."""
     names, attributes = set(), set()
@@ -121,7 +130,7 @@ def reading_list(module, name):
                 if shown or origin[0] in CONTRACT | VOCABULARY or origin in lineage:
                     continue
                 read.add(origin[0])
-                queue.append((origin[0], bindings(origin[0])[origin[1]]))
+                queue.append((origin[0], default_of(bindings(origin[0])[origin[1]])))
         for (place, cls), method in itertools.product(lineage, sorted(attributes)):
             if (place, cls, method) not in taken and method in methods(place, cls):
                 taken.add((place, cls, method))
@@ -171,7 +180,11 @@ def test_the_walk_finds_planted_names(tmp_path, monkeypatch):
             "    def report(self): return f()\n"
         ),
         "tfgen/aside.py": "from tfgen.table import TABLE\ndef loss(model): return TABLE, model.logits()\n",
-        "tfgen/table.py": "from tfgen.unused import g\nTABLE = {1: 2}\ndef other(): g()\n",
+        "tfgen/table.py": (
+            "from tfgen.unused import g\nfrom tfgen.far import f\nfrom tfgen.first import h\n"
+            "TABLE = {'h': h, 'f': f}\ndef other(): g()\n"
+        ),
+        "tfgen/first.py": "def h(): pass\n",
         "tfgen/unused.py": "def g(): pass\n",
         "tfgen/net.py": "def net(): pass\n",
         "tfgen/family/thing.py": (
@@ -190,7 +203,7 @@ def test_the_walk_finds_planted_names(tmp_path, monkeypatch):
         found = reading_list("tfgen.family", "Thing")
     finally:
         bindings.cache_clear()
-    assert found == {"family/thing.py", "family/base.py", "aside.py", "table.py", "net.py"}
+    assert found == {"family/thing.py", "family/base.py", "aside.py", "table.py", "first.py", "net.py"}
 
 
 def overridden_private_methods():

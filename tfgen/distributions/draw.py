@@ -29,6 +29,14 @@ class DrawnFromUniforms(Protocol):
         """The draws `[..., *event_shape]` of uniform numbers `[..., *uniforms]`, the noise multiplied."""
 
 
+@runtime_checkable
+class DrawsItself(Protocol):
+    """A distribution of our own that draws from seeds in its own way: layers, steps, a nest of tensors."""
+
+    def draw_by(self, seed, sample_shape, temperature):
+        """Draws, a tensor or a nest, with the arguments of `draw`."""
+
+
 def draw(distribution, seed, sample_shape=(), temperature=1.0):
     """Draws from any TFP distribution, differentiably where it is reparameterized.
 
@@ -50,6 +58,8 @@ def draw(distribution, seed, sample_shape=(), temperature=1.0):
       ValueError: If the draws are not ours and `temperature` is not 1, or `seed` has rows for more
         than the sample shape and one dimension of the batch.
     """
+    if isinstance(distribution, DrawsItself):
+        return distribution.draw_by(seed, sample_shape, temperature)
     if isinstance(distribution, DrawnFromUniforms):
         batch = distribution.batch_shape_tensor()
         uniform = _uniform(seed, _vector(sample_shape), batch, _vector(distribution.uniforms))
@@ -68,14 +78,34 @@ def draw(distribution, seed, sample_shape=(), temperature=1.0):
     return tf.ensure_shape(x, leading + distribution.batch_shape + distribution.event_shape)
 
 
+def draw_and_log_prob(distribution, seed, sample_shape=()):
+    """Draws and their log-probabilities, of transformed distributions without inverting the transformation.
+
+    Args:
+      distribution: As for `draw`.
+      seed: As for `draw`.
+      sample_shape: As for `draw`.
+
+    Returns:
+      Draws, and float `[*sample_shape, *batch_shape]`.
+    """
+    # To TFP a multivariate normal is transformed too.
+    if _LEAVES.get(type(distribution)) is not _transformed or not draws_are_ours(distribution):
+        x = draw(distribution, seed, sample_shape)
+        return x, distribution.log_prob(x)
+    base, log_p = draw_and_log_prob(distribution.distribution, seed, sample_shape)
+    bijector, event = distribution.bijector, distribution.distribution.event_shape.rank
+    return bijector.forward(base), log_p - bijector.forward_log_det_jacobian(base, event_ndims=event)
+
+
 def draws_are_ours(distribution):
     """Whether `draw` uses `tfgen.random` for this distribution, which XLA compiles well.
 
-    True for `DrawnFromUniforms`, Normal, Logistic, Uniform, Bernoulli, Categorical, OneHotCategorical and
-    the relaxations of both, the multivariate normals over linear operators, and Independent,
-    TransformedDistribution and (not reparameterized) MixtureSameFamily of such.
+    True for `DrawnFromUniforms`, `DrawsItself`, Normal, LogNormal, Logistic, Exponential, Uniform, Bernoulli,
+    Categorical, OneHotCategorical and the relaxations of both, the multivariate normals over linear
+    operators, and Independent, TransformedDistribution and (not reparameterized) MixtureSameFamily of such.
     """
-    if isinstance(distribution, DrawnFromUniforms):
+    if isinstance(distribution, (DrawnFromUniforms, DrawsItself)):
         return True
     if type(distribution) not in _LEAVES or getattr(distribution, "_reparameterize", False):
         return False
@@ -107,6 +137,10 @@ def _normal(d, seed, shape, temperature):
 def _logistic(d, seed, shape, temperature):
     noise = _logistic_noise(seed, shape, d.batch_shape_tensor())
     return d.loc + temperature * d.scale * noise
+
+
+def _exponential(d, seed, shape, temperature):
+    return -temperature * tf.math.log(_uniform(seed, shape, d.batch_shape_tensor())) / d.rate
 
 
 def _uniform_interval(d, seed, shape, temperature):
@@ -169,6 +203,7 @@ def _mixture(d, seed, shape, temperature):
 _LEAVES = {
     tfd.Normal: _normal,
     tfd.Logistic: _logistic,
+    tfd.Exponential: _exponential,
     tfd.Uniform: _uniform_interval,
     tfd.Bernoulli: _bernoulli,
     tfd.Categorical: _categorical,
@@ -182,6 +217,7 @@ _LEAVES = {
     tfd.Independent: _independent,
     tfd.TransformedDistribution: _transformed,
     tfd.TransformedDistribution.__base__: _transformed,  # its class without composite tensors
+    tfd.LogNormal: _transformed,
     tfd.MixtureSameFamily: _mixture,
 }
 

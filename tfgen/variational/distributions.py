@@ -262,7 +262,8 @@ def checked_distributions(model):
     """Prior, posterior and likelihood of one x, checked to fit each other.
 
     Args:
-      model: Has `prior()`, `posterior(x)`, `likelihood(z)`, `event_shape` and `latent_size`.
+      model: Has `prior()`, `posterior(x)`, `likelihood(z)`, `event_shape`, `condition` and
+        `latent_shape`.
 
     Returns:
       The three TFP distributions.
@@ -270,11 +271,14 @@ def checked_distributions(model):
     Raises:
       ValueError: If a shape does not fit, or the posterior is not reparameterized.
     """
-    x, z = tf.zeros([1, *model.event_shape]), tf.zeros([1, model.latent_size])
+    x, z = tf.zeros([1, *model.event_shape]), tf.zeros([1, *model.latent_shape])
+    told = {}
+    if model.condition is not None:
+        told["condition"] = tf.zeros([1, *model.condition.shape], model.condition.dtype)
     parts = {
-        "prior": (model.prior(), (), (model.latent_size,)),
-        "posterior": (model.posterior(x), (1,), (model.latent_size,)),
-        "likelihood": (model.likelihood(z), (1,), model.event_shape),
+        "prior": (model.prior(**told), (), model.latent_shape),
+        "posterior": (model.posterior(x, **told), (1,), model.latent_shape),
+        "likelihood": (model.likelihood(z, **told), (1,), model.event_shape),
     }
     for name, (found, batch, event) in parts.items():
         if (found.batch_shape, found.event_shape) != (batch, event):
