@@ -20,7 +20,7 @@ SUMMED, FLIPPED = ("nce", "pseudo_likelihood", "ratio_matching"), ("pseudo_likel
 
 
 def contrast(model, x, samples):
-    """mean F(x) - mean F(samples), and the fields of the groups that are summed out, of the samples.
+    """mean F(x) - mean F(samples), and the means of the groups that are summed out, given the samples.
 
     Both go through the same matrix products and sigmoids, which is faster than one after the other.
     """
@@ -32,7 +32,8 @@ def contrast(model, x, samples):
     data = -tf.reduce_mean(log_p[:num])
     model_side = -tf.reduce_mean(log_p[num:])
     scalars = {"free_energy": data, "free_energy_gap": model_side - data}
-    return data - model_side, scalars, {name: tf.stop_gradient(f[num:]) for name, f in fields.items()}
+    means = {name: tf.stop_gradient(model.joint.units[name].mean(f))[num:] for name, f in fields.items()}
+    return data - model_side, scalars, means
 
 
 def contrastive_divergence(model, x, seed):
@@ -65,9 +66,9 @@ def persistent_contrastive_divergence(model, x, seed):
     seeds = (first,) if len(model.kept) == 1 else random.split(first, len(model.kept))
     values = joint.draw(model.kept, joint.unpack(chains, held), seeds)
     samples = gibbs_chain(model, joint.pack({n: values[n] for n in model.kept}), chain, model.num_gibbs - 1)
-    loss, scalars, fields = contrast(model, x, samples)
+    loss, scalars, means = contrast(model, x, samples)
     seeds = (last,) if len(held) == 1 else random.split(last, len(held))
-    drawn = {n: joint.units[n].draw(s, fields[n]) for n, s in zip(held, seeds, strict=True)}
+    drawn = {n: joint.units[n].draw_of_mean(s, means[n]) for n, s in zip(held, seeds, strict=True)}
     assign_replica_rows(model.chains, joint.pack(drawn))
     return loss, scalars
 

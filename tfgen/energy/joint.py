@@ -61,6 +61,10 @@ class Units(abc.ABC):
         """Draws s given the field from the path's density at beta, ^ 1 / temperature; 0 takes the mode."""
 
     @abc.abstractmethod
+    def draw_of_mean(self, seed, mean):
+        """Draws s given its mean at beta = 1, where that is known already: no sigmoid is taken twice."""
+
+    @abc.abstractmethod
     def log_sum(self, field, beta=1.0):
         """log of the sum over s of exp(beta (w(s) + t(s) . field) + (1 - beta) w0(s)), `[...]`."""
 
@@ -135,6 +139,10 @@ class Binary(Units):
     def draw(self, seed, field, beta=1.0, temperature=1.0):
         """Bernoulli draws; at temperature 0 the likelier value, a fair coin where both are."""
         return random.bernoulli(seed, tf.sigmoid(_cooled(self.logits(field, beta), temperature)))
+
+    def draw_of_mean(self, seed, mean):
+        """Bernoulli draws."""
+        return random.bernoulli(seed, mean)
 
     def log_sum(self, field, beta=1.0):
         """sum softplus(logits), less beta offset . field where there is an offset."""
@@ -226,6 +234,10 @@ class OneHot(Units):
         index = random.categorical(seed, _cooled(self.logits(field, beta), temperature))
         return tf.one_hot(index, self.size, dtype=field.dtype)
 
+    def draw_of_mean(self, seed, mean):
+        """A one-hot draw."""
+        return tf.one_hot(random.categorical(seed, tf.math.log(mean)), self.size, dtype=mean.dtype)
+
     def log_sum(self, field, beta=1.0):
         """logsumexp(logits)."""
         return tf.reduce_logsumexp(self.logits(field, beta), axis=-1)
@@ -306,6 +318,11 @@ class Gaussian(Units):
         precision, pull = self._natural(field, beta)
         noise = random.normal(seed, tf.shape(pull)[seed.shape.rank - 1 :])
         return pull / precision + tf.sqrt(temperature / precision) * noise
+
+    def draw_of_mean(self, seed, mean):
+        """Normal draws of the units' variances."""
+        noise = random.normal(seed, tf.shape(mean)[seed.shape.rank - 1 :])
+        return mean + tf.exp(0.5 * _read(self.log_variance, mean)) * noise
 
     def log_sum(self, field, beta=1.0):
         """log of the integral over s."""
