@@ -1,6 +1,7 @@
 """K-means: clusters by Lloyd's iterations over passes of the data, or by mini-batches."""
 
 import math
+import os
 
 import keras
 import numpy as np
@@ -14,8 +15,9 @@ from tfgen.model import GenerativeModel, Signature, Update, View
 tfd, tfb = tfp.distributions, tfp.bijectors
 
 _MIN_COUNT = 10.0 * np.finfo(np.float64).eps
-# Parts of a batch that are summed at the same time.
-_PARTS = 4
+# Parts of a batch that are summed at the same time; distances that a part holds at once, so that they stay in
+# the cache.
+_PARTS, _CACHED = min(os.cpu_count() or 1, 8), 1 << 15
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -127,11 +129,12 @@ class KMeans(GenerativeModel):
         # XLA computes on one thread: parts of the batch take one each.
         ends = [tf.shape(x)[0] * part // _PARTS for part in range(_PARTS + 1)]
         parts = [x[first:end] for first, end in zip(ends[:-1], ends[1:], strict=True)]
-        sums = tf.add_n([_cluster_sums(part, centers) for part in parts])
+        sums = zip(*(_cluster_sums(part, centers) for part in parts), strict=True)
+        count, scatter, shift = (tf.add_n(each) for each in sums)
         return {
-            "count": sums[:, 0],
-            "scatter": sums[:, 1],
-            "shift": sums[:, 2:],
+            "count": count,
+            "scatter": scatter,
+            "shift": shift,
             "step": tf.cast(step, tf.float64),
             "parts": tf.constant(1.0, tf.float64),
         }
@@ -295,20 +298,34 @@ class KMeans(GenerativeModel):
         return super().signatures() | {"assign": Signature(assign, {"x": x})}
 
 
-# Compiled whatever the rest of the training is: the distances of a batch then never leave the cache.
+# Compiled whatever the rest of the training is: distances then never leave the cache.
 @tf.function(jit_compile=True, autograph=False)
 def _cluster_sums(x, centers):
-    """Count, scatter and shift of each cluster, float64 `[clusters, 2 + dims]`, of float32 x."""
+    """Count, scatter and shift of each cluster, float64 `[clusters]` or `[clusters, dims]`, of float32 x."""
+    num, (clusters, dims) = tf.shape(x)[0], centers.shape
+    parts = tf.maximum(1, -(-num // max(1, _CACHED // max(clusters, dims))))
+    rows = -(-num // parts)
+    filled = tf.reshape(tf.pad(x, [[0, parts * rows - num], [0, 0]]), [parts, rows, dims])
     # Centered, since |x|^2 + |c|^2 - 2xc loses its digits far from the origin.
     middle = tf.reduce_mean(centers, axis=0)
     around = centers - middle
-    # Clusters in rows: a minimum over rows is taken for many x at once.
-    scores = 0.5 * tf.reduce_sum(tf.square(around), axis=1)[:, None]
-    scores -= tf.matmul(around, x - middle, transpose_b=True)
-    numbers = tf.range(tf.shape(centers)[0])[:, None]
-    lowest = tf.reduce_min(scores, axis=0)
-    k = tf.reduce_min(tf.where(scores <= lowest, numbers, tf.shape(centers)[0] - 1), axis=0)
-    shift = x - tf.gather(centers, k)
-    scatter = tf.reduce_sum(tf.square(shift), axis=1, keepdims=True)
-    rows = tf.concat([tf.ones_like(scatter), scatter, shift], axis=1)
-    return tf.math.unsorted_segment_sum(tf.cast(rows, tf.float64), k, centers.shape[0])
+    halves = 0.5 * tf.reduce_sum(tf.square(around), axis=1)[:, None]
+    numbers = tf.range(clusters)[:, None]
+
+    def add(i, *sums):
+        x = filled[i]
+        # Clusters in rows: a minimum over rows is taken for many x at once.
+        scores = halves - tf.matmul(around, x - middle, transpose_b=True)
+        lowest = tf.reduce_min(scores, axis=0)
+        k = tf.reduce_min(tf.where(scores <= lowest, numbers, clusters - 1), axis=0)
+        shift = x - tf.gather(centers, k)
+        scatter = tf.reduce_sum(tf.square(shift), axis=1)
+        # What x is filled up with is of no cluster.
+        k = tf.where(i * rows + tf.range(rows) < num, k, -1)
+        # A sum each: rows that begin where a register does are added fastest.
+        each = (tf.ones_like(scatter), scatter, shift)
+        added = [tf.math.unsorted_segment_sum(tf.cast(v, tf.float64), k, clusters) for v in each]
+        return i + 1, *(a + b for a, b in zip(sums, added, strict=True))
+
+    none = [tf.zeros(shape, tf.float64) for shape in ([clusters], [clusters], [clusters, dims])]
+    return tf.while_loop(lambda i, *_: i < parts, add, (0, *none))[1:]

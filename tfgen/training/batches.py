@@ -49,6 +49,7 @@ class Order:
         self._passes = {}
 
     def _permutation(self, number):
+        number = 0 if self.whole_passes else number
         if number not in self._passes:
             self._passes = {k: v for k, v in self._passes.items() if k >= number - 1}
             if self.whole_passes:
@@ -68,7 +69,8 @@ class Order:
         first, end = step * size, (step + count) * size
         parts = [self._permutation(p) for p in range(first // length, (end - 1) // length + 1)]
         offset = first - first // length * length
-        return np.concatenate(parts)[offset : offset + end - first].reshape(count, *self.shape)
+        joined = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return joined[offset : offset + end - first].reshape(count, *self.shape)
 
 
 def spans(count, size):
@@ -148,11 +150,32 @@ class Examples:
         if stored and self.streamed:
             batch = {name: tf.convert_to_tensor(rows) for name, rows in self.read(indices).items()}
         else:
-            batch = {name: tf.gather(field, indices) for name, field in self.fields.items()}
+            batch = {name: tf.gather(field, indices) for name, field in self._on_devices().items()}
         batch["x"] = self.model.space.from_data(batch["x"], self.data, seed)
         for number, (name, rows) in enumerate((streams or {}).items()):
             batch[name] = self.streams[name].batch(rows, random.fold_in(seed, number), stored=stored)
         return batch
+
+    def following(self, indices, seed):
+        """The batch of examples that lie one after the other, as a pass takes them.
+
+        Args:
+          indices: int `[rows]`, each the last one plus 1; what is filled up with -1 at the end is left out.
+          seed: As `batch` takes it.
+        """
+        count = tf.reduce_sum(tf.cast(indices >= 0, tf.int32))
+        if self.streamed:
+            return self.batch(indices[:count], seed)
+        # A slice copies nothing.
+        first = tf.maximum(indices[0], 0)
+        batch = {name: field[first : first + count] for name, field in self._on_devices().items()}
+        batch["x"] = self.model.space.from_data(batch["x"], self.data, seed)
+        return batch
+
+    def _on_devices(self):
+        """The fields to gather from or to slice, by name."""
+        # After a gather from a variable itself, TensorFlow copies it whole at each reading.
+        return self.fields if self.streamed else {name: each.value() for name, each in self.fields.items()}
 
     def rows(self, first, end, seed):
         """The batch of the examples from `first` to `end`, with as many of each stream, which wrap around."""

@@ -54,13 +54,13 @@ class Feed:
           end: Number of steps of the stage, beyond which nothing is read.
 
         Returns:
-          int32 `[MAX_STEPS, batches, batch_size]` by order, of which `count` are set.
+          int32 `[steps, batches, batch_size]` by order, of which `count` are set; steps are always as many.
         """
         if self.examples and step not in self.block:
             self._fill(step, end)
         found = {}
         for name, order in self.orders.items():
-            indices = np.zeros((MAX_STEPS, *order.shape), np.int32)
+            indices = np.zeros((min(MAX_STEPS, order.steps_per_pass or MAX_STEPS), *order.shape), np.int32)
             if name in self.places:
                 first = step - self.block.start
                 indices[:count] = self.places[name][first : first + count]

@@ -91,8 +91,7 @@ class StageRun:
 
         def batch_at(i, seed):
             if i == PASS:
-                rows = of_replica(indices["pass"][0])
-                return self.run.examples.batch(tf.boolean_mask(rows, rows >= 0), seed)
+                return self.run.examples.following(of_replica(indices["pass"][0]), seed)
             streams = {name: of_replica(indices[f"stream {name}"][i]) for name in self.run.examples.streams}
             return self.run.examples.batch(of_replica(indices["batch"][i]), seed, streams)
 
