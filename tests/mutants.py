@@ -53,6 +53,7 @@ VAE_TESTS, RBM_TESTS, GAN_TESTS = (
     "tests/adversarial/test_gan.py",
 )
 
+MACHINES, GAUSSIAN_RBM = "tests/energy/test_machines.py", "tests/energy/test_gaussian_rbm.py"
 BAYES, TOPICS = (
     "tests/classical/test_bayesian_gaussian_mixture.py",
     "tests/classical/test_latent_dirichlet_allocation.py",
@@ -354,6 +355,28 @@ MUTANTS = (
         "model samples weighed like data", "tfgen/energy/estimators.py",
         "return data - model_side, scalars", "return data + model_side, scalars",
         f"{RBM_TESTS} -k cd_gradient",
+    ),
+    Mutant(
+        "units coupled within their group that are drawn all at once", "tfgen/energy/joint.py",
+        "            within = tf.reduce_sum(units.statistic(s) * matrix[i], axis=-1)",
+        "            within = tf.reduce_sum(units.statistic(start[1]) * matrix[i], axis=-1)",
+        f"{MACHINES} -k 'invariant and general'",
+    ),
+    Mutant(
+        "a centred energy that forgets what couplings see of zero", "tfgen/energy/joint.py",
+        "return summed if self.offset is None else summed - beta * self._seen_of_zero(field)",
+        "return summed",
+        f"{MACHINES} -k 'free_energies and centred'",
+    ),
+    Mutant(
+        "variances that the field is not divided by", "tfgen/energy/joint.py",
+        "return s * tf.exp(-_read(self.log_variance, s))", "return s",
+        f"{GAUSSIAN_RBM} -k log_z",
+    ),
+    Mutant(
+        "reverse annealing whose weights count as forward ones", "tfgen/estimators/ais.py",
+        "(-log_mean if reverse else log_mean)", "log_mean",
+        "tests/estimators/test_ais.py -k in_reverse",
     ),
     Mutant(
         "annealing that moves before it weighs", "tfgen/estimators/ais.py",

@@ -27,7 +27,7 @@ from tfgen.classical import (
     LatentDirichletAllocation,
     ProbabilisticPCA,
 )
-from tfgen.energy import RBM
+from tfgen.energy import RBM, BoltzmannMachine, GaussianBernoulliRBM
 from tfgen.variational import VAE
 
 
@@ -375,6 +375,32 @@ CASES = {
         bad=({"num_hidden": 0}, {"estimator": "guess"}),
         enumerable=True,
         jit=True,
+    ),
+    "RBM with labels": Case(
+        RBM,
+        {
+            "event_shape": (2, 2, 1),
+            "num_hidden": 3,
+            "condition": "label",
+            "num_classes": 3,
+            "label_weight": 0.5,
+            "estimator": "pseudo_likelihood",
+            "centring": True,
+        },
+        bad=({"num_classes": 0}, {"label_weight": 2.0}, {"sparsity": 1.0}, {"weight_decay": -1.0}),
+    ),
+    "BoltzmannMachine": Case(
+        BoltzmannMachine,
+        {"event_shape": (2, 2, 1), "num_hidden": 2},
+        shapes=((5,), (1, 2, 3)),
+        bad=({"num_hidden": 0}, {"inference": "guess"}, {"num_gibbs": 0}, {"estimator": "nce"}),
+        enumerable=True,
+    ),
+    "GaussianBernoulliRBM": Case(
+        GaussianBernoulliRBM,
+        {"event_shape": (2,), "num_hidden": 3, "estimator": "cd"},
+        shapes=((5,), (3, 2, 3)),
+        bad=({"num_hidden": 0}, {"estimator": "pseudo_likelihood"}),
     ),
     "GAN": Case(
         GAN,

@@ -4,25 +4,29 @@ Statistical tests use fixed seeds. Chi-square tests fail falsely once in 100,000
 entry by entry at five standard errors of the mean over seeds, false-failure rate below 1e-4 a test.
 """
 
+import functools
 import math
 
 import keras
 import numpy as np
 import pytest
-import scipy.stats
 import tensorflow as tf
 from scipy.special import expit, logsumexp
 
-from tfgen import random
+from tests.energy.machine_checks import (
+    assert_drawn_from,
+    assert_mean_is,
+    gradients,
+    numbers,
+    slope,
+    states,
+)
 from tfgen.energy import RBM
 from tfgen.energy.estimators import tempered_sweep
+from tfgen.estimators.ais import annealed_log_weights, log_mean_weight
 from tfgen.update import Step
 
 V, H = 4, 3
-
-
-def states(units):
-    return ((np.arange(2**units)[:, None] >> np.arange(units)) & 1).astype(np.float64)
 
 
 ALL = states(V)
@@ -81,67 +85,9 @@ def down_matrix(theta):
     return np.prod(np.where(ALL[None] == 1, on[:, None], 1 - on[:, None]), axis=-1)
 
 
-def slope(function, theta, step=1e-5):
-    """Gradient of a function of the parameters by central differences, flat."""
-    found = []
-    for part in range(len(theta)):
-        for index in np.ndindex(theta[part].shape):
-            ends = []
-            for sign in (1, -1):
-                moved = [v.copy() for v in theta]
-                moved[part][index] += sign * step
-                ends.append(function(moved))
-            found.append((ends[0] - ends[1]) / (2 * step))
-    return np.array(found)
-
-
 def contrast_slope(theta, weights):
     """E_data dF - E_weights dF."""
     return slope(lambda t: free_energy(t, DATA).mean() - weights @ free_energy(t, ALL), theta)
-
-
-def numbers(v):
-    """The index of each state in `states`."""
-    v = np.asarray(v).reshape(-1, np.shape(v)[-1])
-    return (v @ (1 << np.arange(v.shape[1]))).astype(int)
-
-
-def assert_drawn_from(indices, p):
-    """Chi-square at 1e-5; states expected fewer than five times are taken together."""
-    count, expected = np.bincount(indices, minlength=len(p)), p * len(indices)
-    rare = expected < 5
-    if rare.any():
-        count = np.append(count[~rare], count[rare].sum())
-        expected = np.append(expected[~rare], expected[rare].sum())
-        if expected[-1] < 5:
-            assert count[-1] < 30
-            count, expected = count[:-1], expected[:-1]
-    statistic = ((count - expected) ** 2 / expected).sum()
-    assert scipy.stats.chi2.sf(statistic, len(count) - 1) > 1e-5
-
-
-def gradients(model, num_seeds=60, copies=250):
-    """Gradients of the objective on copies of the data, one row for each seed, and what it assigned last."""
-    update = model.updates()[0]
-    x = tf.constant(np.repeat(DATA, copies, axis=0))
-    trainable = update.trainable
-
-    @tf.function(autograph=False)
-    def run(seed):
-        values = [tf.convert_to_tensor(v.value) for v in trainable]
-        with tf.GradientTape() as tape:
-            tape.watch(values)
-            with keras.StatelessScope(list(zip(trainable, values, strict=True))):
-                loss, _ = update.objective({"x": x}, seed, tf.constant(0, tf.int64))
-        return tf.concat([tf.reshape(g, [-1]) for g in tape.gradient(loss, values)], 0)
-
-    return np.stack([run(random.fold_in(tf.constant([0, 1]), i)).numpy() for i in range(num_seeds)])
-
-
-def assert_mean_is(found, expected, sigmas=5.0, floor=1e-6):
-    error = found.std(0, ddof=1) / math.sqrt(len(found))
-    assert np.all(np.abs(found.mean(0) - expected) <= sigmas * error + floor)
-    assert error.max() < 0.02
 
 
 def test_energy_is_the_sum_over_units():
@@ -244,13 +190,71 @@ def test_ais_of_12x8(trained, trained_12x8):
     assert abs(estimate - exact) < 0.02 and high - low < 0.08
 
 
+@pytest.fixture(scope="module")
+def weights_of_annealing():
+    """Log weights of 5,000 chains over 12x8 units, by temperatures, start and direction."""
+    model = with_weights(visible=12, hidden=8)
+    theta = parameters(model)
+    p = -free_energy(theta, states(12))
+    p = np.exp(p - logsumexp(p))
+    exact = tf.constant(states(12)[np.random.RandomState(0).choice(4096, 5000, p=p)], tf.float32)
+
+    def weights(num_temperatures, joint, reverse):
+        return annealed_log_weights(
+            (lambda seed, num: exact) if reverse else lambda seed, num: joint.start(("v",), seed, num)["v"],
+            lambda v, beta, next_beta: joint.log_ratio({"v": v}, beta, next_beta),
+            lambda v, beta, seed: joint.sweep({"v": v}, seed, beta)["v"],
+            [0, 3],
+            num_temperatures,
+            5000,
+            reverse=reverse,
+        )
+
+    found = {}
+    for n, start, reverse in [
+        (10, "base", False),
+        (100, "base", False),
+        (100, "uniform", False),
+        (100, "base", True),
+        (1000, "base", False),
+    ]:
+        joint = model.joint if start == "base" else model.joint.uniform()
+        run = tf.function(functools.partial(weights, n, joint, reverse), autograph=False, jit_compile=True)
+        found[n, start, reverse] = run().numpy(), float(joint.log_z0())
+    return float(model.log_partition()), found
+
+
+@pytest.mark.slow
+def test_annealing_is_unbiased_and_its_intervals_cover(weights_of_annealing):
+    """Of 50 seeds of 100 chains each, three standard errors should hold log Z 99.7 % of the time.
+
+    At least 47 of 50 do, which 99 % coverage misses once in 500 (fixed seed); fewer temperatures leave wider
+    intervals. The mean weight is Z / Z_0 at any number, in reverse Z_0 / Z (five standard errors).
+    """
+    exact, found = weights_of_annealing
+    widths = {}
+    for (n, start, reverse), (log_w, log_z0) in found.items():
+        w = np.exp(log_w)
+        error = w.std() / math.sqrt(len(w))
+        expected = math.exp((log_z0 - exact) if reverse else (exact - log_z0))
+        assert abs(w.mean() - expected) < 5 * error
+        each = [log_mean_weight(part, log_z0, reverse) for part in np.split(log_w, 50)]
+        inside = sum(float(f.low) <= exact <= float(f.high) for f in each)
+        assert inside >= 47, (n, start, reverse, inside)
+        widths[n, start, reverse] = np.mean([float(f.high - f.low) for f in each])
+        # The two directions lie on either side of log Z on average.
+        mean = np.mean([float(f.estimate) for f in each])
+        assert (mean - exact) * (1 if reverse else -1) > -0.2 * widths[n, start, reverse]
+    assert widths[10, "base", False] > 2 * widths[100, "base", False] > 4 * widths[1000, "base", False]
+
+
 @pytest.mark.parametrize("num_gibbs", [1, 3])
 def test_cd_gradient(num_gibbs):
     model = slow_machine(estimator="cd", num_gibbs=num_gibbs)
     theta = parameters(model)
     start = np.bincount(numbers(DATA), minlength=2**V) / len(DATA)
     reached = start @ np.linalg.matrix_power(sweep_matrix(theta), num_gibbs)
-    assert_mean_is(gradients(model), contrast_slope(theta, reached))
+    assert_mean_is(gradients(model, DATA), contrast_slope(theta, reached))
 
 
 def set_chains(model):
@@ -265,7 +269,7 @@ def test_pcd_gradient_from_given_chains(num_gibbs):
     theta = parameters(model)
     reached = down_matrix(theta)[[1, 6]].mean(0)
     reached = reached @ np.linalg.matrix_power(sweep_matrix(theta), num_gibbs - 1)
-    assert_mean_is(gradients(model), contrast_slope(theta, reached))
+    assert_mean_is(gradients(model, DATA), contrast_slope(theta, reached))
 
 
 @pytest.mark.slow
@@ -278,7 +282,7 @@ def test_gradient_approaches_the_exact_one(estimator):
         if estimator == "pcd":
             set_chains(model)
         exact = contrast_slope(parameters(model), probabilities(parameters(model)))
-        found = gradients(model)
+        found = gradients(model, DATA)
         errors.append(np.linalg.norm(found.mean(0) - exact))
     assert errors[0] > 2 * errors[1] > 2 * errors[2]
     assert_mean_is(found, exact)
@@ -325,7 +329,7 @@ def test_pt_gradient():
     exact = contrast_slope(theta, probabilities(theta))
     # Each seed continues from the same chains, whose own noise would be shared: draw them anew.
     model.num_gibbs = 12
-    assert_mean_is(gradients(model, num_seeds=40), exact)
+    assert_mean_is(gradients(model, DATA, num_seeds=40), exact)
 
 
 def test_tempered_sweep_leaves_the_joint_invariant():
@@ -369,7 +373,51 @@ def test_pseudo_likelihood_gradient():
             total += np.mean(pair[0] - logsumexp(pair, axis=0))
         return -total
 
-    assert_mean_is(gradients(model), slope(definition, parameters(model)))
+    assert_mean_is(gradients(model, DATA), slope(definition, parameters(model)))
+
+
+def test_ratio_matching_gradient():
+    """Hyvarinen's sum over i of p(1 - x_i | others)^2."""
+    model = slow_machine(estimator="ratio_matching", num_flips=3)
+
+    def definition(theta):
+        total = 0.0
+        for i in range(V):
+            flipped = DATA.astype(np.float64).copy()
+            flipped[:, i] = 1 - flipped[:, i]
+            total += np.mean(expit(free_energy(theta, DATA) - free_energy(theta, flipped)) ** 2)
+        return total
+
+    assert_mean_is(gradients(model, DATA), slope(definition, parameters(model)))
+
+
+@pytest.mark.parametrize("num_gibbs", [1, 2])
+def test_mean_field_contrastive_gradient(num_gibbs):
+    """Welling & Hinton's: v_k and h_k are means, each of the other's means; nothing is drawn."""
+    model = slow_machine(estimator="mean_field_cd", num_gibbs=num_gibbs)
+    w, b, c = theta = parameters(model)
+    v = DATA.astype(np.float64)
+    for _ in range(num_gibbs):
+        v = expit(b + expit(c + v @ w) @ w.T)
+    expected = slope(lambda t: free_energy(t, DATA).mean() - free_energy(t, v).mean(), theta)
+    found = gradients(model, DATA, num_seeds=2, copies=1)
+    np.testing.assert_allclose(found, np.stack([expected] * 2), atol=1e-4)
+
+
+def test_sparsity_and_weight_decay_add_their_gradients():
+    """The cross-entropy of 0.1 and a batch's mean activities; half the squares of weights, not of biases."""
+    arguments = {"estimator": "mean_field_cd"}
+    plain = gradients(with_weights(**arguments), DATA, num_seeds=1, copies=1)[0]
+    more = with_weights(**arguments, sparsity=0.1, sparsity_cost=0.7, weight_decay=0.3)
+    found = gradients(more, DATA, num_seeds=1, copies=1)[0] - plain
+
+    def definition(theta):
+        w, _, c = theta
+        q = expit(c + DATA @ w).mean(0)
+        cost = -np.sum(0.1 * np.log(q) + 0.9 * np.log(1 - q))
+        return 0.7 * cost + 0.15 * np.sum(w**2)
+
+    np.testing.assert_allclose(found, slope(definition, parameters(more)), atol=1e-4)
 
 
 def test_noise_contrastive_gradient():
@@ -384,7 +432,7 @@ def test_noise_contrastive_gradient():
         data = np.logaddexp(0.0, -logit)[numbers(DATA)].mean()
         return data + 2.0 * np.exp(log_noise) @ np.logaddexp(0.0, logit)
 
-    assert_mean_is(gradients(model), slope(definition, [*parameters(model), np.array(2.0)]))
+    assert_mean_is(gradients(model, DATA), slope(definition, [*parameters(model), np.array(2.0)]))
 
 
 @pytest.mark.parametrize("beta", [0.0, 0.4, 1.0])

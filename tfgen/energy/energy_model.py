@@ -9,6 +9,7 @@ A machine that inherits from `EnergyModel` provides, in its constructor and afte
   units are independent given them, as in an RBM, and all groups otherwise.
 - `density`, where it is not "unnormalized": with "unnormalized_bound" `log_prob` is the mean-field bound.
   Hidden units that depend on each other are enumerated otherwise.
+- `condition`, where there are labels, and `label_weight`, the share of -log p(y | v) in the loss.
 - `values`, where x is not binary.
 - `self.filters`, where it has some: the weights that a picture shows, `[num_visible, units]`.
 
@@ -85,6 +86,8 @@ class EnergyModel(GenerativeModel):
     jit_sampler = True
     chains = None
     filters = None
+    # Of a model with labels, the share of -log p(y | v) in the loss.
+    label_weight = 0.0
     # How hidden units that depend on each other are inferred from data: by their means, or by Gibbs sweeps.
     inference = "mean_field"
 
@@ -254,6 +257,25 @@ class EnergyModel(GenerativeModel):
         """F(v) = -log sum_h exp(-E(v, h)), or a bound above it, float32 `[batch]`."""
         return -self.log_prob(v, condition)
 
+    def energy_of(self, state):
+        """E of a state of all groups, float32 `[batch]`: {name: array}, x in its own shape.
+
+        Raises:
+          ValueError: If a shape or the values of x do not fit.
+        """
+        found = {}
+        for name, units in self.joint.units.items():
+            if name not in state:
+                raise ValueError(f"an energy is of all groups of units: {name} is missing.")
+            if name == self.visible[0]:
+                found[name] = self.flat(self.space.check(state[name], name))
+                continue
+            found[name] = checks.as_float(state[name], name)
+            if found[name].shape.rank != 2 or found[name].shape[1] != units.size:
+                raise ValueError(f"{name} must have shape [batch, {units.size}], got {found[name].shape}.")
+        with full_float32():
+            return -self.joint.log_prob(found)
+
     def log_partition(
         self,
         method="exact",
@@ -357,6 +379,10 @@ class EnergyModel(GenerativeModel):
         infer, estimate = (seed, seed) if self.kept == self.visible else random.split(seed)
         x = self.clamped(observed, infer)
         loss, scalars = ESTIMATORS[self.estimator](self, x, estimate)
+        if self.label_weight:
+            told = -tf.reduce_mean(self.log_conditional(observed, self.visible[1]))
+            loss = (1.0 - self.label_weight) * loss + self.label_weight * told
+            scalars |= {"label_nats": told}
         if self.weight_decay:
             parts = [*self.joint.couplings, *self.joint.within.values()]
             loss += self.weight_decay * sum(part.penalty() for part in parts)
@@ -413,9 +439,8 @@ class EnergyModel(GenerativeModel):
         field = self.joint.field(name, observed | self.hidden_means(observed))
         return tf.reshape(self.joint.units[name].mean(field), [-1, *self.event_shape])
 
-    def log_conditional(self, s, name):
-        """log p(a `OneHot` group's value | the other visible groups), `[batch]`, of flat visible states."""
-        state = self.joint.unpack(s, self.visible)
+    def log_conditional(self, state, name):
+        """log p(a `OneHot` group's value | the other visible groups), `[batch]`, of a visible state."""
         log_p = tf.nn.log_softmax(self._log_of_each(state, name))
         return tf.reduce_sum(state[name] * log_p, axis=-1)
 

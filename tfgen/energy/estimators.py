@@ -127,7 +127,7 @@ def pseudo_likelihood(model, x, seed):
     rise, scalars = _flipped(model, x, seed)
     loss = model.num_visible * tf.reduce_mean(tf.nn.softplus(-rise))
     for name in model.visible[1:]:
-        loss -= tf.reduce_mean(model.log_conditional(x, name))
+        loss -= tf.reduce_mean(model.log_conditional(model.joint.unpack(x, model.kept), name))
     return loss, scalars
 
 

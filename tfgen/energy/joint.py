@@ -22,8 +22,8 @@ import tensorflow as tf
 
 from tfgen import random
 
-_MOST_STATES = 20  # Bits of the states that are enumerated at most, and of those enumerated at once.
-_CHUNK_BITS = 12
+# Bits of the states that are enumerated at most, and of those enumerated at once.
+MOST_STATES, _CHUNK_BITS = 20, 12
 
 
 class Units(abc.ABC):
@@ -112,13 +112,13 @@ class Binary(Units):
 
     def own(self, s):
         """bias . s."""
-        return tf.linalg.matvec(s, _read(self.bias, s))
+        return _dot(s, _read(self.bias, s))
 
     def base(self, s):
         """Log odds at beta = 0 . s."""
         if self.base_logits is None:
             return tf.zeros(tf.shape(s)[:-1], s.dtype)
-        return tf.linalg.matvec(s, _read(self.base_logits, s))
+        return _dot(s, _read(self.base_logits, s))
 
     def logits(self, field, beta=1.0):
         """Log odds of 1 given the field at beta, `[..., size]`."""
@@ -163,7 +163,7 @@ class Binary(Units):
 
     def _seen_of_zero(self, field):
         """offset . field: minus what couplings see of units that are 0."""
-        return tf.linalg.matvec(field, _read(self.offset, field))
+        return _dot(field, _read(self.offset, field))
 
     def entropy(self, mean):
         """Of Bernoullis."""
@@ -207,13 +207,13 @@ class OneHot(Units):
 
     def own(self, s):
         """bias . s."""
-        return tf.linalg.matvec(s, _read(self.bias, s))
+        return _dot(s, _read(self.bias, s))
 
     def base(self, s):
         """Log probabilities at beta = 0 . s."""
         if self.base_logits is None:
             return tf.zeros(tf.shape(s)[:-1], s.dtype)
-        return tf.linalg.matvec(s, _read(self.base_logits, s))
+        return _dot(s, _read(self.base_logits, s))
 
     def logits(self, field, beta=1.0):
         """Log probabilities of the values up to a constant, `[..., k]`."""
@@ -608,10 +608,11 @@ class Joint:
         `value(i, logit)` is the new value of unit i, `[...]`; where `mask` holds a unit keeps its value.
         """
         units, matrix = self.units[name], self.within[name].matrix(s)
+        logits = units.logits(field, beta)
 
         def visit(i, s):
-            within = tf.linalg.matvec(units.statistic(s), matrix[:, i])
-            logit = units.logits(field + within[..., None], beta)[..., i]
+            within = tf.reduce_sum(units.statistic(s) * matrix[i], axis=-1)
+            logit = logits[..., i] + beta * within
             here = tf.range(units.size) == i
             here = here if mask is None else here & ~mask
             return i + 1, tf.ensure_shape(tf.where(here, value(i, logit)[..., None], s), shape)
@@ -745,10 +746,10 @@ class Joint:
             if None not in states and self.independent(self.others(kept)):
                 ways.append((math.prod(states), kept))
         fewest, kept = min(ways, default=(None, ()))
-        if fewest is None or fewest > 2**_MOST_STATES:
+        if fewest is None or fewest > 2**MOST_STATES:
             bits = "no end of states" if fewest is None else f"2^{math.log2(fewest):.3g}"
             raise ValueError(
-                f"method='exact' sums over at most 2^{_MOST_STATES} states of units, got {bits}; use "
+                f"method='exact' sums over at most 2^{MOST_STATES} states of units, got {bits}; use "
                 'method="ais".'
             )
         return kept
@@ -809,6 +810,14 @@ def _product(units, kernel, transpose_b=False):
     flat = tf.reshape(units, [-1, units.shape[-1]])
     product = tf.reshape(tf.matmul(flat, kernel, transpose_b=transpose_b), shape)
     return tf.ensure_shape(product, [*units.shape[:-1], kernel.shape[0 if transpose_b else 1]])
+
+
+def _dot(units, weights):
+    """`units . weights` of units `[..., n]`, as one matrix product."""
+    if units.shape.rank == 2:
+        return tf.linalg.matvec(units, weights)
+    flat = tf.linalg.matvec(tf.reshape(units, [-1, units.shape[-1]]), weights)
+    return tf.reshape(flat, tf.shape(units)[:-1])
 
 
 def _read(variable, like):

@@ -1,0 +1,28 @@
+"""Gaussian-Bernoulli RBM (Hinton & Salakhutdinov 2006; Cho et al. 2011): real x, binary features, variances.
+
+python -m apps.gaussian_rbm
+python -m apps.gaussian_rbm --preset=patches --dataset=file:patches.npy
+"""
+
+from tfgen.cli import App
+
+app = App(
+    "tfgen.energy.GaussianBernoulliRBM",
+    steps=10_000,
+    batch_size=100,
+    learning_rate=0.001,
+    optimizer="adam",
+    presets={
+        # Whitened patches of natural images: local, oriented filters. docs/RESULTS.md says how they are cut.
+        "patches": {
+            "num_hidden": 100,
+            "sparsity": 0.05,
+            "sparsity_cost": 0.2,
+            "steps": 20_000,
+        },
+        "mnist": {"dataset": "mnist", "num_hidden": 500, "steps": 30_000},
+    },
+)
+
+if __name__ == "__main__":
+    app.run()
