@@ -28,7 +28,14 @@ from tfgen.classical import (
     ProbabilisticPCA,
 )
 from tfgen.energy import RBM, BoltzmannMachine, GaussianBernoulliRBM
-from tfgen.variational import VAE
+from tfgen.variational import (
+    VAE,
+    Autoencoder,
+    CategoricalVAE,
+    HelmholtzMachine,
+    SemiSupervisedVAE,
+    SigmoidBeliefNet,
+)
 
 
 class Case(NamedTuple):
@@ -367,6 +374,67 @@ CASES = {
         bad=({"latent_size": 0}, {"hidden": (0,)}, {"likelihood": "poison"}, {"beta": -1.0}),
         enumerable=True,
         jit=True,
+    ),
+    "Autoencoder": Case(
+        Autoencoder,
+        {
+            "event_shape": (2, 2, 1),
+            "code_size": 2,
+            "hidden": (5,),
+            "corruption": "mask",
+            "l2": 0.01,
+            "fine_tune": 1.0,
+            "num_classes": 3,
+        },
+        shapes=((3,), (5, 3, 3)),
+        bad=(
+            {"code_size": 0},
+            {"hidden": (0,)},
+            {"output": "tanh"},
+            {"corruption": "blur"},
+            {"corruption_level": 2.0},
+            {"l2": -1.0},
+            {"num_classes": None},
+        ),
+    ),
+    "SemiSupervisedVAE": Case(
+        SemiSupervisedVAE,
+        {
+            "event_shape": (2, 2, 1),
+            "num_classes": 3,
+            "latent_size": 2,
+            "hidden": (5,),
+            "classifier_hidden": (4,),
+        },
+        shapes=((3,), (5, 3, 3)),
+        bad=({"num_classes": 1}, {"latent_size": 0}, {"classifier_weight": -1.0}, {"likelihood": "poison"}),
+    ),
+    "CategoricalVAE": Case(
+        CategoricalVAE,
+        {"event_shape": (2, 2, 1), "num_latents": 2, "num_categories": 3, "hidden": (5,)},
+        shapes=((3,), (5, 3, 3)),
+        bad=(
+            {"num_latents": 0},
+            {"num_categories": 1},
+            {"estimator": "vimco"},
+            {"temperature": 0.0},
+            {"likelihood": "poison"},
+        ),
+        enumerable=True,
+    ),
+    "HelmholtzMachine": Case(
+        HelmholtzMachine,
+        {"event_shape": (2, 2, 1), "hidden": (3, 2)},
+        shapes=((3,), (2, 3, 3)),
+        bad=({"hidden": ()}, {"hidden": (0,)}),
+        enumerable=True,
+    ),
+    "SigmoidBeliefNet": Case(
+        SigmoidBeliefNet,
+        {"event_shape": (2, 2, 1), "hidden": (3, 2), "estimator": "nvil", "baseline_hidden": 3},
+        shapes=((3,), (2, 3, 3)),
+        bad=({"estimator": "em"}, {"num_samples": 0}, {"sleep_weight": -1.0}, {"baseline_hidden": 0}),
+        enumerable=True,
     ),
     "RBM": Case(
         RBM,

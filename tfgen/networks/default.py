@@ -8,7 +8,9 @@ from keras import layers
 from tfgen import checks
 
 
-def default_encoder(network, event_shape, output_size, hidden, filters, activation="relu", dtype=None):
+def default_encoder(
+    network, event_shape, output_size, hidden, filters, activation="relu", dtype=None, name="encoder"
+):
     """A network from x to a vector.
 
     Args:
@@ -19,6 +21,7 @@ def default_encoder(network, event_shape, output_size, hidden, filters, activati
       filters: Channels of the convolutions, for "conv".
       activation: Activation of the hidden layers.
       dtype: Keras dtype policy.
+      name: Keras name.
 
     Returns:
       `keras.Sequential`.
@@ -27,7 +30,7 @@ def default_encoder(network, event_shape, output_size, hidden, filters, activati
       ValueError: If the network is unknown or does not fit the shape.
     """
     hidden, filters = _check(network, event_shape, hidden, filters)
-    options = {"activation": activation, "dtype": dtype, "name": "encoder"}
+    options = {"activation": activation, "dtype": dtype, "name": name}
     if network == "mlp":
         return mlp(event_shape, hidden, (output_size,), **options)
     return convolutional_encoder(event_shape, filters, hidden, output_size, **options)

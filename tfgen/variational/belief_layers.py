@@ -76,7 +76,7 @@ class BeliefLayers(Layer):
 
     def call(self, *states):
         """log p of all drawn layers given the one at the end, float32 `[...]`; `log_probs` added up."""
-        return tf.add_n(self.log_probs(states))
+        return sum(self.log_probs(states))
 
     def following(self, given):
         """Joint distribution of all other layers given the first: a `BeliefChain`.
@@ -188,7 +188,7 @@ class BeliefChain(tfp.distributions.Distribution):
         return self._in_order([tf.reduce_sum(each, axis=-1) for each in found])
 
     def _log_prob(self, value):
-        return tf.add_n(self.layer_log_probs(value))
+        return sum(self.layer_log_probs(value))
 
     @property
     def uniforms(self):

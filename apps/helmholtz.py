@@ -1,0 +1,28 @@
+"""Helmholtz machine (Dayan et al. 1995): binary layers that generate and recognize, by wake-sleep.
+
+python -m apps.helmholtz --hidden=64,32
+python -m apps.helmholtz --preset=mnist --data_dir=...
+"""
+
+from tfgen.cli import App
+
+app = App(
+    "tfgen.variational.HelmholtzMachine",
+    binarize="threshold",
+    steps=10_000,
+    batch_size=100,
+    learning_rate=1e-3,
+    hidden=(64, 32),
+    presets={
+        "mnist": {
+            "dataset": "mnist",
+            "binarize": "fixed",
+            "hidden": (200, 200, 200),
+            "steps": 100_000,
+            "importance_samples": 500,
+        },
+    },
+)
+
+if __name__ == "__main__":
+    app.run()

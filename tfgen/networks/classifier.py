@@ -1,0 +1,73 @@
+"""Classifiers by the shape of x, and what they are trained on and measured by."""
+
+import math
+
+import tensorflow as tf
+
+from tfgen.networks.default import default_encoder
+
+
+def default_classifier(network, event_shape, num_classes, hidden, filters, activation="relu", dtype=None):
+    """A network from x to the logits of its class: as `default.default_encoder`, whose arguments it takes.
+
+    Args:
+      network: "mlp", or "conv" for images.
+      event_shape: Shape of one x.
+      num_classes: Number of classes.
+      hidden: Sizes of the dense hidden layers.
+      filters: Channels of the convolutions, for "conv".
+      activation: Activation of the hidden layers.
+      dtype: Keras dtype policy.
+
+    Returns:
+      `keras.Sequential`, `[batch, *event_shape]` to `[batch, num_classes]`.
+
+    Raises:
+      ValueError: If the network is unknown or does not fit the shape.
+    """
+    return default_encoder(
+        network, event_shape, num_classes, hidden, filters, activation, dtype, "classifier"
+    )
+
+
+def label_losses(logits, label):
+    """Cross-entropy in nats and share of errors, averages over the batch, float32 scalars by name.
+
+    Args:
+      logits: `[batch, num_classes]`.
+      label: int32 `[batch]`.
+    """
+    logits = tf.cast(logits, tf.float32)
+    nats = tf.nn.sparse_softmax_cross_entropy_with_logits(label, logits)
+    wrong = tf.argmax(logits, axis=-1, output_type=tf.int32) != label
+    return {
+        "label_nats": tf.reduce_mean(nats),
+        "label_error": tf.reduce_mean(tf.cast(wrong, tf.float32)),
+    }
+
+
+def report_label_error(model, data, seed, size=1000):
+    """Share of a test split's labels that `model.classify` does not find, with Wilson's 95 % interval.
+
+    Args:
+      model: Has `classify(x)`, the probability of each class, and a `space`.
+      data: A `tfgen.data.Data`; without labels there is nothing to report.
+      seed: int32 [2].
+      size: Examples that are classified together.
+
+    Returns:
+      {"label_error": {"value", "low", "high", "kind"}}, or {}.
+    """
+    label = data.test.label
+    if label is None or label.ndim != 1:
+        return {}
+    num, wrong = len(label), 0
+    for start in range(0, num, size):
+        x = model.space.from_data(data.test.x[start : start + size], data, seed)
+        found = tf.argmax(model.classify(x), axis=-1).numpy()
+        wrong += int((found != label[start : start + size]).sum())
+    share, z = wrong / num, 1.959964
+    middle = (share + z**2 / (2 * num)) / (1 + z**2 / num)
+    half = z * math.sqrt(share * (1 - share) / num + z**2 / (4 * num**2)) / (1 + z**2 / num)
+    kind = "share of the test split's labels that the classifier does not find"
+    return {"label_error": {"value": share, "low": middle - half, "high": middle + half, "kind": kind}}
