@@ -521,9 +521,7 @@ class Joint:
           ValueError: If the groups left out depend on each other.
         """
         fields = self._summable(state, fields)
-        own = self._sum(units.own(state[name]) for name, units in self._of(state))
-        pairs = self._pairs(state)
-        total = own if pairs is None else own + pairs
+        total = self._among(state)
         if not _is_one(beta):
             base = self._sum(units.base(state[name]) for name, units in self._of(state))
             total = beta * total + (1.0 - beta) * base
@@ -537,6 +535,12 @@ class Joint:
         slope = slope if pairs is None else slope + pairs
         changes = (self.units[name].log_sum_change(f, beta, next_beta) for name, f in fields.items())
         return self._sum([(next_beta - beta) * slope, *changes])
+
+    def _among(self, state):
+        """Own terms of the groups of a state, and the terms between them, `[...]`."""
+        own = self._sum(units.own(state[name]) for name, units in self._of(state))
+        pairs = self._pairs(state)
+        return own if pairs is None else own + pairs
 
     def _of(self, state):
         return [(name, units) for name, units in self.units.items() if name in state]
@@ -766,15 +770,17 @@ class Joint:
         """log of the sum of f over all states of some groups, in float64.
 
         Args:
-          names: Groups that are enumerated; those neither here nor in `state` are summed out.
-          state: {name: `[batch, size]`} of the groups that are given; None without.
+          names: Groups that are enumerated.
+          state: {name: `[batch, size]`} of all other groups; None sums those out.
 
         Returns:
           Scalar, or `[batch]` with a state.
         """
         total = math.prod(self.units[name].num_states for name in names)
         size = min(total, 2**_CHUNK_BITS)
-        given = {n: tf.cast(s, tf.float64)[:, None] for n, s in (state or {}).items()}
+        if state is not None:
+            state = {name: tf.cast(s, tf.float64) for name, s in state.items()}
+            fields = {name: self.field(name, state) for name in names}
 
         def chunk(number):
             numbers = number * size + tf.range(size, dtype=tf.int64)
@@ -783,11 +789,16 @@ class Joint:
                 units = self.units[name]
                 listed[name] = units.states(rest % units.num_states)
                 rest = rest // units.num_states
-            log_f = self.log_prob(given | listed)
-            return tf.reduce_logsumexp(tf.where(numbers < total, log_f, -math.inf), axis=-1)
+            log_f = self.log_prob(listed) if state is None else self._among(listed)
+            log_f = tf.where(numbers < total, log_f, -math.inf)
+            if state is not None:
+                seen = {name: self.units[name].statistic(s) for name, s in listed.items()}
+                log_f += self._sum(tf.matmul(f, seen[name], transpose_b=True) for name, f in fields.items())
+            return tf.reduce_logsumexp(log_f, axis=-1)
 
         numbers = tf.range(-(-total // size), dtype=tf.int64)
-        return tf.reduce_logsumexp(tf.map_fn(chunk, numbers, fn_output_signature=tf.float64), axis=0)
+        found = tf.reduce_logsumexp(tf.map_fn(chunk, numbers, fn_output_signature=tf.float64), axis=0)
+        return found if state is None else found + self._among(state)
 
 
 @tf.custom_gradient
