@@ -54,6 +54,12 @@ VAE_TESTS, RBM_TESTS, GAN_TESTS = (
 )
 
 MACHINES, GAUSSIAN_RBM = "tests/energy/test_machines.py", "tests/energy/test_gaussian_rbm.py"
+NET, DEEP_MACHINE, CONVOLUTIONAL = (
+    "tests/energy/test_deep_belief_net.py",
+    "tests/energy/test_deep_boltzmann_machine.py",
+    "tests/energy/test_convolutional_rbm.py",
+)
+
 BAYES, TOPICS = (
     "tests/classical/test_bayesian_gaussian_mixture.py",
     "tests/classical/test_latent_dirichlet_allocation.py",
@@ -384,6 +390,44 @@ MUTANTS = (
         "state = transition(state, next_beta, random.fold_in(seed, k))\n"
         "        log_w += tf.cast(log_ratio(state, beta, next_beta), tf.float64)",
         "tests/estimators/test_ais.py",
+    ),
+    Mutant(
+        "a layer turned over without its biases", "tfgen/energy/layerwise.py",
+        "machine.visible_bias.assign(below.hidden_bias.value)",
+        "machine.visible_bias.assign(0.0 * below.hidden_bias.value)",
+        f"{NET} -k does_not_fall",
+    ),
+    Mutant(
+        "a bound without the entropy of the way up", "tfgen/energy/deep_belief_net.py",
+        "return sum(log_p[:k], 0.0) - sum(log_q[:k], 0.0)", "return sum(log_p[:k], 0.0)",
+        f"{NET} -k lies_below",
+    ),
+    Mutant(
+        "dreams that are data", "tfgen/energy/deep_belief_net.py",
+        "gibbs_chain(self.top, self.top_state(states[-1], **labels), dream, self.num_gibbs)",
+        "gibbs_chain(self.top, self.top_state(states[-1], **labels), dream, 0)",
+        f"{NET} -k up_down",
+    ),
+    Mutant(
+        "an inner layer that hears from below once", "tfgen/energy/deep_boltzmann_machine.py",
+        'names = ("v", "v_again")[: 1 + (k < len(self.kernels) - 1)]', 'names = ("v", "v_again")[:1]',
+        f"{DEEP_MACHINE} -k doubles",
+    ),
+    Mutant(
+        "mean field that stops after a sweep", "tfgen/energy/joint.py",
+        "lambda number, _, moved: moved > tolerance, sweep", "lambda number, *_: number < 1, sweep",
+        f"{DEEP_MACHINE} -k fixed_point",
+    ),
+    Mutant(
+        "blocks in which more than one unit may be 1", "tfgen/energy/convolutional_rbm.py",
+        "return tf.reduce_sum(tf.reduce_logsumexp(self.logits(field, beta), axis=-1), axis=-1)",
+        "return tf.reduce_sum(tf.math.softplus(self.logits(field, beta)[..., 1:]), axis=[-2, -1])",
+        f"{CONVOLUTIONAL} -k pooling_sums",
+    ),
+    Mutant(
+        "a stack that forgets its pooled units", "tfgen/energy/convolutional_rbm.py",
+        "return self.from_blocks(pooled[..., None] * which)", "return self.from_blocks(which)",
+        f"{CONVOLUTIONAL} -k within_known_pools",
     ),
     Mutant(
         "batch-norm statistics moved by the other player", "tfgen/adversarial/players.py",

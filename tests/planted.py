@@ -67,8 +67,15 @@ def batch(model, num, seed=0):
 
 def training_batch(model, num, seed=0):
     """A batch as a training gives it: with a dict of the same kind for each of the model's streams."""
-    streams = {name: batch(model, num, seed + 10 + i) for i, name in enumerate(model.streams)}
-    return batch(model, num, seed) | streams
+    streams = {name: _stored(model, num, seed + 10 + i) for i, name in enumerate(model.streams)}
+    return _stored(model, num, seed) | streams
+
+
+def _stored(model, num, seed):
+    """A batch with the fields that it may have, but need not."""
+    rng = np.random.default_rng(300 + seed)
+    optional = {key: field_values(field, num, rng) for key, field in model.optional_fields.items()}
+    return batch(model, num, seed) | {key: tf.constant(value) for key, value in optional.items()}
 
 
 def perturb(model, size=0.1):
@@ -94,12 +101,13 @@ def dataset(model, num=40):
 
 
 def _split(model, num, seed, levels):
-    fields = {name: field.numpy() for name, field in batch(model, num, seed).items()}
+    fields = {name: field.numpy() for name, field in _stored(model, num, seed).items()}
     x, condition = fields.pop("x"), fields.pop("condition", None)
     if model.values in ("unit", "symmetric"):
         low, high = model.space.value_range
         x = np.round(255 * (x - low) / (high - low))
     label = condition if model.condition is not None and model.condition.kind == "label" else None
+    label = fields.pop("label", label)
     if condition is not None and label is None:
         fields[model.condition.kind] = condition
     return data.Split(x.astype(np.float32 if levels is None else np.uint8), label, fields)

@@ -49,7 +49,7 @@ MAY_IMPORT["on_demand"] = set()
 MAY_IMPORT["__main__"] = {"cli"}
 APP_MAY = {"cli"}
 # Models composed of another family's, by their papers: "family.module" -> families it imports.
-COMPOSED: dict[str, set[str]] = {}
+COMPOSED: dict[str, set[str]] = {"energy.deep_belief_net": {"variational"}}
 
 
 def sources(*folders):

@@ -112,6 +112,8 @@ class GenerativeModel(UpdatedModel, abc.ABC):
       quantities: {column of the history, or scalar: what it measures, with its unit}, for the curves of a
         training: columns that measure the same are drawn in one panel, None is not drawn.
       extra_fields: {name: `Condition`}: what else it reads of an example, passed on by name.
+      optional_fields: {name: `Condition`}: what the examples of its streams must hold beside, and what it
+        is shown of other examples where there is one, as the labels that a validation counts errors by.
       streams: Names of the further streams of examples (`tfgen.data.Split.streams`) that its objectives read:
         `batch[name]` is a dict as the batch itself, of as many examples.
       main_figures: Which of the scalars of its updates and of validation the training's line shows;
@@ -141,6 +143,7 @@ class GenerativeModel(UpdatedModel, abc.ABC):
     drawing_order = None
     quantities = {}  # noqa: RUF012
     extra_fields = {}  # noqa: RUF012
+    optional_fields = {}  # noqa: RUF012
     streams = ()
     main_figures = ("loss",)
     length = None
@@ -298,7 +301,9 @@ class GenerativeModel(UpdatedModel, abc.ABC):
             found["condition"] = None if field is None else self.condition.reshape(field)
         if self.space.sequence and "lengths" in split.extra:
             found["lengths"] = split.extra["lengths"]
-        return found | {name: split.field(name) for name in self.extra_fields}
+        found |= {name: split.field(name) for name in self.extra_fields}
+        optional = {name: split.field(name) for name in self.optional_fields}
+        return found | {name: field for name, field in optional.items() if field is not None}
 
     def stream_fields(self, split):
         """Arrays of a stream that this model reads: those of its data, as far as the stream has them."""
@@ -497,7 +502,7 @@ class GenerativeModel(UpdatedModel, abc.ABC):
             given = ", ".join(repr(key) for key, field in fields.items() if field is not None)
             raise ValueError(f"{name} reads x, got {given or 'nothing'}: name it 'x'.")
         named = {"x": fields[of_x[0]]}
-        known = [*self.extra_fields, *self.streams, "condition", "lengths"]
+        known = [*self.extra_fields, *self.optional_fields, *self.streams, "condition", "lengths"]
         named |= {key: fields[key] for key in known if fields.get(key) is not None}
         if self.condition is not None and self.condition.kind not in (of_x[0], *known):
             named.setdefault("condition", fields.get(self.condition.kind))
@@ -511,10 +516,10 @@ class GenerativeModel(UpdatedModel, abc.ABC):
         if whole or fields.get("condition") is not None:
             condition = self.check_condition(fields.get("condition"))
             checked |= {} if condition is None else {"condition": condition}
-        for key, field in self.extra_fields.items():
+        for key, field in (self.extra_fields | self.optional_fields).items():
             if fields.get(key) is not None:
                 checked[key] = field.check(fields[key], name, key)
-            elif whole:
+            elif whole and key in self.extra_fields:
                 raise ValueError(f"{name} reads {key} ({field.kind}) of each example: give {key}=.")
         if fields.get("lengths") is not None:
             checked["lengths"] = self.space.check_lengths(fields["lengths"], x)
@@ -568,6 +573,12 @@ class GenerativeModel(UpdatedModel, abc.ABC):
                     f"{name} reads the stream {stream!r} beside its examples, but {data.name} has none: "
                     f"{remedy}."
                 )
+            for key in self.optional_fields:
+                if data.train.streams[stream].field(key) is None:
+                    raise ValueError(
+                        f"{name} reads {key} of the stream {stream!r}, but that of {data.name} has none: "
+                        "give each of its examples its own."
+                    )
         for part, split in (("training", data.train), ("validation", data.validation), ("test", data.test)):
             self._check_stored(split, data, f"the {part} split of {data.name}")
             for stream in self.streams:
@@ -579,7 +590,7 @@ class GenerativeModel(UpdatedModel, abc.ABC):
         name = type(self).__name__
         self.space.check_stored(split.x, data, where)
         fields = self.stream_fields(split)
-        for key, field in {"condition": self.condition, **self.extra_fields}.items():
+        for key, field in {"condition": self.condition, **self.extra_fields, **self.optional_fields}.items():
             if field is not None and key in fields:
                 field.check_stored(fields[key], name, key, where)
         if "lengths" in fields:

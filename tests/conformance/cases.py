@@ -27,7 +27,14 @@ from tfgen.classical import (
     LatentDirichletAllocation,
     ProbabilisticPCA,
 )
-from tfgen.energy import RBM, BoltzmannMachine, GaussianBernoulliRBM
+from tfgen.energy import (
+    RBM,
+    BoltzmannMachine,
+    ConvolutionalRBM,
+    DeepBeliefNet,
+    DeepBoltzmannMachine,
+    GaussianBernoulliRBM,
+)
 from tfgen.variational import (
     VAE,
     Autoencoder,
@@ -469,6 +476,37 @@ CASES = {
         {"event_shape": (2,), "num_hidden": 3, "estimator": "cd"},
         shapes=((5,), (3, 2, 3)),
         bad=({"num_hidden": 0}, {"estimator": "pseudo_likelihood"}),
+    ),
+    "DeepBeliefNet": Case(
+        DeepBeliefNet,
+        {
+            "event_shape": (2, 2, 1),
+            "hidden": (3, 2),
+            "estimator": "cd",
+            "fine_tuning": "up_down",
+            "condition": "label",
+            "num_classes": 3,
+        },
+        shapes=((5,), (3, 2, 3)),
+        bad=({"hidden": (3,)}, {"num_gibbs": 0}, {"fine_tuning": "all"}, {"condition": "vector"}),
+    ),
+    "DeepBoltzmannMachine": Case(
+        DeepBoltzmannMachine,
+        {"event_shape": (2, 2, 1), "hidden": (3, 2), "fine_tuning": "discriminative", "num_classes": 3},
+        shapes=((5,), (3, 2, 3)),
+        bad=({"hidden": (3,)}, {"estimator": "nce"}, {"fine_tuning": "all"}, {"num_classes": 0}),
+        enumerable=True,
+    ),
+    "ConvolutionalRBM": Case(
+        ConvolutionalRBM,
+        {"event_shape": (3, 3, 1), "filters": (2,), "kernel_size": (2,)},
+        shapes=((5, 3, 3),),
+        bad=({"kernel_size": (4,)}, {"pooling": (3,)}, {"filters": (0,)}, {"values": "unit"}),
+        enumerable=True,
+    ),
+    "ConvolutionalRBM in a stack": Case(
+        ConvolutionalRBM,
+        {"event_shape": (3, 3, 1), "filters": (2, 3), "kernel_size": (2, 1)},
     ),
     "GAN": Case(
         GAN,

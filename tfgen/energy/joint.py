@@ -677,14 +677,17 @@ class Joint:
           beta: Inverse temperature.
         """
         names = self.others(state)
-        means = {name: self.units[name].mean(self.field(name, state), beta) for name in names}
+        # What the state brings is the same in every sweep.
+        given = {name: self.field(name, state) for name in names}
+        means = {name: self.units[name].mean(field, beta) for name, field in given.items()}
         if self.independent(names) or num_sweeps == 0:
             return means
 
         def sweep(number, means, moved):
             before = means
             for name in names:
-                field = self.field(name, state | {n: m for n, m in means.items() if n != name})
+                others = {n: m for n, m in means.items() if n != name}
+                field = given[name] + self.field(name, others) if others else given[name]
                 if name in self.within:
                     mean = self._in_turn(
                         name, means[name], field, beta, None, lambda i, logit: tf.sigmoid(logit)

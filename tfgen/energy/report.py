@@ -85,7 +85,7 @@ def _energies(model, data, samples, labels, seed):
         "samples": (samples, labels),
         "independent units": (
             tf.reshape(noise[model.visible[0]], [-1, *model.event_shape]),
-            {} if not labels else {"condition": tf.argmax(noise[model.visible[1]], -1, tf.int32)},
+            {} if not labels else {"condition": tf.range(num) % model.condition.width},
         ),
     }
     name = "free energy" + (", bound above it" if model.density == "unnormalized_bound" else "")

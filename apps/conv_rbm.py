@@ -1,0 +1,33 @@
+"""Convolutional RBM with probabilistic max-pooling (Lee et al. 2009), and stacks of it that draw images.
+
+python -m apps.conv_rbm --filters=24,128 --kernel_size=3,3
+python -m apps.conv_rbm --filters=24 --kernel_size=3 --pooling=2
+python -m apps.conv_rbm --preset=mnist --data_dir=...
+"""
+
+from tfgen.cli import App
+
+app = App(
+    "tfgen.energy.ConvolutionalRBM",
+    binarize="threshold",
+    steps=12_000,
+    batch_size=100,
+    learning_rate=0.02,
+    optimizer="sgd",
+    filters=(24, 128),
+    presets={
+        "mnist": {
+            "dataset": "mnist",
+            "binarize": "fixed",
+            "filters": (24, 40, 400),
+            "kernel_size": (5, 5, 4),
+            "pooling": (2, 2, 1),
+            "learning_rate": 0.01,
+            "steps": 30_000,
+        },
+    },
+    own_data={"real": {"values": "real"}},
+)
+
+if __name__ == "__main__":
+    app.run()

@@ -1,0 +1,92 @@
+"""Joint training of a deep Boltzmann machine against the same updates in plain PyTorch.
+
+python -m tests.benchmarks.dbm
+
+784 visible, 500 and 1,000 hidden units, batch 100, as many persistent chains, mean field until no mean moves
+by 1e-5: each variant takes one pass over 5,000 random binary images from the same weights.
+"""
+
+import numpy as np
+
+from tests.benchmarks import measure
+
+VISIBLE, FIRST, SECOND, BATCH, STEPS, ROUNDS, RATE = 784, 500, 1000, 100, 50, 7, 0.005
+MOST_SWEEPS, TOLERANCE = 100, 1e-5
+
+
+def images():
+    """The same random binary images for everybody, uint8."""
+    return (np.random.default_rng(0).random((STEPS * BATCH, VISIBLE)) < 0.2).astype(np.uint8)
+
+
+def weights():
+    """The same starting weights: W_1 and W_2."""
+    rng = np.random.default_rng(1)
+    return [0.03 * rng.normal(size=s).astype(np.float32) for s in ((VISIBLE, FIRST), (FIRST, SECOND))]
+
+
+def tensorflow_side():
+    """tfgen's training loop at its defaults, without the stages before."""
+    import keras
+
+    from tfgen.data import Data, Split
+    from tfgen.energy import DeepBoltzmannMachine
+
+    x = images()
+    few = Split(x[:BATCH])
+    data = Data("random", "image", (VISIBLE,), 2, 2, None, None, Split(x), few, few)
+    model = DeepBoltzmannMachine(VISIBLE, (FIRST, SECOND), pretraining=False, num_chains=BATCH)
+    for kernel, start in zip(model.kernels, weights(), strict=True):
+        kernel.assign(start)
+    return {"tfgen": measure.training(model, data, BATCH, keras.optimizers.SGD(RATE), STEPS)}
+
+
+def torch_side():
+    """Mean field and one sweep of the chains written out in PyTorch, what v brings computed once."""
+    import torch
+
+    torch.manual_seed(0)
+    x = torch.tensor(images(), dtype=torch.float32)
+    w1, w2 = map(torch.tensor, weights())
+    b0, b1, b2 = torch.zeros(VISIBLE), torch.zeros(FIRST), torch.zeros(SECOND)
+    chain = torch.bernoulli(torch.full((BATCH, FIRST), 0.5))
+
+    @torch.no_grad()
+    def steps():
+        order = torch.randperm(len(x))
+        for i in range(0, len(x), BATCH):
+            data = x[order[i : i + BATCH]]
+            below = torch.addmm(b1, data, w1)
+            mu1, mu2 = torch.sigmoid(below), torch.sigmoid(b2).expand(BATCH, -1)
+            for _ in range(MOST_SWEEPS):
+                before = mu1, mu2
+                mu1 = torch.sigmoid(torch.addmm(below, mu2, w2.T))
+                mu2 = torch.sigmoid(torch.addmm(b2, mu1, w2))
+                if max((mu1 - before[0]).abs().max(), (mu2 - before[1]).abs().max()) <= TOLERANCE:
+                    break
+            mu1 = torch.sigmoid(torch.addmm(below, mu2, w2.T))
+            v = torch.bernoulli(torch.sigmoid(torch.addmm(b0, chain, w1.T)))
+            h2 = torch.bernoulli(torch.sigmoid(torch.addmm(b2, chain, w2)))
+            on = torch.sigmoid(torch.addmm(torch.addmm(b1, v, w1), h2, w2.T))
+            chain.copy_(torch.bernoulli(on))
+            w1.addmm_(data.T, mu1, alpha=RATE / BATCH).addmm_(v.T, on, alpha=-RATE / BATCH)
+            w2.addmm_(mu1.T, mu2, alpha=RATE / BATCH).addmm_(on.T, h2, alpha=-RATE / BATCH)
+            b0.add_((data - v).mean(0), alpha=RATE)
+            b1.add_((mu1 - on).mean(0), alpha=RATE)
+            b2.add_((mu2 - h2).mean(0), alpha=RATE)
+
+    return {"PyTorch": steps}
+
+
+def main():
+    """Measures and prints the figures."""
+    name = "tests.benchmarks.dbm"
+    with measure.Worker(name, "tensorflow") as ours, measure.Worker(name, "torch") as torch:
+        result = measure.alternate(ours.variants() | torch.variants(), ROUNDS, warmup=2)
+    print(result.table())
+    ratio = result.ratio("PyTorch", "tfgen")
+    measure.report("tfgen / PyTorch, images a second", ratio, 1.3, at_most=False)
+
+
+if __name__ == "__main__":
+    measure.run({"tensorflow": tensorflow_side, "torch": torch_side}, main)

@@ -1,0 +1,108 @@
+"""Layer by layer: stages that train one machine after the other, each on what those below make of x."""
+
+import dataclasses
+import keras
+import tensorflow as tf
+
+from tfgen import random
+from tfgen.model import Stage, Update
+from tfgen.networks.classifier import label_losses
+
+
+def greedy_stages(machines, inputs, below_done, transposed=True):
+    """Stages that train machines one after the other (Hinton, Osindero & Teh 2006).
+
+    Args:
+      machines: Energy-based models, the lowest first; each has `updates`, `begin` and an objective of flat x.
+      inputs: `f(k, x, seed)`: what machine k is trained on, drawn from what the layers below it make of x.
+      below_done: `f(k)`, called when machine k begins: takes over the weights of machine k - 1.
+      transposed: Machines start as the ones below them turned over, where they have hidden units enough.
+
+    Returns:
+      List of `Stage`s "layer_1", "layer_2", ... of equal shares.
+    """
+
+    def stage(k, machine):
+        (update,) = machine.updates()
+
+        def given(batch, seed):
+            labels = {} if machine.condition is None else {"condition": batch["condition"]}
+            return {"x": inputs(k, batch["x"], seed)} | labels
+
+        def objective(batch, seed, step):
+            below, own = random.split(seed)
+            return update.objective(given(batch, below), own, step)
+
+        def enter(batch, seed):
+            below, own = random.split(seed)
+            below_done(k)
+            machine.begin(given(batch, below), own)
+            if transposed and k:
+                start_transposed(machine, machines[k - 1])
+
+        name = f"layer_{k + 1}"
+        return Stage(name, 1.0, [dataclasses.replace(update, name=name, objective=objective)], enter)
+
+    return [stage(k, machine) for k, machine in enumerate(machines)]
+
+
+def start_transposed(machine, below):
+    """Starts an RBM as the one below it turned over: then p(h) is what the layers below said it was.
+
+    With W' = W^T, b' = c and c' = b the new machine's marginal of its visible units is the old machine's of
+    its hidden ones, so putting it in that place changes no p(x). Hidden units beyond those that are needed
+    begin with the small weights they have, and change next to nothing.
+
+    Args:
+      machine: The RBM that starts: as many visible units as `below` has hidden ones.
+      below: The RBM that is done.
+
+    Returns:
+      Whether there were hidden units enough.
+    """
+    more = machine.num_hidden - below.num_visible
+    if more < 0:
+        return False
+    turned = tf.transpose(below.kernel.value)
+    machine.kernel.assign(tf.concat([turned, machine.kernel.value[:, below.num_visible :]], axis=1))
+    machine.visible_bias.assign(below.hidden_bias.value)
+    machine.hidden_bias.assign(tf.concat([below.visible_bias.value, tf.zeros([more])], axis=0))
+    return True
+
+
+def sigmoid_classifier(inputs, hidden, num_classes, dtype=None):
+    """Network of p(y | x): sigmoid layers that can begin as those of another net, and log odds of classes.
+
+    Args:
+      inputs: Number of inputs.
+      hidden: Sizes of the hidden layers.
+      num_classes: Number of classes.
+      dtype: Keras dtype policy.
+
+    Returns:
+      `keras.Sequential`, built.
+    """
+    dense = [keras.layers.Dense(size, "sigmoid", dtype=dtype) for size in hidden]
+    network = keras.Sequential([*dense, keras.layers.Dense(num_classes, dtype=dtype)])
+    network.build((None, inputs))
+    return network
+
+
+def discriminative_stage(network, features, on_enter, share=1.0):
+    """Stage that fits a network of p(y | x) to the examples of the stream "labelled" (Hinton 2007).
+
+    Args:
+      network: Keras layer from features to log odds of the classes.
+      features: `f(x)`: its inputs.
+      on_enter: `f()`: starts its hidden layers.
+      share: Its share of the steps, relative to the other stages'.
+    """
+
+    def objective(batch, seed, step):
+        del seed, step
+        few = batch["labelled"]
+        losses = label_losses(network(features(few["x"])), few["label"])
+        return losses["label_nats"], {"label_error": losses["label_error"]}
+
+    update = Update("discriminative", objective, network.trainable_variables)
+    return Stage("discriminative", share, [update], lambda batch, seed: on_enter())
