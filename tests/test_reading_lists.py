@@ -23,6 +23,7 @@ MODELS = {
     "NADE": "tfgen.autoregressive",
     "VAE": "tfgen.variational",
     "RBM": "tfgen.energy",
+    "DeepBoltzmannMachine": "tfgen.energy",
     "DCGAN": "tfgen.adversarial",
 }
 CONTRACT = {"tfgen.model", "tfgen.space", "tfgen.update", "tfgen.keras_model"}

@@ -4,6 +4,7 @@ Statistical tests use fixed seeds; chi-square tests fail falsely once in 100,000
 entry by entry at five standard errors of the mean over seeds.
 """
 
+import dataclasses
 import math
 
 import keras
@@ -13,6 +14,7 @@ import scipy.stats
 import tensorflow as tf
 from scipy.special import expit, logsumexp
 
+from tests.planted import dataset
 from tfgen import data, random
 from tfgen.energy import DeepBeliefNet
 from tfgen.training import train
@@ -317,3 +319,17 @@ def test_fine_tuning_from_100_labels_beats_the_same_network_from_scratch():
     from_scratch = np.mean(np.argmax(scratch(test), axis=1) != digits.test.label)
     error = model.test_metrics(digits, tf.constant([0, 0]))["label_error"]["value"]
     assert error < from_scratch - 0.02, (error, from_scratch)
+
+
+def test_a_labelled_stream_needs_labels():
+    model = with_weights(fine_tuning="discriminative", num_classes=3)
+    fitting = dataset(model)
+    model.check_data(fitting)
+    few = fitting.train.streams["labelled"]
+    stripped = dataclasses.replace(fitting.train, streams={"labelled": data.Split(few.x)})
+    with pytest.raises(
+        ValueError, match="reads label of the stream 'labelled', but that of planted has none"
+    ):
+        model.check_data(dataclasses.replace(fitting, train=stripped))
+    with pytest.raises(ValueError, match=r"load it with num_labels \(--num_labels\)"):
+        model.check_data(dataclasses.replace(fitting, train=data.Split(few.x)))

@@ -1,6 +1,7 @@
 """Layer by layer: stages that train one machine after the other, each on what those below make of x."""
 
 import dataclasses
+
 import keras
 import tensorflow as tf
 
