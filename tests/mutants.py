@@ -47,6 +47,7 @@ AUTO = "tests/autoregressive"
 KMEANS, PCA = "tests/classical/test_kmeans.py", "tests/classical/test_probabilistic_pca.py"
 START = "tests/classical/test_start.py"
 HIDDEN, SEQUENCES = "tests/classical/test_hidden_markov_model.py", "tests/test_sequence_data.py"
+QUANTIZER_TESTS = "tests/layers/test_vector_quantizer.py"
 VAE_TESTS, RBM_TESTS, GAN_TESTS = (
     "tests/variational/test_vae.py",
     "tests/energy/test_rbm.py",
@@ -298,6 +299,79 @@ MUTANTS = (
         "the sign of the KL in what is reported", "tfgen/variational/latent_variable.py",
         "loss = reconstruction + divergence", "loss = reconstruction - divergence",
         f"{VAE_TESTS} -k objectives_against",
+    ),
+    Mutant(
+        "the farthest code instead of the nearest", "tfgen/layers/vector_quantizer.py",
+        "codes = tf.argmin(", "codes = tf.argmax(",
+        f"{QUANTIZER_TESTS} -k brute_force",
+    ),
+    Mutant(
+        "codes that are not centered before their distances", "tfgen/layers/vector_quantizer.py",
+        "middle = tf.reduce_mean(codebook, axis=0)", "middle = 0.0 * tf.reduce_mean(codebook, axis=0)",
+        f"{QUANTIZER_TESTS} -k brute_force",
+    ),
+    Mutant(
+        "no gradient through the codes", "tfgen/layers/vector_quantizer.py",
+        "return z + tf.stop_gradient(quantized - z)", "return quantized + 0.0 * z",
+        f"{QUANTIZER_TESTS} -k straight_through",
+    ),
+    Mutant(
+        "a commitment that moves the codes", "tfgen/layers/vector_quantizer.py",
+        "tf.square(z - tf.stop_gradient(found))", "tf.square(z - found)",
+        f"{QUANTIZER_TESTS} -k straight_through",
+    ),
+    Mutant(
+        "averages with their weights exchanged", "tfgen/layers/vector_quantizer.py",
+        "self.decay * average + (1.0 - self.decay) * now", "(1.0 - self.decay) * average + self.decay * now",
+        f"{QUANTIZER_TESTS} -k 'lloyds or papers'",
+    ),
+    Mutant(
+        "unused codes that move to 0", "tfgen/layers/vector_quantizer.py",
+        " / total + _KEPT * place", " / total",
+        f"{QUANTIZER_TESTS} -k 'lloyds or papers'",
+    ),
+    Mutant(
+        "dead codes left where they are", "tfgen/layers/vector_quantizer.py",
+        "tf.where(dead[:, None], self.fresh.value, place)", "tf.where(dead[:, None], place, place)",
+        f"{QUANTIZER_TESTS} -k 'dead or revival'",
+    ),
+    Mutant(
+        "a bound that leaves the codes out", "tfgen/variational/code_model.py",
+        "tf.add_n(list(self.log_parts(x, condition).values()))",
+        'self.log_parts(x, condition)["reconstruction"]',
+        "tests/variational/test_vq_vae.py -k bound",
+    ),
+    Mutant(
+        "a sampler of codes that another top is told", "tfgen/variational/code_model.py",
+        "told = self.told(level, codes, condition)",
+        "told = self.told(level, [0 * k for k in codes], condition)",
+        "tests/variational/test_vq_vae_2.py -k drawn_from_both",
+    ),
+    Mutant(
+        "a bottom prior that does not hear the label", "tfgen/variational/vq_vae_2.py",
+        "everywhere = self.condition.features(condition)[:, None, None]",
+        "everywhere = 0.0 * self.condition.features(condition)[:, None, None]",
+        "tests/variational/test_vq_vae_2.py -k bottom_hears",
+    ),
+    Mutant(
+        "a map of features of which the sampler reads the first row", "tfgen/layers/masked.py",
+        "bias + self.map[row]", "bias + self.map[0]",
+        "tests/autoregressive/test_gated_pixel_cnn.py -k map_of_features",
+    ),
+    Mutant(
+        "attention to pixels that are not drawn", "tfgen/layers/pixel_attention.py",
+        "-1, 0)", "-1, 1)",
+        "tests/layers/test_pixel_attention.py",
+    ),
+    Mutant(
+        "a sampler whose attention forgets the last row", "tfgen/autoregressive/pixels/gated_pixel_cnn.py",
+        ">= size - row * columns", ">= size - row * columns + columns",
+        "tests/layers/test_pixel_attention.py -k sampler",
+    ),
+    Mutant(
+        "PixelVAE's pixels that are told of another z", "tfgen/variational/pixel_vae.py",
+        "self.features_of(tf.convert", "self.features_of(0.0 * tf.convert",
+        "tests/variational/test_pixel_vae.py -k 'hears_z or without_features'",
     ),
     Mutant(
         "a bound without its log K", "tfgen/estimators/importance.py",

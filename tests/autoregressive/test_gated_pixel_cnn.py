@@ -51,6 +51,20 @@ def test_a_vector_conditions_all_logits():
     assert np.all(np.abs(model.raw(x, vector[None]) - model.raw(x, -vector[None])) > 1e-3)
 
 
+def test_a_map_of_features_conditions_each_pixel_by_what_stands_there():
+    model = make(event_shape=(2, 3, 1), condition="image", condition_size=2)
+    features = np.random.default_rng(1).normal(size=(3, 2, 3, 2)).astype("float32")
+    checks.assert_sums_to_one(model, features[0])
+    checks.assert_sampler_computes_the_network(model, condition=features)
+    x, changed = checks.every_image(model)[:1], features[:1].copy()
+    changed[0, 1, 0] += 1.0
+    moved = np.abs(model.raw(x, features[:1]) - model.raw(x, changed))[0, ..., 0, 0] > 1e-6
+    # The pixel itself and those that read it: none before it.
+    np.testing.assert_array_equal(moved, [[0, 0, 0], [1, 1, 1]])
+    with pytest.raises(ValueError, match="condition_size must be a whole number of at least 1, got None"):
+        GatedPixelCNN((2, 3, 1), condition="image")
+
+
 @pytest.mark.learn
 @pytest.mark.slow
 def test_learns_digits_better_than_independent_pixels_and_its_labels():

@@ -57,6 +57,8 @@ _SAME = {
     "resume": "continue resume_training auto_resume",
     "overwrite": "force",
     "num_components": "n_components k n_clusters num_clusters",
+    "num_codes": "codebook_size num_embeddings n_embeddings n_embed n_codes",
+    "code_size embedding": "embedding_dim embed_dim emb_dim embedding_size",
     "input": "input_file infile in_file prompts prompt_file prompts_file file",
 }
 # What is to be said of further names.

@@ -85,6 +85,16 @@ class ModelDistribution(tfd.Distribution):
         log_prob = self._model.log_prob if self.validate_args else self._model.score
         return tf.reshape(log_prob(rows, **self._conditions(leading)), leading)
 
+    def draw_by(self, seed, sample_shape, temperature):
+        """Draws by the model's sampler, as `tfgen.distributions.draw.DrawsItself`."""
+        shape = tf.concat([tf.convert_to_tensor(sample_shape, tf.int32), self._batch_shape_tensor()], 0)
+        rest = shape[seed.shape.rank - 1 :]
+        seeds = tf.reshape(random.fold_in(seed[..., None, :], tf.range(tf.reduce_prod(rest))), [-1, 2])
+        # Not every model has a temperature.
+        warmth = {} if isinstance(temperature, float) and temperature == 1.0 else {"temperature": temperature}
+        rows = self._model.sample_rows(seeds, **self._conditions(shape), **self._sampling, **warmth)
+        return tf.reshape(rows, tf.concat([shape, self._shape], 0))
+
     def _sample_n(self, n, seed=None):
         leading = tf.concat([[n], self._batch_shape_tensor()], 0)
         seed, num = tfp_random.sanitize_seed(seed), tf.reduce_prod(leading)

@@ -86,7 +86,9 @@ def _figures(model, data, seed, importance_samples):
             results |= _per_step(model, nats, data.test)
     elif model.density == "lower_bound":
         bound = _per_example(model, data, seed, _bound(model, importance_samples))
-        kind = f"upper bound of the nats, K={importance_samples}, mean over the test split"
+        sampled = "num_samples" in inspect.signature(model.score).parameters
+        samples = f", K={importance_samples}" if sampled else ""
+        kind = f"upper bound of the nats{samples}, mean over the test split"
         results = _nats(model, "nats_bound", -bound, kind)
     elif model.density == "unnormalized":
         results = _unnormalized(model, data, seed, "nats", lambda batch, s: model.score(**batch))

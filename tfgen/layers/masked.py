@@ -61,19 +61,22 @@ class ByPixel(NamedTuple):
       beside: Kernel of the pixels to the left and of the pixel itself, `[pixels * in, filters]`.
       bias: `[filters]`; with what a condition adds `[n, filters]`.
       position: `LocationBias.parts`, or None.
+      map: What a condition adds by its pixels, `[rows, columns, n, filters]`, or None.
     """
 
     above: tf.Tensor
     beside: tf.Tensor
     bias: tf.Tensor
     position: tuple | None = None
+    map: tf.Tensor | None = None
 
     def bias_of(self, row):
-        """What is added in each pixel of a row: `bias`; with a position `[columns, n or 1, filters]`."""
-        if self.position is None:
-            return self.bias
-        rows, columns = self.position
-        return self.bias + (rows[row] + columns)[..., None, :]
+        """What is added in each pixel of a row: `bias`; with position or map `[columns, n or 1, filters]`."""
+        bias = self.bias
+        if self.position is not None:
+            rows, columns = self.position
+            bias += (rows[row] + columns)[..., None, :]
+        return bias if self.map is None else bias + self.map[row]
 
     @classmethod
     def together(cls, layers):
@@ -174,6 +177,8 @@ def location_bias(units, size, dtype):
 class ConditionedConv2D(Layer):
     """Convolution W * x + b, to which a condition c adds V c at every pixel, and each pixel's place s[r, c].
 
+    A condition may be a map of features, `[B, H, W, condition_size]`: then V c[r, c] is added at each pixel.
+
     A subclass says in `build` and `call` which pixels its kernel covers, and in `by_pixel` how they lie.
 
     Args:
@@ -207,7 +212,7 @@ class ConditionedConv2D(Layer):
         Args:
           x: `[B, H, W, in]`, padded as the kernel needs it.
           kernel: W `[height, width, in, filters]`.
-          condition: c, float32 `[B, condition_size]`; or None.
+          condition: c, float32 `[B, condition_size]` or `[B, H, W, condition_size]`; or None.
           strides: Of rows and columns.
         """
         features = tf.nn.conv2d(x, kernel, strides=strides, padding="VALID")
@@ -215,14 +220,20 @@ class ConditionedConv2D(Layer):
         # oneDNN) loses a part of that operation's gradient.
         bias = tf.cast(self.bias, self.compute_dtype)
         features += bias if self.position is None else bias + self.position.map()
-        return features if condition is None else features + self.condition(condition)[:, None, None]
+        if condition is None:
+            return features
+        added = self.condition(condition)
+        return features + (added if added.shape.rank == 4 else added[:, None, None])
 
     def biased(self, above, beside, condition=None):
         """`ByPixel` of these kernels with what is added to them: b, V c and s."""
-        bias = tf.cast(self.bias, self.compute_dtype)
-        if condition is not None:
+        bias, by_place = tf.cast(self.bias, self.compute_dtype), None
+        if condition is not None and condition.shape.rank == 4:
+            by_place = tf.transpose(self.condition(condition), (1, 2, 0, 3))
+        elif condition is not None:
             bias += self.condition(condition)
-        return ByPixel(above, beside, bias, None if self.position is None else self.position.parts())
+        position = None if self.position is None else self.position.parts()
+        return ByPixel(above, beside, bias, position, by_place)
 
 
 @keras.saving.register_keras_serializable("tfgen")

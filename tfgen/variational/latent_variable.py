@@ -401,7 +401,7 @@ class LatentVariableModel(GenerativeModel):
         return mean_and_stddev(self.refined_posterior(x, seeds, **told), seeds)
 
     def decode(self, z, condition=None):
-        """Mean of p(x | z), float32 `[batch, *event_shape]`, for z `[batch, *latent_shape]`.
+        """Mean of p(x | z), as `center` has it, float32 `[batch, *event_shape]`; z `[batch, *latent_shape]`.
 
         Raises:
           ValueError: If the shape of z does not fit.
@@ -411,7 +411,7 @@ class LatentVariableModel(GenerativeModel):
         if z.shape.rank != len(shape) + 1 or not z.shape[1:].is_compatible_with(shape):
             wanted = ", ".join(["batch", *map(str, shape)])
             raise ValueError(f"z must have shape [{wanted}], got {z.shape}.")
-        return self.likelihood(z, **_told(self.check_condition(condition))).mean()
+        return center(self.likelihood(z, **_told(self.check_condition(condition))))
 
     def reconstruct(self, x, condition=None):
         """`decode` of the mean of q(z | x), float32 `[batch, *event_shape]`."""
@@ -459,7 +459,7 @@ class LatentVariableModel(GenerativeModel):
         """
         latent, _ = random.split(seeds)
         z = self.draw_prior(latent, temperature, condition)
-        return self.likelihood(z, **_told(condition)).mean()
+        return center(self.likelihood(z, **_told(condition)))
 
     def views(self, data, num, seed):
         """Means behind samples, reconstructions, interpolations; of two latent variables their plane.
@@ -548,6 +548,18 @@ def entries_of(distribution):
     if isinstance(distribution, tfd.MultivariateNormalDiag):
         return tfd.Normal(distribution.mean(), distribution.stddev())
     return distribution.distribution if isinstance(distribution, tfd.Independent) else None
+
+
+def center(likelihood):
+    """Mean of p(x | z); without a closed form, as of an autoregressive one, each entry's mode in turn.
+
+    Args:
+      likelihood: A TFP distribution.
+    """
+    try:
+        return likelihood.mean()
+    except NotImplementedError:
+        return draw(likelihood, random.as_seed(0), temperature=0.0)
 
 
 def mean_and_stddev(distribution, seeds, num_samples=100):

@@ -4,11 +4,12 @@ import keras
 import tensorflow as tf
 
 from tfgen import checks
-from tfgen.autoregressive.pixels.pixel_model import PixelModel, Walk
+from tfgen.autoregressive.pixels.pixel_model import PixelModel, Walk, image_shape
 from tfgen.distributions.laws import Levels
 from tfgen.keras_model import Layer
 from tfgen.layers.masked import ByPixel, MaskedConv2D, Readout, RowsAboveConv2D, affine, convolve_above
-from tfgen.space import label_or_vector
+from tfgen.layers.pixel_attention import PixelAttention
+from tfgen.space import Condition, label_or_vector
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -37,10 +38,13 @@ class GatedPixelCNN(PixelModel):
       first_kernel_size: Odd kernel size n of the first layer.
       num_values: Number of levels of an entry; 2 for binary images.
       one_hot: Read each level as a one-hot vector instead of a number.
-      condition: What c is: "none", "label" or "vector".
+      condition: What c is: "none", "label", "vector", or "image": features of each pixel, of which c in the
+        formulas is the pixel's own.
       num_classes: Number of labels; a tuple for labels of several kinds at once.
-      condition_size: Length of the vector.
+      condition_size: Length of the vector, or number of features of a pixel.
       position: Add a learned bias for each row and each column wherever a condition adds.
+      attention_heads: Heads of causal self-attention after the layer in the middle of the horizontal stack,
+        for images of one channel; 0 for none.
       **kwargs: Passed on to `GenerativeModel`.
 
     Raises:
@@ -65,10 +69,16 @@ class GatedPixelCNN(PixelModel):
         num_classes: int | None = None,
         condition_size: int | None = None,
         position=True,
+        attention_heads=0,
         **kwargs,
     ):
         law = Levels(num_values, one_hot)
-        super().__init__(event_shape, law, label_or_vector(condition, num_classes, condition_size), **kwargs)
+        if condition == "image":
+            size = checks.whole("condition_size", condition_size)
+            told = Condition("image", (*image_shape(event_shape)[:2], size))
+        else:
+            told = label_or_vector(condition, num_classes, condition_size)
+        super().__init__(event_shape, law, told, **kwargs)
         channels = self.event_shape[-1]
         checks.whole("filters", filters, at_least=channels)
         checks.whole("num_layers", num_layers, at_least=2)
@@ -89,6 +99,15 @@ class GatedPixelCNN(PixelModel):
             )
             for i in range(num_layers)
         ]
+        self.attention, self.attended = None, (num_layers - 1) // 2
+        if checks.whole("attention_heads", attention_heads, at_least=0):
+            if channels > 1:
+                raise ValueError(
+                    f"attention_heads={attention_heads} needs images of one channel, got event_shape "
+                    f"{self.event_shape}: leave it at 0."
+                )
+            self.attention = PixelAttention(attention_heads, self.event_shape[:2], dtype=self.dtype_policy)
+            self.attention.build((None, None, None, filters))
         self.readout = Readout(head, channels, law.size, dtype=self.dtype_policy)
         self.readout.build((None, None, None, head))
         for i, layer in enumerate(self.stack):
@@ -104,64 +123,82 @@ class GatedPixelCNN(PixelModel):
         condition = self.condition_features(condition)
         v = h = self.law.read(x)  # [batch, rows, columns, features]
         skip = 0.0
-        for layer in self.stack:
+        for i, layer in enumerate(self.stack):
             v, h, more = layer((v, h), condition)  # [..., filters] twice, [..., head]
             skip += more
+            if self.attention is not None and i == self.attended:
+                h = self.attention(h)
         return tf.reshape(tf.cast(self.readout(skip), tf.float32), (-1, *self.event_shape, self.law.size))
 
     def walk(self, num, condition=None):
         """The network one pixel at a time.
 
         The vertical stack knows the rows above only: all its layers are computed for a whole row when the row
-        begins. A pixel costs the horizontal stack alone, which is not read from other rows.
+        begins. A pixel costs the horizontal stack alone, which only attention reads in other rows: keys and
+        values of all earlier pixels are remembered.
         """
         condition = self.condition_features(condition)
         rows_of, pixels_of = zip(*(layer.by_pixel(condition) for layer in self.stack), strict=True)
         raw, dtype = self.readout.by_pixel(), self.compute_dtype
         first, later = (self.stack[i].kernel_size // 2 for i in (0, 1))
-        filters, depth = self.stack[0].filters, len(self.stack) - 1
+        filters, depth, attention = self.stack[0].filters, len(self.stack) - 1, self.attention
+        rows_count, columns, _ = self.event_shape
 
         def begin_row(rows, above, row):
             """The vertical stack of a row, and what it adds to each layer of the horizontal one."""
             read, kept, links = rows, [], []
-            for row_of, before in zip(rows_of, [*tf.unstack(above), None], strict=True):
+            for row_of, before in zip(rows_of, [*tf.unstack(above["stack"]), None], strict=True):
                 v, link = row_of(read, row)
                 links.append(link)
                 if before is not None:
                     read = tf.concat([before, v[None]], axis=0)
                     kept.append(read[1:])
-            return tf.stack(kept), tf.stack(links, axis=1)
+            context = {"links": tf.stack(links, axis=1)}
+            if attention is not None:
+                # Of the pixels before it as many are remembered as there are: the last ones.
+                size, place = rows_count * columns, tf.range(columns)
+                told = (tf.range(size) >= size - row * columns, tf.range(columns) >= columns - place[:, None])
+                valid = tf.concat([tf.tile(told[0][None], (columns, 1)), told[1]], axis=1)
+                memory = tf.tile(above["memory"][None], (columns, 1, 1, 1))
+                context |= {"valid": valid, "memory": memory}
+            return above | {"stack": tf.stack(kept)}, context
 
         def conditional(context, taps, left, channel):
             """The sum of the pixel's skip connections, and what its later layers' convolutions read."""
-            kept, skip, h = [], 0.0, None
-            for pixel_of, above, before in zip(
-                pixels_of, tf.unstack(context), [*tf.unstack(left), None], strict=True
-            ):
-                h, more = pixel_of(taps, above, h)
+            kept, skip, h, remembered = [], 0.0, None, {}
+            links, before = tf.unstack(context["links"]), [*tf.unstack(left["stack"]), None]
+            for i, (pixel_of, link, earlier) in enumerate(zip(pixels_of, links, before, strict=True)):
+                h, more = pixel_of(taps, link, h)
                 skip += more
-                if before is not None:
+                if attention is not None and i == self.attended:
+                    memory = tf.concat([context["memory"], left["memory"]], axis=0)
+                    h, remembered["memory"] = attention.step(h, memory, context["valid"])
+                if earlier is not None:
                     kept.append(h)
-                    taps = tf.concat([before, h], axis=1)
-            return raw(skip, channel), tf.stack(kept)
+                    taps = tf.concat([earlier, h], axis=1)
+            return raw(skip, channel), {"stack": tf.stack(kept)} | remembered
 
         def include(left, kept):
-            return tf.concat([left[..., filters:], kept], axis=-1)
+            left = left | {"stack": tf.concat([left["stack"][..., filters:], kept["stack"]], axis=-1)}
+            if attention is not None:
+                left["memory"] = tf.concat([left["memory"][1:], kept["memory"][None]], axis=0)
+            return left
 
         def end_row(above, kept, row):
-            del kept, row
+            del row
+            if attention is not None:
+                above = above | {"memory": tf.concat([above["memory"][columns:], kept["memory"]], axis=0)}
             return above
 
-        return Walk(
-            reach=(first, first),
-            above=tf.zeros((depth, later, self.event_shape[1], num, filters), dtype),
-            left=tf.zeros((depth, num, later * filters), dtype),
-            kept=tf.TensorSpec((depth, num if isinstance(num, int) else None, filters), dtype),
-            begin_row=begin_row,
-            conditional=conditional,
-            include=include,
-            end_row=end_row,
-        )
+        known = num if isinstance(num, int) else None
+        above = {"stack": tf.zeros((depth, later, columns, num, filters), dtype)}
+        left = {"stack": tf.zeros((depth, num, later * filters), dtype)}
+        kept = {"stack": tf.TensorSpec((depth, known, filters), dtype)}
+        if attention is not None:
+            above["memory"] = tf.zeros((rows_count * columns, num, 2 * filters), dtype)
+            left["memory"] = tf.zeros((columns, num, 2 * filters), dtype)
+            kept["memory"] = tf.TensorSpec((known, 2 * filters), dtype)
+        return Walk((first, first), above, left, kept, begin_row, conditional, include, end_row)
 
 
 class TwoStackLayer(Layer):
@@ -222,7 +259,7 @@ class TwoStackLayer(Layer):
 
         Args:
           stacks: Vertical and horizontal stack, each `[B, H, W, features]`.
-          condition: float32 `[B, condition_size]`; or None.
+          condition: float32 `[B, condition_size]` or `[B, H, W, condition_size]`; or None.
         """
         v, h = stacks
         above = self.vertical(v, condition)

@@ -52,7 +52,7 @@ class PixelModel(AutoregressiveModel):
     Args:
       event_shape: (rows, columns, channels).
       law: `tfgen.distributions.laws.Law` of an entry, which also reads levels for the network.
-      condition: `Condition` c of labels or a vector, or None.
+      condition: `Condition` c of labels, a vector or, where the layers take one, an image; or None.
       **kwargs: Passed on to `GenerativeModel`.
 
     Raises:
@@ -75,12 +75,21 @@ class PixelModel(AutoregressiveModel):
 
     @property
     def condition_width(self):
-        """Number of features of a condition; None for a model without."""
-        return None if self.condition is None else self.condition.width
+        """Number of features of a condition, of an image those of a pixel; None for a model without."""
+        if self.condition is None:
+            return None
+        return self.condition.shape[-1] if self.condition.kind == "image" else self.condition.width
 
     def condition_features(self, condition):
-        """Features of a condition that the layers read, float32 `[batch, condition_width]`; None without."""
-        return None if condition is None else self.condition.features(condition)
+        """Features of a condition that the layers read, float32 `[batch, condition_width]`; None without.
+
+        Of an image they are those of each pixel, `[batch, rows, columns, condition_width]`.
+        """
+        if condition is None:
+            return None
+        if self.condition.kind == "image":
+            return tf.convert_to_tensor(condition, tf.float32)
+        return self.condition.features(condition)
 
     def scan(
         self, seeds, temperature=1.0, given=None, mask=None, condition=None, length=None, with_raw=False
