@@ -645,6 +645,21 @@ MUTANTS = (
         f"{KMEANS} -k lloyds",
     ),
     Mutant(
+        "what parts of a batch are filled up with counted", "tfgen/classical/kmeans.py",
+        "        k = tf.where(i * rows + tf.range(rows) < num, k, -1)\n", "",
+        f"{KMEANS} -k lloyds",
+    ),
+    Mutant(
+        "passes that read the first batch alone", "tfgen/training/batches.py",
+        "first = tf.maximum(indices[0], 0)", "first = 0",
+        f"{STREAMS} -k pass",
+    ),
+    Mutant(
+        "missing cells that are zeros", "tfgen/data/tables.py",
+        "math.nan if _is_missing(values[i])", "0.0 if _is_missing(values[i])",
+        "tests/test_table_data.py -k missing",
+    ),
+    Mutant(
         "a spread about the center before", "tfgen/classical/kmeans.py",
         "scatter = tf.nn.relu(scatter - tf.reduce_sum(tf.square(shift), axis=1) / given)",
         "scatter = tf.nn.relu(scatter)",
@@ -1122,6 +1137,13 @@ MUTANTS = (
         "shift = tf.reduce_max(log_beta, axis=0)",
         "shift = tf.zeros_like(log_beta[0])",
         f"{TOPICS} -k underflow",
+    ),
+    Mutant(
+        "documents that are done and forget their topics",
+        "tfgen/classical/latent_dirichlet_allocation.py",
+        "gamma = tf.tensor_scatter_nd_update(gamma, rows[:, None], found)\n",
+        "pass\n",
+        f"{TOPICS} -k natural_gradient",
     ),
     Mutant(
         "documents without the divergence of their shares",

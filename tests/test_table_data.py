@@ -112,6 +112,27 @@ def test_missing_values_are_refused_by_row_and_column(tmp_path):
     assert len(every(found)[0]) == 21 and "3 of 24 rows left out" in data.summary(found)
 
 
+def test_missing_values_stay_where_they_are_asked_for(tmp_path):
+    """What is given is standardised by what is given; what is no number is refused as ever."""
+    lines = rows().splitlines()
+    lines[3], lines[7] = "7,", "NA,1000000.125"
+    found = data.load(table(tmp_path / "t.csv", "\n".join(lines)), missing=True)
+    expected = NUMBERS.copy()
+    expected[2, 1] = expected[6, 0] = np.nan
+    expected = expected[np.lexsort(expected[:, ::-1].T)]
+    np.testing.assert_allclose(every(found)[0], expected, atol=1e-3)
+    np.testing.assert_allclose(np.nanmean(found.train.x, axis=0), 0.0, atol=1e-5)
+    assert "2 of 48 values are missing" in data.summary(found)
+    lines[9] = "x,4"
+    message = refused(table(tmp_path / "u.csv", "\n".join(lines)), missing=True)
+    assert "lacks values in 1 of 24 rows: row 9 (line 10), column 'age' is 'x', no number" in message
+    arrays = NUMBERS.copy()
+    arrays[3, 0] = np.nan
+    np.save(tmp_path / "a.npy", arrays)
+    assert "1 of 48 values are missing" in data.summary(data.load(f"file:{tmp_path / 'a.npy'}", missing=True))
+    assert "misses values, nan in row 4, column 1" in refused(f"file:{tmp_path / 'a.npy'}")
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

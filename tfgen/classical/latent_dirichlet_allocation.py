@@ -131,7 +131,8 @@ class LatentDirichletAllocation(GenerativeModel):
     def _statistics(self, batch, seed, step):
         del seed, step
         x = batch["x"]
-        found = self._infer(x)
+        # Sums over a pass are never compiled by XLA, which needs shapes that stay.
+        found = self._infer(x, self._ascend_by_words if self.inference == "batch" else self._ascend)
         shares = tf.matmul(found["theta"], x / found["mixture"], transpose_a=True)
         return {
             "counts": tf.cast(found["beta"] * shares, tf.float64),
@@ -157,8 +158,12 @@ class LatentDirichletAllocation(GenerativeModel):
         self.rounds.assign(self.rounds.value + 1.0)
         return {"loss": -elbo / (scale * sums["words"])}
 
-    def _infer(self, x):
+    def _infer(self, x, ascend=None):
         """q(theta) of documents by coordinate ascent, and what the bound and the topics' step need of it.
+
+        Args:
+          x: float32 `[batch, V]`.
+          ascend: `_ascend`, or what finds the same gamma.
 
         Returns:
           Dict of float32 tensors: "gamma" `[batch, K]`; "theta" exp(E log theta); "beta" `[K, V]`
@@ -168,29 +173,79 @@ class LatentDirichletAllocation(GenerativeModel):
         # Words that are rare in every topic would underflow.
         shift = tf.reduce_max(log_beta, axis=0)
         beta = tf.cast(tf.exp(log_beta - shift), tf.float32)
-
-        def theta_of(gamma):
-            return tf.exp(conjugate.expected_log(gamma))
-
-        def ascend(number, gamma, moving):
-            theta = theta_of(gamma)
-            counts = tf.matmul(x / tf.matmul(theta, beta), beta, transpose_b=True)
-            new = tf.where(moving[:, None], self.document_concentration + theta * counts, gamma)
-            return number + 1, new, tf.reduce_mean(tf.abs(new - gamma), axis=1) > self.tolerance
-
         words = tf.reduce_sum(x, axis=1, keepdims=True)
         start = self.document_concentration + tf.tile(words / self.num_topics, [1, self.num_topics])
-        begin = (0, start, tf.fill([tf.shape(x)[0]], True))
-        _, gamma, _ = tf.while_loop(
-            lambda number, gamma, moving: tf.reduce_any(moving),
-            ascend,
-            begin,
-            maximum_iterations=self.iterations,
-        )
-        theta = theta_of(gamma)
+        gamma = (ascend or self._ascend)(x, beta, start)
+        theta = _theta_of(gamma)
         mixture = tf.matmul(theta, beta)
         shift = tf.cast(shift, tf.float32)
         return {"gamma": gamma, "theta": theta, "beta": beta, "shift": shift, "mixture": mixture}
+
+    def _ascend(self, x, beta, gamma):
+        """gamma of documents from where it starts until it stays, by products over all words."""
+
+        def counts_of(theta):
+            return tf.matmul(x / tf.matmul(theta, beta), beta, transpose_b=True)
+
+        return self._steps(counts_of, 0, gamma, 0)[1]
+
+    def _ascend_by_words(self, x, beta, gamma):
+        """As `_ascend`, by the words that each document has, and without the documents that are done."""
+        places = tf.where(x > 0.0)
+
+        def by_document(values):
+            rows = tf.shape(x, tf.int64)[0]
+            ragged = tf.RaggedTensor.from_value_rowids(values, places[:, 0], rows, validate=False)
+            return ragged.to_tensor()
+
+        # A short document is filled up with its count of 0 of the first word.
+        counts, words = by_document(tf.gather_nd(x, places)), by_document(places[:, 1])
+        of_words = tf.gather(tf.transpose(beta), words)
+
+        def go_on(number, gamma, rows, counts, of_words):
+            def counts_of(theta):
+                shares = counts / tf.linalg.matvec(of_words, theta)
+                return tf.linalg.matvec(of_words, shares, transpose_a=True)
+
+            # Leaving documents out costs a copy: at every fourth that is done.
+            few = 3 * tf.size(rows) // 4
+            number, found, moving = self._steps(counts_of, number, tf.gather(gamma, rows), few)
+            gamma = tf.tensor_scatter_nd_update(gamma, rows[:, None], found)
+            left = tf.where(moving)[:, 0]
+            return number, gamma, *(tf.gather(each, left) for each in (rows, counts, of_words))
+
+        begin = (0, gamma, tf.range(tf.shape(x)[0]), counts, of_words)
+        shapes = [(), gamma.shape, (None,), (None, None), (None, None, self.num_topics)]
+        return tf.while_loop(
+            lambda number, gamma, rows, *_: (number < self.iterations) & (tf.size(rows) > 0),
+            go_on,
+            begin,
+            shape_invariants=tuple(tf.TensorShape(shape) for shape in shapes),
+        )[1]
+
+    def _steps(self, counts_of, number, gamma, few):
+        """Coordinate steps on gamma until no more than `few` documents move.
+
+        Args:
+          counts_of: Function from exp(E log theta) to sum_w x_w beta_kw / mixture_w, both `[batch, K]`.
+          number: How many steps were made.
+          gamma: Where they start, `[batch, K]`.
+          few: At least 0.
+
+        Returns:
+          (steps made, gamma, which documents move, bool `[batch]`).
+        """
+
+        def step(number, gamma, moving):
+            theta = _theta_of(gamma)
+            new = self.document_concentration + theta * counts_of(theta)
+            new = tf.where(moving[:, None], new, gamma)
+            return number + 1, new, tf.reduce_mean(tf.abs(new - gamma), axis=1) > self.tolerance
+
+        def unfinished(number, gamma, moving):
+            return (number < self.iterations) & (tf.reduce_sum(tf.cast(moving, tf.int32)) > few)
+
+        return tf.while_loop(unfinished, step, (number, gamma, tf.fill(tf.shape(gamma)[:1], True)))
 
     def _bound(self, x, found):
         words = tf.reduce_sum(x * (tf.math.log(found["mixture"]) + found["shift"]), axis=1)
@@ -363,3 +418,8 @@ class LatentDirichletAllocation(GenerativeModel):
             return {"shares": shares, "topic": tf.argmax(shares, -1, output_type=tf.int32)}
 
         return super().signatures() | {"topics": Signature(topics, {"x": x})}
+
+
+def _theta_of(gamma):
+    """exp(E log theta) under Dirichlet(gamma)."""
+    return tf.exp(conjugate.expected_log(gamma))

@@ -204,7 +204,8 @@ class App:
         told = f"--{name}={number}: the length of a training is said in --steps here"
         try:
             hints.parse(values, argv, program(self.name))
-            named = {name: values[name].value for name in ("dataset", *flagset.DATA_OPTIONS)}
+            options = (*flagset.DATA_OPTIONS, *flagset.DATA_OPTIONS_OF_MODELS)
+            named = {name: values[name].value for name in ("dataset", *options) if name in values}
             passes, batch_size = float(number), values["batch_size"].value
             if not 0 < passes < math.inf:
                 raise ValueError("no number of epochs")

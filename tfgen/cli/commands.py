@@ -20,7 +20,7 @@ from tfgen import data as datasets
 from tfgen import progress, random, serving
 from tfgen.cli import inputs
 from tfgen.cli.constructor import MODEL, public_path
-from tfgen.cli.flagset import DATA_OPTIONS, FROM_DATA, text_of
+from tfgen.cli.flagset import DATA_OPTIONS, DATA_OPTIONS_OF_MODELS, FROM_DATA, text_of
 from tfgen.cli.gallery import draw, save_curves, save_samples, save_views, tensorboard_pictures
 from tfgen.cli.program import program
 from tfgen.cli.run_directory import RunDirectory
@@ -340,7 +340,7 @@ def restored(config, run, checkpoint=None, log=progress.write):
 def load_data(flags, settings):
     """The data set that a run's flags name, from where the settings say."""
     # Runs of earlier releases lack some of the flags.
-    names = (*DATA_OPTIONS, "validation")
+    names = (*DATA_OPTIONS, *DATA_OPTIONS_OF_MODELS, "validation")
     options = {name: flags[name] for name in names if flags.get(name) is not None}
     options |= {name: settings.get(name) for name in ("data_dir", "download", "stream")}
     with progress.doing("reading the data"):

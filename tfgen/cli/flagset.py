@@ -23,6 +23,8 @@ DATA_OPTIONS = (
     "binarize", "image_size", "unit", "window", "num_labels", "background", "channels", "skip_bad",
     "encoding", "mono", "rate", "label_column", "counts",
 )  # fmt: skip
+# Of these, flags of the models alone that have an argument of that name.
+DATA_OPTIONS_OF_MODELS = ("missing",)
 _NOT_FLAGS = {"event_shape", "name", "dtype", *FROM_DATA}
 
 

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 
 from tfgen import random
-from tfgen.cli.flagset import DATA_OPTIONS
+from tfgen.cli.flagset import DATA_OPTIONS, DATA_OPTIONS_OF_MODELS
 from tfgen.data.reading import read_text
 
 
@@ -55,7 +55,8 @@ def own_data(path, flags, settings, load, **options):
     if not place.exists():
         raise ValueError(f"--input={path}: there is no such file or folder.")
     kind = "folder" if place.is_dir() else "file"
-    read = {name: flags.get(name) for name in ("dataset", *DATA_OPTIONS) if name != "num_labels"}
+    options_of_run = {*DATA_OPTIONS, *DATA_OPTIONS_OF_MODELS} - {"num_labels"}
+    read = {name: flags.get(name) for name in ("dataset", *sorted(options_of_run))}
     return load(read | options | {"dataset": f"{kind}:{place}", "validation": "all"}, settings)
 
 

@@ -67,6 +67,7 @@ def folder_of_arrays(listing: Listing, request: registry.Request) -> Data:
         class_names=names,
         standardize=True,
         notes=tuple(notes),
+        missing=request.missing,
     )
 
 

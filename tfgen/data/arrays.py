@@ -1,6 +1,7 @@
 """Arrays of one's own, in memory or larger than it, as a data set."""
 
 import dataclasses
+import math
 
 import numpy as np
 
@@ -91,6 +92,9 @@ def from_arrays(
         told = ", ".join(f"{part} {shape}" for part, shape in shapes.items())
         raise DataError(f"{name}: examples differ in shape ({told}): give all in one")
     notes, more = list(notes), {}
+    if missing:
+        gaps = sum(int(np.isnan(rows).sum()) for array in xs.values() for rows in blocks(array))
+        notes.append(f"{gaps} of {sum(math.prod(array.shape) for array in xs.values())} values are missing")
     if kind == "audio":
         more = {"rate": rate or 8000, "event_shape": (None,), "num_values": 256, "levels": 256}
         xs = {part: apply(array, sounds.encode) for part, array in xs.items()}

@@ -56,6 +56,7 @@ def load(
     label_column: str | None = None,
     stream: bool | None = None,
     counts: bool = False,
+    missing: bool = False,
 ) -> Data:
     """Loads a data set.
 
@@ -97,6 +98,8 @@ def load(
             memory that is free.
         counts: Whether texts, and tables and arrays of one's own, are counts: of texts how often each word
             occurs in each file, or in each paragraph of a single one.
+        missing: Whether empty cells of a table, and NaN in arrays of one's own, are entries that are not
+            known, for models that take them as NaN; they are refused otherwise.
 
     Returns:
         The data set.
@@ -119,7 +122,7 @@ def load(
         raise DataError(f"rate={rate!r} is no positive number of samples a second")
     request = Request(
         name, place, download, validation, seed, image_size, unit, window, background, channels, skip_bad,
-        encoding, mono, rate, label_column, stream, counts,
+        encoding, mono, rate, label_column, stream, counts, missing,
     )  # fmt: skip
     loader = _loader(request)
     _check_options(request, loader is folder.open_folder)

@@ -41,6 +41,7 @@ class Request:
     label_column: str | None = None
     stream: bool | None = None
     counts: bool = False
+    missing: bool = False
 
 
 def embedded(name: str, description: str) -> Callable:

@@ -38,7 +38,8 @@ def table(listing: Listing, request: registry.Request) -> Data:
     and test.csv, or in folders of splits, have the same columns; others are read one after the other.
 
     Raises:
-        DataError: Naming row and column, where a value is missing or no number, or the columns differ.
+        DataError: Naming row and column, where a value is no number, or is missing and `request.missing` does
+            not let it, or the columns differ.
     """
     if listing.label is not None:
         raise DataError(
@@ -67,14 +68,17 @@ def table(listing: Listing, request: registry.Request) -> Data:
     for part in PARTS:
         parsed[part] = []
         for path, line, row, values in rows[part]:
-            bad = [(i, values[i]) for i in numeric if _number(values[i]) is None]
+            read = [_number(values[i]) for i in numeric]
+            if request.missing:
+                read = [math.nan if _is_missing(values[i]) else v for i, v in zip(numeric, read, strict=True)]
+            bad = [(i, values[i]) for i, v in zip(numeric, read, strict=True) if v is None]
             if label is not None and _is_missing(values[label]):
                 bad.append((label, values[label]))
             if bad:
                 wrong += [(path, line, row, columns[i], value) for i, value in bad]
             else:
                 classed = None if label is None else values[label].strip()
-                parsed[part].append(([_number(values[i]) for i in numeric], classed))
+                parsed[part].append((read, classed))
     notes = [*listing.notes, *notes, *_report(wrong, len(every), request)]
     x = {part: np.array([v for v, _ in found], np.float64) for part, found in parsed.items() if found}
     y = {part: None if label is None else [c for _, c in found] for part, found in parsed.items() if found}
@@ -98,6 +102,7 @@ def table(listing: Listing, request: registry.Request) -> Data:
         **{"vocabulary" if request.counts else "columns": [columns[i] for i in numeric]},
         standardize=True,
         notes=tuple(notes),
+        missing=request.missing,
     )
 
 
@@ -211,8 +216,9 @@ def _report(wrong, count: int, request: registry.Request) -> list[str]:
     )
     more = f" and {len(wrong) - 10} more" if len(wrong) > 10 else ""
     raise DataError(
-        f"table {wrong[0][0]} lacks values in {broken} of {count} rows: {told}{more}: fill them in, or leave "
-        "these rows out with --skip_bad"
+        f"table {wrong[0][0]} lacks values in {broken} of {count} rows: {told}{more}: fill them in, leave "
+        "these rows out with --skip_bad, or take a model that integrates out what is missing, as tfgen pca "
+        "--missing does"
     )
 
 
