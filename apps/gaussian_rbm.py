@@ -1,5 +1,8 @@
 """Gaussian-Bernoulli RBM (Hinton & Salakhutdinov 2006; Cho et al. 2011): real x, binary features, variances.
 
+Whitened patches of natural images give local, oriented filters; docs/RESULTS.md shows them and says how the
+patches are cut.
+
 python -m apps.gaussian_rbm
 python -m apps.gaussian_rbm --preset=patches --dataset=file:patches.npy
 """
@@ -13,12 +16,13 @@ app = App(
     learning_rate=0.001,
     optimizer="adam",
     presets={
-        # Whitened patches of natural images: local, oriented filters. docs/RESULTS.md says how they are cut.
         "patches": {
             "num_hidden": 100,
-            "sparsity": 0.05,
-            "sparsity_cost": 0.2,
-            "steps": 20_000,
+            "estimator": "cd",
+            "optimizer": "sgd:momentum=0.9",
+            "learning_rate": 0.05,
+            "schedule": "cosine",
+            "steps": 15_000,
         },
         "mnist": {"dataset": "mnist", "num_hidden": 500, "steps": 30_000},
     },

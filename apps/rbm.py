@@ -4,6 +4,7 @@ On the 8x8 digits: 17.1 nats (AIS estimate, test split) after 20,000 steps, 22 s
 MNIST, with a small rate and averaged weights: 89.5 nats (AIS estimate) in minutes.
 
 python -m apps.rbm --num_hidden=128
+python -m apps.rbm --preset=labels
 python -m apps.rbm --preset=mnist --data_dir=...
 """
 
@@ -25,6 +26,8 @@ app = App(
             "ema": 0.999,
             "steps": 50_000,
         },
+        # Larochelle & Bengio 2008: label units, learned jointly and by -log p(y | v).
+        "labels": {"condition": "label", "label_weight": 0.5},
         # Salakhutdinov & Murray 2008, CD-25 on binarized MNIST: 86.34 nats by AIS.
         "paper": {"num_hidden": 500, "estimator": "cd", "num_gibbs": 25, "steps": 150_000},
     },

@@ -345,8 +345,10 @@ class Gaussian(Units):
         raise ValueError("Gaussian units have no states to list.")
 
     def begin(self, s):
-        """At the mean and variance of each unit."""
-        mean, log_variance = s.mean(0), np.log(s.var(0) + 1e-4)
+        """At the mean and variance of each unit, this at least a hundredth of their average."""
+        mean, variance = s.mean(0), s.var(0)
+        # Entries that never change would make a density without end.
+        log_variance = np.log(np.maximum(variance, max(0.01 * variance.mean(), 1e-6)))
         for variables in ((self.loc, self.log_variance), (self.base_loc, self.base_log_variance)):
             variables[0].assign(mean)
             variables[1].assign(log_variance)
