@@ -202,10 +202,12 @@ def test_a_machine_of_a_stack_learns_from_pooled_draws_of_the_one_below():
     log_f, pools = pooled_table(model)
     p = np.exp(log_f[137] - logsumexp(log_f[137]))
     np.testing.assert_allclose(drawn.mean(0), p @ pools, atol=0.02)
-    names = [update.name for stage in model.stages() for update in stage.updates]
-    assert names == ["layer_1", "layer_2"]
-    moved = [{v.path for v in stage.updates[0].variables} for stage in model.stages()]
-    assert not moved[0] & moved[1] and all(len(m) == 4 for m in moved)
+    # Each stage moves its own machine, and no other: three weights and the chains.
+    stack = ConvolutionalRBM((6, 6, 1), (2, 2, 2), (3, 2, 1), (2, 1, 1))
+    names = [update.name for stage in stack.stages() for update in stage.updates]
+    assert names == ["layer_1", "layer_2", "layer_3"]
+    moved = [v.path for stage in stack.stages() for v in stage.updates[0].variables]
+    assert len(moved) == len(set(moved)) == 12
 
 
 def test_gaussian_visible_units_integrate_to_the_partition_function():

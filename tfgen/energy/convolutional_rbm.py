@@ -108,7 +108,7 @@ class ConvolutionalRBM(EnergyModel):
         if len(filters) > 1:
             given = {k: v for k, v in self.get_config().items() if k not in ("event_shape", "name", "values")}
             given |= {"filters": filters[1:], "kernel_size": sizes[1:], "pooling": pools[1:]}
-            self.above = ConvolutionalRBM(self.pooled_shape, name="above", **given)
+            self.above = ConvolutionalRBM(self.pooled_shape, name=f"above_{len(filters) - 1}", **given)
             self.density = "none"
 
     def machines(self):
@@ -131,8 +131,8 @@ class ConvolutionalRBM(EnergyModel):
     def updates(self):
         """One gradient step of this machine, without those above it."""
         (update,) = super().updates()
-        others = {v.path for v in self.above.variables} if self.above is not None else ()
-        own = [v for v in update.variables if v.path not in others]
+        others = [] if self.above is None else [id(v) for v in self.above.variables]
+        own = [v for v in update.variables if id(v) not in others]
         return [dataclasses.replace(update, variables=own)]
 
     def score(self, x):

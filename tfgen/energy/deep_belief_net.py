@@ -296,23 +296,26 @@ class DeepBeliefNet(GenerativeModel):
         if self.classifier is not None:
             return tf.cast(self.classifier(x), tf.float32)
         h, each = self.recognition.means(x)[-1], tf.eye(self.condition.width)
-        v, y = self.top.visible
-        return self.top.joint.log_prob({v: h[:, None], y: each[None]})
+        return self.top.joint.log_prob({"v": h[:, None], "y": each[None]})
 
-    def encode(self, x):
+    def encode(self, x, condition=None):
         """Probabilities of 1 of h_L, those of each layer in place of its states: float32 `[batch, n_L]`.
 
-        Label units have p(y | x) in place of theirs.
+        Args:
+          x: `[batch, *event_shape]`.
+          condition: Labels, of a net with label units; None puts p(y | x) in their place.
         """
         x, top = self.flat(self.space.check(x)), self.top.joint
         given = {"v": self.recognition.means(x)[-1]}
-        if self.condition is not None:
-            given[self.top.visible[1]] = tf.nn.softmax(self.class_logits(x))
+        if condition is not None:
+            given["y"] = self.condition.features(self.check_condition(condition))
+        elif self.condition is not None:
+            given["y"] = tf.nn.softmax(self.class_logits(x))
         return top.units["h"].mean(top.field("h", given))
 
-    def reconstruct(self, x):
-        """Means of x on the way down from `encode(x)`: float32, the shape of x."""
-        h = tf.sigmoid(self.top.visible_logits(self.encode(x)))
+    def reconstruct(self, x, condition=None):
+        """Means of x on the way down from `encode(x, condition)`: float32, the shape of x."""
+        h = tf.sigmoid(self.top.visible_logits(self.encode(x, condition)))
         return tf.reshape(self.generative.means(h)[0], [-1, *self.event_shape])
 
     def sample_rows(
