@@ -650,6 +650,11 @@ MUTANTS = (
         f"{KMEANS} -k lloyds",
     ),
     Mutant(
+        "sums of workers that are averaged", "tfgen/update.py",
+        '["sum"] * len(totals)', '["mean"] * len(totals)',
+        "tests/training/test_processes.py -k classical",
+    ),
+    Mutant(
         "passes that read the first batch alone", "tfgen/training/batches.py",
         "first = tf.maximum(indices[0], 0)", "first = 0",
         f"{STREAMS} -k pass",

@@ -7,8 +7,10 @@ import signal
 import socket
 import subprocess
 
+import numpy as np
 import pytest
 
+from tests.classical.worker import trained
 from tests.programs import Program
 from tests.training import kills
 
@@ -38,15 +40,20 @@ def free_ports(num):
     return ports
 
 
-def start_workers(directory, steps, patience):
-    """Two processes that train one run; the second sleeps after each call."""
+def start(words_of):
+    """Two workers: programs by the words that `words_of(index)` names."""
     addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
     started = []
     for index in range(2):
         task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
-        words = ["-m", "tests.training.worker", str(directory), str(steps), str(patience), str(index)]
-        started.append(Program(words, env=os.environ | {"TF_CONFIG": json.dumps(task)}))
+        started.append(Program(words_of(index), env=os.environ | {"TF_CONFIG": json.dumps(task)}))
     return started
+
+
+def start_workers(directory, steps, patience):
+    """Two processes that train one run; the second sleeps after each call."""
+    words = ["-m", "tests.training.worker", str(directory), str(steps), str(patience)]
+    return start(lambda index: [*words, str(index)])
 
 
 def results(workers):
@@ -97,24 +104,31 @@ def test_a_worker_that_is_killed_ends_the_other_with_one_line(lost, tmp_path):
     assert list((tmp_path / "checkpoints").glob("ckpt-*.index"))
 
 
-def vae(directory, *flags, **environment):
-    words = ["-m", "apps.vae", f"--run_dir={directory}", *FLAGS, *flags]
-    return Program(words, env=os.environ | environment)
+def vae(directory, *flags):
+    return ["-m", "apps.vae", f"--run_dir={directory}", *FLAGS, *flags]
 
 
 @pytest.mark.slow
 def test_two_workers_equal_two_replicas_and_only_the_chief_writes(tmp_path):
-    kills.finish(vae(tmp_path / "mirrored", "--strategy=mirrored", "--replicas=2"))
-    addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
-    workers = []
-    for index in range(2):
-        task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
-        # Each worker is told a directory of its own: the second must leave it empty.
-        where = tmp_path / f"worker{index}"
-        workers.append(vae(where, "--strategy=multi_worker", TF_CONFIG=json.dumps(task)))
-    for worker in workers:
+    kills.finish(Program(vae(tmp_path / "mirrored", "--strategy=mirrored", "--replicas=2")))
+    # Each worker is told a directory of its own: the second must leave it empty.
+    for worker in start(lambda index: vae(tmp_path / f"worker{index}", "--strategy=multi_worker")):
         kills.finish(worker)
     mirrored, chief = (tmp_path / d / "metrics.csv" for d in ("mirrored", "worker0"))
     assert mirrored.read_text() == chief.read_text()
     assert (tmp_path / "worker0/export/1/saved_model.pb").exists()
     assert not (tmp_path / "worker1").exists()
+
+
+@pytest.mark.slow
+def test_two_workers_fit_every_classical_model_as_one_process_does():
+    """Statistics are sums, most of them in float64: the weights are the same to the rounding of float32."""
+    workers = start(lambda index: ["-m", "tests.classical.worker"])
+    expected = trained()
+    for found in results(workers):
+        assert found.keys() == expected.keys()
+        for model, weights in expected.items():
+            for name, values in weights.items():
+                np.testing.assert_allclose(
+                    found[model][name], values, rtol=1e-5, atol=1e-6, err_msg=f"{model}: {name}"
+                )
