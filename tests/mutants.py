@@ -372,6 +372,55 @@ MUTANTS = (
         "PixelVAE's pixels that are told of another z", "tfgen/variational/pixel_vae.py",
         "self.features_of(tf.convert", "self.features_of(0.0 * tf.convert",
         "tests/variational/test_pixel_vae.py -k 'hears_z or without_features'",
+        "a score function with the wrong sign", "tfgen/estimators/gradients.py",
+        "return with_gradient_of(value, value - weighed)", "return with_gradient_of(value, value + weighed)",
+        "tests/estimators/test_gradients.py -k unbiased",
+    ),
+    Mutant(
+        "a baseline that sees its own sample", "tfgen/estimators/gradients.py",
+        "found = (found - mean) / tf.maximum", "found = (found - now) / tf.maximum",
+        "tests/estimators/test_gradients.py -k by_hand",
+    ),
+    Mutant(
+        "a sample that is its own baseline", "tfgen/estimators/gradients.py",
+        "signal = tf.stop_gradient(bound - replaced)", "signal = tf.stop_gradient(bound - replaced[:1])",
+        "tests/estimators/test_gradients.py -k tfp",
+    ),
+    Mutant(
+        "relaxed draws of another temperature", "tfgen/distributions/draw.py",
+        "_gumbels(d, seed, shape, temperature) / d.temperature)", "_gumbels(d, seed, shape, temperature))",
+        "tests/distributions/test_relaxed.py -k density",
+    ),
+    Mutant(
+        "layers drawn from the wrong end", "tfgen/variational/belief_layers.py",
+        "return list(layers) if self.upward else list(layers)[::-1]", "return list(layers)",
+        "tests/variational/test_belief_layers.py",
+    ),
+    Mutant(
+        "signals of layers that forget the layer below", "tfgen/variational/sigmoid_belief_net.py",
+        "tf.cumsum(log_p, reverse=True)[:-1]", "tf.cumsum(log_p, reverse=True)[1:]",
+        "tests/variational/test_belief_nets.py -k nvil_has",
+    ),
+    Mutant(
+        "dreams seen as their means", "tfgen/variational/belief_net.py",
+        "self.posterior(draw(self.likelihood(z), observed))", "self.posterior(self.likelihood(z).mean())",
+        "tests/variational/test_belief_nets.py -k 'enumerated_means and sleep'",
+    ),
+    Mutant(
+        "relaxed codes in the place of one-hot ones", "tfgen/variational/categorical_vae.py",
+        'if self.estimator == "straight_through":\n            z =', 'if False:\n            z =',
+        "tests/variational/test_categorical_vae.py -k straight_through",
+    ),
+    Mutant(
+        "a denoising autoencoder that resembles the noise", "tfgen/variational/autoencoder.py",
+        'self.errors(batch["x"], self.corrupt(batch["x"], seed))',
+        'self.errors(*[self.corrupt(batch["x"], seed)] * 2)',
+        "tests/variational/test_autoencoder.py -k corruption",
+    ),
+    Mutant(
+        "a class posterior without its entropy", "tfgen/variational/semi_supervised_vae.py",
+        "tf.exp(log_q) * (bounds - log_q)", "tf.exp(log_q) * bounds",
+        "tests/variational/test_semi_supervised_vae.py -k by_hand",
     ),
     Mutant(
         "a bound without its log K", "tfgen/estimators/importance.py",

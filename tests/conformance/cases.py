@@ -427,7 +427,7 @@ CASES = {
             {"num_latents": 0},
             {"num_categories": 1},
             {"estimator": "vimco"},
-            {"temperature": 0.0},
+            {"start_temperature": 0.0},
             {"likelihood": "poison"},
         ),
         enumerable=True,

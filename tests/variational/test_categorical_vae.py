@@ -113,7 +113,7 @@ def test_the_score_function_has_the_enumerated_gradient():
 
 
 def test_gumbel_softmax_has_the_gradient_of_the_relaxed_bound():
-    model, _ = planted(1, 2, temperature=0.7)
+    model, _ = planted(1, 2, start_temperature=0.7)
     variables = [*model.encoder.trainable_variables, *model.decoder.trainable_variables]
     losses, found = estimates(model, variables)
     assert deviations(found, slope(lambda: relaxed_bound(model, 0.7), variables)) < 4
@@ -121,7 +121,7 @@ def test_gumbel_softmax_has_the_gradient_of_the_relaxed_bound():
 
 
 def test_the_bias_of_relaxation_falls_with_the_temperature_and_straight_through_keeps_one():
-    model, z = planted(1, 2, temperature=0.7)
+    model, z = planted(1, 2, start_temperature=0.7)
     variables = model.encoder.trainable_variables
     exact = slope(lambda: elbo(model, z), variables)
     size = np.sqrt(sum((g**2).sum() for g in exact))
@@ -131,7 +131,7 @@ def test_the_bias_of_relaxation_falls_with_the_temperature_and_straight_through_
 
     of_relaxed = [bias(slope(lambda t=t: relaxed_bound(model, t), variables)) for t in (2.0, 0.7, 0.2, 0.05)]
     assert np.all(np.diff(of_relaxed) < 0) and of_relaxed[-1] < 0.01 < 0.1 < of_relaxed[0]
-    through, _ = planted(1, 2, temperature=0.7, estimator="straight_through")
+    through, _ = planted(1, 2, start_temperature=0.7, estimator="straight_through")
     losses, found = estimates(through, through.encoder.trainable_variables)
     # Forward it is the discrete bound itself, backward another gradient.
     assert deviations([losses], [elbo(model, z)]) < 4
@@ -140,14 +140,14 @@ def test_the_bias_of_relaxation_falls_with_the_temperature_and_straight_through_
 
 
 def test_temperature_falls_to_its_least():
-    model, _ = planted(temperature=2.0, min_temperature=0.5, temperature_decay=1e-3)
+    model, _ = planted(start_temperature=2.0, min_temperature=0.5, temperature_decay=1e-3)
     for step, wanted in ((0, 2.0), (1000, 2.0 / np.e), (5000, 0.5)):
         np.testing.assert_allclose(model.temperature_at(tf.constant(step, tf.int64)), wanted, rtol=1e-5)
     x = {"x": tf.constant(DATA)}
     loss, terms = model.by_relaxation(x, SEED, tf.constant(1000, tf.int64))
     np.testing.assert_allclose(terms["temperature"], 2.0 / np.e, rtol=1e-5)
     # beta weighs the KL alone.
-    heavy, _ = planted(temperature=2.0, temperature_decay=1e-3, beta=3.0)
+    heavy, _ = planted(start_temperature=2.0, temperature_decay=1e-3, beta=3.0)
     weighed, terms = heavy.by_relaxation(x, SEED, tf.constant(1000, tf.int64))
     np.testing.assert_allclose(weighed - loss, 2.0 * terms["kl"], rtol=1e-4)
 
@@ -165,7 +165,7 @@ def test_bad_arguments():
         ({"num_latents": 0}, "num_latents must be a whole number of at least 1, got 0"),
         ({"num_categories": 1}, "num_categories must be a whole number of at least 2, got 1"),
         ({"estimator": "vimco"}, "estimator must be one of 'gumbel', .* got 'vimco'"),
-        ({"temperature": 0.0}, "temperature must be a finite number, above 0, got 0.0"),
+        ({"start_temperature": 0.0}, "start_temperature must be a finite number, above 0, got 0.0"),
         ({"temperature_decay": -1.0}, "temperature_decay must be a finite number, at least 0, got -1.0"),
     ]:
         with pytest.raises(ValueError, match=message):

@@ -35,8 +35,8 @@ class CategoricalVAE(LatentVariableModel):
     estimator="straight_through": z forward, the gradient of z~ backward; biased at any t.
     estimator="score_function": log p(x | z) weighs grad log q(z | x), less a learned baseline of x; unbiased.
 
-    The temperature at a step is max(min_temperature, temperature exp(-temperature_decay step)). Bounds, codes
-    and samples are those of the categorical z.
+    The temperature at a step is max(min_temperature, start_temperature exp(-temperature_decay step)). Bounds,
+    codes and samples are those of the categorical z.
 
     Args:
       event_shape: Shape of one x.
@@ -49,7 +49,7 @@ class CategoricalVAE(LatentVariableModel):
       likelihood: p(x | z), as for `VAE`.
       num_values: Number of levels of the data; None takes the likelihood's own.
       estimator: "gumbel", "straight_through" or "score_function".
-      temperature: Of the relaxation at the first step.
+      start_temperature: Of the relaxation at the first step.
       min_temperature: Least temperature.
       temperature_decay: By how much the logarithm of the temperature falls in a step.
       num_samples: Samples of z for each x in training.
@@ -79,7 +79,7 @@ class CategoricalVAE(LatentVariableModel):
         likelihood="bernoulli",
         num_values: int | None = None,
         estimator="gumbel",
-        temperature=1.0,
+        start_temperature=1.0,
         min_temperature=0.5,
         temperature_decay=3e-5,
         num_samples=1,
@@ -103,7 +103,7 @@ class CategoricalVAE(LatentVariableModel):
         self.estimator = checks.one_of(
             "estimator", estimator, ("gumbel", "straight_through", "score_function")
         )
-        self.temperature = checks.number("temperature", temperature, above=0)
+        self.start_temperature = checks.number("start_temperature", start_temperature, above=0)
         self.min_temperature = checks.number("min_temperature", min_temperature, above=0)
         self.temperature_decay = checks.number("temperature_decay", temperature_decay, at_least=0)
         self._law, size, self.num_values = make_likelihood(likelihood, num_values)
@@ -144,7 +144,7 @@ class CategoricalVAE(LatentVariableModel):
 
     def temperature_at(self, step):
         """Temperature of the relaxation at a step."""
-        fallen = self.temperature * tf.exp(-self.temperature_decay * tf.cast(step, tf.float32))
+        fallen = self.start_temperature * tf.exp(-self.temperature_decay * tf.cast(step, tf.float32))
         return tf.maximum(fallen, self.min_temperature)
 
     def updates(self):

@@ -7,11 +7,14 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfgen import checks
-from tfgen.model import Condition, Signature, Update
+from tfgen.model import Condition, Signature, Update, View
 from tfgen.networks.classifier import default_classifier, label_losses, report_label_error
 from tfgen.variational.encoder_decoder import EncoderDecoder
 
 tfd = tfp.distributions
+
+# Examples and classes of a picture of analogies.
+_EXAMPLES, _CLASSES = 10, 16
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -169,6 +172,22 @@ class SemiSupervisedVAE(EncoderDecoder):
             "label_nats": "cross-entropy of labels [nats]",
             "label_error": "share of labels not found",
         }
+
+    def views(self, data, num, seed):
+        """Adds analogies: test examples, and the z of each in all classes (Kingma et al. 2014, figure 1)."""
+        shown = super().views(data, num, seed)
+        label = None if data is None else self.fields(data.test).get("condition")
+        if label is None or self.kind != "image":
+            return shown
+        rows, columns = min(num, _EXAMPLES, len(label)), min(self.num_classes, _CLASSES)
+        x = self.space.from_data(data.test.x[:rows], data, seed)
+        z = tf.repeat(self.encode(x, label[:rows])[0], columns, axis=0)
+        again = self.decode(z, tf.tile(tf.range(columns), [rows]))
+        again = tf.reshape(again, [rows, columns, *self.event_shape])
+        heads = ["data", *(data.meaning.caption(label) for label in range(columns))]
+        title = "test examples, and E(x | y, z) of their z in every class"
+        shown["analogies"] = View(tf.concat([x[:, None], again], axis=1), "rows", title=title, heads=heads)
+        return shown
 
     def signatures(self):
         """Adds `classify`: the probability of each class."""
