@@ -36,13 +36,17 @@ from tfgen.energy import (
     GaussianBernoulliRBM,
 )
 from tfgen.variational import (
+    IAFVAE,
     VAE,
     VQVAE,
     VQVAE2,
     Autoencoder,
     CategoricalVAE,
+    ConditionalVAE,
     HelmholtzMachine,
+    MixturePosteriorVAE,
     PixelVAE,
+    SemiAmortizedVAE,
     SemiSupervisedVAE,
     SigmoidBeliefNet,
 )
@@ -532,6 +536,47 @@ CASES = {
             {"prior": "flat"},
             {"posterior": "round"},
         ),
+    ),
+    "ConditionalVAE": Case(
+        ConditionalVAE,
+        {"event_shape": (2, 2, 1), "latent_size": 2, "hidden": (5,), "num_classes": 3},
+        shapes=((3,),),
+        bad=({"condition": "none"}, {"num_classes": None}, {"latent_size": 0}, {"prior": "vamp"}),
+        enumerable=True,
+    ),
+    "ConditionalVAE by vector, convolutional": Case(
+        ConditionalVAE,
+        {
+            "event_shape": (3, 2, 1),
+            "latent_size": 2,
+            "hidden": (4,),
+            "network": "conv",
+            "filters": (3,),
+            "condition": "vector",
+            "condition_size": 2,
+            "likelihood": "continuous_bernoulli",
+        },
+        bad=({"condition_size": 0}, {"likelihood": "poison"}),
+    ),
+    "MixturePosteriorVAE": Case(
+        MixturePosteriorVAE,
+        {"event_shape": (2, 2, 1), "latent_size": 2, "hidden": (5,), "num_components": 2},
+        shapes=((3,),),
+        bad=({"num_components": 0}, {"objective": "vimco"}, {"num_groups": 2}),
+        enumerable=True,
+    ),
+    "IAFVAE": Case(
+        IAFVAE,
+        {"event_shape": (2, 2, 1), "latent_size": 2, "hidden": (5,), "flow_hidden": 6, "flow_context": 2},
+        shapes=((3,),),
+        # That its bounds sum to one is in its oracles, with a posterior no thinner than the true ones.
+        bad=({"num_flows": 0}, {"free_bits": 0.5}, {"beta_cycle": 5}),
+    ),
+    "SemiAmortizedVAE": Case(
+        SemiAmortizedVAE,
+        {"event_shape": (2, 2, 1), "latent_size": 2, "hidden": (5,), "activation": "tanh", "refine_steps": 2},
+        shapes=((3,),),
+        bad=({"refine_steps": 0}, {"refine_rate": 0.0}, {"refine_samples": 0}),
         enumerable=True,
     ),
     "RBM": Case(

@@ -6,7 +6,7 @@ import tensorflow as tf
 from scipy import stats
 
 from tfgen import random
-from tfgen.distributions.laws import Gaussian, Logistic
+from tfgen.distributions.laws import ContinuousBernoulli, Gaussian, Logistic
 
 FALSE_FAILURE = 1e-6  # of each statistical test below, over seeds
 SHAPE = (3, 2)
@@ -78,7 +78,9 @@ def test_draws_of_logistic_levels_follow_it():
     np.testing.assert_array_equal(cold[1], np.clip(np.round(distribution.loc), 0, 4))
 
 
-@pytest.mark.parametrize("law", [Gaussian(), Logistic(5)], ids=lambda law: type(law).__name__)
+@pytest.mark.parametrize(
+    "law", [Gaussian(), Logistic(5), ContinuousBernoulli()], ids=lambda law: type(law).__name__
+)
 def test_known_entries_are_kept_and_leave_the_others_alone(law):
     seeds = random.rows(random.as_seed(5), 6)
     mask = np.random.RandomState(1).rand(6, *SHAPE) < 0.5

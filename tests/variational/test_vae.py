@@ -1,6 +1,8 @@
 """`VAE` against closed forms of a linear-Gaussian model, enumeration, and hand formulas."""
 
 import functools
+import re
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -9,55 +11,14 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from scipy import stats
 
+from tests.variational.linear_gaussian import GAP, SEED, evidence, linear_data, linear_vae, objective
 from tfgen import data, random
+from tfgen.cli.main import load
 from tfgen.distributions import draw
+from tfgen.keras_model import constructor_parameters
 from tfgen.variational import VAE, CouplingFlowPrior, GaussianMixturePrior
 
 tfd = tfp.distributions
-SEED = tf.constant([7, 8])
-W = np.array([[1.0, 0.8], [-0.7, -0.5], [0.6, 1.1]], np.float32)  # [x, z]
-OFFSET, SD = np.array([0.1, -0.2, 0.3], np.float32), 0.6
-PRECISION = np.eye(2, dtype=np.float32) + W.T @ W / SD**2  # of z given x
-GAP = 0.5 * (np.log(np.diag(PRECISION)).sum() - np.linalg.slogdet(PRECISION)[1])
-
-
-def raw(scale):
-    """What `positive_scale` turns into `scale`."""
-    return np.log(np.expm1(np.asarray(scale) - 1e-4)) - np.log(np.e - 1)
-
-
-def linear_vae(posterior, **kwargs):
-    """x = W z + OFFSET + SD noise, with the best posterior of its family."""
-    vae = VAE(3, latent_size=2, hidden=(), likelihood="gaussian", posterior=posterior, **kwargs)
-    decoder = np.zeros([2, 3, 2], np.float32)  # [z, x, (loc, raw scale)]
-    decoder[..., 0] = W.T
-    bias = np.stack([OFFSET, np.full(3, raw(SD))], axis=-1)
-    vae.decoder.set_weights([decoder.reshape(2, 6), bias.reshape(6)])
-    map_to_mean = np.linalg.solve(PRECISION, W.T / SD**2).T  # [x, z]
-    if posterior == "diagonal":
-        spread = raw(1 / np.sqrt(np.diag(PRECISION)))
-    else:
-        lower = np.linalg.cholesky(np.linalg.inv(PRECISION))
-        lower[np.diag_indices(2)] = raw(np.diag(lower))
-        spread = tfp.math.fill_triangular_inverse(lower).numpy()
-    kernel = np.concatenate([map_to_mean, np.zeros([3, len(spread)])], axis=1)
-    vae.encoder.set_weights([kernel, np.concatenate([-OFFSET @ map_to_mean, spread])])
-    return vae
-
-
-def evidence(x):
-    covariance = W @ W.T + SD**2 * np.eye(3)
-    return stats.multivariate_normal(OFFSET, covariance).logpdf(x).astype(np.float32)
-
-
-def linear_data(num):
-    noise = np.random.RandomState(0).randn(num, 5).astype(np.float32)
-    return noise[:, :2] @ W.T + OFFSET + SD * noise[:, 2:]
-
-
-def objective(vae, x, step=0, seed=SEED):
-    (update,) = vae.updates()
-    return update.objective({"x": tf.convert_to_tensor(x)}, seed, tf.constant(step, tf.int64))
 
 
 def test_exact_full_posterior_reaches_the_evidence():
@@ -249,7 +210,7 @@ def test_means_belong_to_the_samples():
     assert abs(np.corrcoef((x - mean).ravel(), mean.ravel())[0, 1]) < 0.06
 
 
-@pytest.mark.parametrize("prior", ["mixture", "flow"])
+@pytest.mark.parametrize("prior", ["mixture", "flow", "autoregressive"])
 def test_learned_priors_integrate_to_one_and_sample_their_density(prior):
     vae = VAE(4, latent_size=2, hidden=(3,), prior=prior)
     rng = np.random.RandomState(0)
@@ -453,6 +414,20 @@ def test_beats_independent_pixels_on_digits(digits):
         ({"num_values": 1}, "num_values must be a whole number of at least 2, got 1"),
         ({"prior": "vampire"}, "prior must be one of .* got 'vampire'"),
         ({"prior": "flow", "latent_size": 1}, "latent_size of at least 2, got 1"),
+        ({"posterior": "exponential"}, "do not fit: one has z above 0 alone"),
+        ({"prior": "lognormal"}, "do not fit: one has z above 0 alone"),
+        ({"posterior": "iaf", "prior": "vamp"}, "prior='vamp' .* posterior='iaf' does not give"),
+        ({"posterior": "round"}, "posterior must be one of .* got 'round'"),
+        ({"posterior_size": 3}, "posterior_size=3 is for a posterior of your own"),
+        ({"likelihood": "logistic_mixture"}, r"of the channels of a pixel, got event_shape=\(4,\)"),
+        ({"objective": "dreg", "posterior": "mixture"}, "reparameterized as a whole, no mixture"),
+        ({"objective": "tc", "posterior": "full"}, "objective='tc' needs posterior='diagonal'"),
+        ({"objective": "tc", "capacity": 2.0}, "objective='tc' has no KL to leave free, got capacity=2.0"),
+        ({"num_groups": 2}, "objective='elbo' has no bound of K samples, got num_groups=2"),
+        ({"elbo_share": 0.5}, "elbo_share=0.5"),
+        ({"beta_cycle": 10}, "beta_cycle=10 repeats a warm-up of 1 to 10 steps, got beta_warmup=0"),
+        ({"capacity": 1.0, "free_bits": 0.1}, "capacity=1.0 and free_bits=0.1 say two things"),
+        ({"mmd_kernel": "linear"}, "mmd_kernel must be one of 'imq', 'rbf', got 'linear'"),
         ({"posterior": not_reparameterized, "posterior_size": 16}, "must be reparameterized"),
         ({"prior": lambda n: tfd.Normal(0.0, 1.0)}, r"prior must have .* event_shape \(16,\)"),
         ({"objective": "vimco"}, "objective must be one of 'elbo', 'iwae', .* got 'vimco'"),
@@ -471,3 +446,26 @@ def test_bad_arguments(kwargs, message):
 def test_a_code_of_the_wrong_size_is_refused():
     with pytest.raises(ValueError, match=r"z must have shape \[batch, 2\], got \(1, 3\)"):
         VAE(4, latent_size=2, hidden=(3,)).decode(np.zeros([1, 3]))
+
+
+def commands_of_the_table():
+    """The commands of docs/variational.md, each with its flags."""
+    text = (Path(__file__).parents[2] / "docs/variational.md").read_text("utf-8")
+    return re.findall(r"`tfgen vae ([^`]+)`", text)
+
+
+@pytest.mark.parametrize("flags", commands_of_the_table())
+def test_other_libraries_models_are_flags(flags):
+    _, values = load("vae").parse([*flags.split(), "--hidden=4", "--latent_size=2"])
+    taken = set(constructor_parameters(VAE)) & set(values)
+    arguments = {name: values[name].value for name in taken}
+    vae = VAE((2, 2, 1), **{k: v for k, v in arguments.items() if k not in ("event_shape", "num_values")})
+    given = dict(flag.removeprefix("--").split("=") for flag in flags.split())
+    assert {k: str(vae.get_config()[k]) for k in given}.keys() == given.keys()
+    for name, value in given.items():
+        set_to = vae.get_config()[name]
+        assert set_to == type(set_to)(value)
+
+
+def test_there_are_commands_for_the_models_of_pythae():
+    assert len(commands_of_the_table()) >= 12

@@ -4,7 +4,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfgen import checks, random
-from tfgen.distributions.discretized_logistic import level_log_mass, level_quantile
+from tfgen.distributions.discretized_logistic import DiscretizedLogistic, level_log_mass, level_quantile
 
 _property = tfp.util.ParameterProperties
 # Temperature 0 stands for this: it leaves one component and its location, and nothing overflows.
@@ -156,6 +156,14 @@ class DiscretizedLogisticMixture(tfp.distributions.Distribution):
     def _sample_n(self, n, seed=None):
         shape = tf.concat([[n], self.batch_shape_tensor(), [self.channels, 2]], axis=0)
         return self.from_uniform(random.uniform(tfp.random.sanitize_seed(seed), shape))
+
+    def _mean(self):
+        if self.channels > 1:
+            raise NotImplementedError(
+                "the mean of several channels, each shifted by those before, has no formula"
+            )
+        each = DiscretizedLogistic(self.loc, self.scale, self.num_values).mean()  # [..., 1, K]
+        return tf.reduce_sum(tf.nn.softmax(self.logits)[..., None, :] * each, axis=-1)
 
     @property
     def uniforms(self):

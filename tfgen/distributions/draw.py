@@ -218,7 +218,9 @@ _LEAVES = {
     tfd.TransformedDistribution: _transformed,
     tfd.TransformedDistribution.__base__: _transformed,  # its class without composite tensors
     tfd.LogNormal: _transformed,
+    tfd.Independent.__base__: _independent,
     tfd.MixtureSameFamily: _mixture,
+    tfd.MixtureSameFamily.__base__: _mixture,
 }
 
 

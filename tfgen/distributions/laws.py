@@ -14,6 +14,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfgen import checks, random
+from tfgen.distributions import continuous_bernoulli
 from tfgen.distributions.discretized_logistic import DiscretizedLogistic
 from tfgen.distributions.discretized_logistic_mixture import DiscretizedLogisticMixture
 from tfgen.distributions.stroke_mixture import StrokeMixture
@@ -154,6 +155,77 @@ class Bernoulli(tfd.Bernoulli):
         return tf.cast(self.logits > temperature * noise, self.dtype)
 
 
+class Categorical(tfd.Categorical):
+    """Categorical over the integers 0 to K - 1 as floats, with a mean: sum_k k p_k.
+
+    Args:
+      logits: Log weights, `[..., K]`.
+      validate_args: As everywhere in TFP.
+      allow_nan_stats: As everywhere in TFP.
+      name: Name of the distribution.
+    """
+
+    def __init__(self, logits, validate_args=False, allow_nan_stats=True, name="Categorical"):
+        parameters = dict(locals())
+        super().__init__(
+            logits=logits,
+            dtype=tf.float32,
+            validate_args=validate_args,
+            allow_nan_stats=allow_nan_stats,
+            name=name,
+        )
+        self._parameters = {k: v for k, v in parameters.items() if k not in ("self", "__class__")}
+
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        inherited = super()._parameter_properties(dtype, num_classes)
+        return {"logits": inherited["logits"]}
+
+    def _mean(self):
+        p = tf.nn.softmax(self.logits)
+        return tf.linalg.matvec(p, tf.range(p.shape[-1], dtype=p.dtype))
+
+    @property
+    def uniforms(self):
+        """Shape of the uniform numbers of one draw."""
+        return (self.logits.shape[-1],)
+
+    def drawn(self, uniform, temperature):
+        """As `draw.DrawnFromUniforms`: the largest of the logits and `temperature` times Gumbel noise."""
+        gumbel = -tf.math.log(-tf.math.log(uniform))
+        return tf.cast(tf.argmax(self.logits + temperature * gumbel, axis=-1), self.dtype)
+
+
+class ContinuousBernoulli(Law):
+    """Continuous Bernoulli of a number in [0, 1]: p(x) = C(l) exp(l x), with natural parameter l.
+
+    What is trained as a Bernoulli of grey values without the constant C is no density; this is one.
+
+    References:
+      Loaiza-Ganem & Cunningham, "The continuous Bernoulli: fixing a pervasive error in variational
+      autoencoders", 2019, arXiv:1907.06845.
+    """
+
+    size = 1
+    values = "unit"
+
+    def __call__(self, raw):
+        """`continuous_bernoulli.ContinuousBernoulli` of raw `[..., 1]`: l."""
+        return continuous_bernoulli.ContinuousBernoulli(raw[..., 0])
+
+    def draws(self, seeds, event_shape, temperature=1.0, given=None, mask=None):
+        """`Draws` of the quantile at a uniform number, l divided by the temperature."""
+        noise = {"uniform": _uniform(seeds, event_shape)}
+        if given is not None:
+            noise |= {"given": given, "mask": mask}
+
+        def entry(raw, noise):
+            x = self(raw).drawn(noise["uniform"], temperature)
+            return tf.where(noise["mask"], noise["given"], x) if "mask" in noise else x
+
+        return Draws(self._entries_first(event_shape, noise), entry)
+
+
 class Levels(Law):
     """Categorical over the integers 0 to num_values - 1, by logits; with two levels a Bernoulli, by log odds.
 
@@ -174,10 +246,10 @@ class Levels(Law):
         self.size = 1 if self.num_values == 2 else self.num_values
 
     def __call__(self, raw):
-        """`Bernoulli` or `tfd.Categorical` with floats as values."""
+        """`Bernoulli` or `Categorical`."""
         if self.size == 1:
             return Bernoulli(raw[..., 0])
-        return tfd.Categorical(logits=raw, dtype=tf.float32)
+        return Categorical(raw)
 
     def log_prob(self, raw, x):
         """log p of levels x `[...]`, float32, in nats."""

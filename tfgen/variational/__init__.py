@@ -2,9 +2,19 @@
 
 from tfgen.variational.autoencoder import Autoencoder
 from tfgen.variational.categorical_vae import CategoricalVAE
-from tfgen.variational.distributions import CouplingFlowPrior, GaussianMixturePrior
+from tfgen.variational.conditional_vae import ConditionalVAE
 from tfgen.variational.helmholtz_machine import HelmholtzMachine
+from tfgen.variational.iaf_vae import IAFVAE
+from tfgen.variational.learned_priors import (
+    AutoregressivePrior,
+    CouplingFlowPrior,
+    GaussianMixturePrior,
+    VampPrior,
+)
+from tfgen.variational.mixture_posterior_vae import MixturePosteriorVAE
 from tfgen.variational.pixel_vae import PixelVAE
+from tfgen.variational.posterior_flows import InverseAutoregressiveFlows
+from tfgen.variational.semi_amortized_vae import SemiAmortizedVAE
 from tfgen.variational.semi_supervised_vae import SemiSupervisedVAE
 from tfgen.variational.sigmoid_belief_net import SigmoidBeliefNet
 from tfgen.variational.vae import VAE
@@ -12,15 +22,22 @@ from tfgen.variational.vq_vae import VQVAE
 from tfgen.variational.vq_vae_2 import VQVAE2
 
 __all__ = [
-    "VAE",
-    "VQVAE",
-    "VQVAE2",
     "Autoencoder",
+    "AutoregressivePrior",
     "CategoricalVAE",
+    "ConditionalVAE",
     "CouplingFlowPrior",
     "GaussianMixturePrior",
     "HelmholtzMachine",
+    "IAFVAE",
+    "InverseAutoregressiveFlows",
+    "MixturePosteriorVAE",
     "PixelVAE",
+    "SemiAmortizedVAE",
     "SemiSupervisedVAE",
     "SigmoidBeliefNet",
+    "VAE",
+    "VQVAE",
+    "VQVAE2",
+    "VampPrior",
 ]

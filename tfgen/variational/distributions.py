@@ -1,124 +1,34 @@
-"""Distributions of latent variable models: prior p(z), posterior q(z | x) and likelihood p(x | z).
+"""Distributions between an encoder and a decoder: prior p(z), posterior q(z | x), likelihood p(x | z).
 
-Each is named or a user's own. A learned prior is a Keras layer whose `distribution()` is built from its
-weights; posterior and likelihood are functions of raw outputs, of the encoder and of the decoder.
+Each is named or a user's own. What has weights is a Keras layer whose `distribution()` is built from them;
+posterior and likelihood are functions of raw outputs, of the encoder and of the decoder.
 """
 
 import math
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfgen import checks
-from tfgen.distributions.laws import Gaussian, Levels, Logistic, positive_scale
-from tfgen.keras_model import Layer
+from tfgen.distributions.laws import (
+    ContinuousBernoulli,
+    Gaussian,
+    Levels,
+    Logistic,
+    LogisticMixture,
+    positive_scale,
+)
+from tfgen.variational.learned_priors import (
+    AutoregressivePrior,
+    CouplingFlowPrior,
+    GaussianMixturePrior,
+    VampPrior,
+)
+from tfgen.variational.posterior_flows import InverseAutoregressiveFlows, PlanarFlows
 
-tfd, tfb = tfp.distributions, tfp.bijectors
-
-
-class _LearnedPrior(Layer):
-    def call(self, z):
-        """log p(z), `[...]` for z `[..., latent_size]`."""
-        return self.distribution().log_prob(z)
-
-
-@keras.saving.register_keras_serializable("tfgen")
-class GaussianMixturePrior(_LearnedPrior):
-    """Mixture of Gaussians p(z) = sum_k pi_k N(z | mu_k, diag sigma_k^2), all of it learned.
-
-    Args:
-      num_components: Number of components.
-      **kwargs: Passed on to `keras.layers.Layer`.
-
-    Raises:
-      ValueError: If `num_components` is not positive.
-
-    References:
-      Dilokthanakul et al., "Deep unsupervised clustering with Gaussian mixture variational
-      autoencoders", 2016, arXiv:1611.02648.
-    """
-
-    def __init__(self, num_components=10, **kwargs):
-        super().__init__(**kwargs)
-        self.num_components = checks.whole("num_components", num_components)
-
-    def build(self, input_shape):
-        """Makes the weights for z of the shape `input_shape`, `(batch, latent_size)`."""
-        shape = (self.num_components, input_shape[-1])
-        self.logits = self.add_weight(shape=shape[:1], initializer="zeros", name="logits")
-        # Components that start in one place would stay together.
-        self.loc = self.add_weight(shape=shape, initializer="random_normal", name="loc")
-        self.loc.assign(20.0 * self.loc)
-        self.raw_scale = self.add_weight(shape=shape, initializer="zeros", name="raw_scale")
-
-    def distribution(self):
-        """The prior, as a `tfd.MixtureSameFamily`."""
-        scale = positive_scale(tf.convert_to_tensor(self.raw_scale))
-        return tfd.MixtureSameFamily(
-            tfd.Categorical(logits=tf.convert_to_tensor(self.logits)),
-            tfd.MultivariateNormalDiag(tf.convert_to_tensor(self.loc), scale),
-        )
-
-
-@keras.saving.register_keras_serializable("tfgen")
-class CouplingFlowPrior(_LearnedPrior):
-    """Normalizing flow: a standard normal sent through affine couplings, one half of z given the other.
-
-    z_b = u_b exp(s(u_a)) + t(u_a), z_a = u_a, the halves in turn; log p(z) is exact. The couplings
-    start as the identity.
-
-    Args:
-      num_couplings: Number of couplings.
-      hidden: Size of the one hidden layer of each coupling's network.
-      **kwargs: Passed on to `keras.layers.Layer`.
-
-    Raises:
-      ValueError: If a size is not positive, or the latent size is below 2.
-
-    References:
-      Dinh, Sohl-Dickstein & Bengio, "Density estimation using Real NVP", 2016, arXiv:1605.08803.
-    """
-
-    def __init__(self, num_couplings=4, hidden=64, **kwargs):
-        super().__init__(**kwargs)
-        self.num_couplings = checks.whole("num_couplings", num_couplings)
-        self.hidden = checks.whole("hidden", hidden)
-
-    def build(self, input_shape):
-        """Makes the weights for z of the shape `input_shape`, `(batch, latent_size)`."""
-        self.size = input_shape[-1]
-        if self.size < 2:
-            raise ValueError(f"a coupling flow needs latent_size of at least 2, got {self.size}.")
-        self.networks = [self._network(i) for i in range(self.num_couplings)]
-
-    def _network(self, i):
-        kept = self._kept(i)
-        last = keras.layers.Dense(2 * (self.size - kept), kernel_initializer="zeros")
-        hidden = keras.layers.Dense(self.hidden, activation="tanh")
-        return keras.Sequential([keras.Input((kept,)), hidden, last])
-
-    def _kept(self, i):
-        return self.size // 2 if i % 2 == 0 else self.size - self.size // 2
-
-    def distribution(self):
-        """The prior, as a `tfd.TransformedDistribution`."""
-        base = tfd.MultivariateNormalDiag(tf.zeros([self.size]))
-        couplings = [self._coupling(i) for i in range(self.num_couplings)]
-        return tfd.TransformedDistribution(base, tfb.Chain(couplings))
-
-    def _coupling(self, i):
-        def shift_and_log_scale(kept, output_units, **_):
-            del output_units
-            raw = tf.reshape(kept, [-1, kept.shape[-1]])
-            raw = tf.cast(self.networks[i](raw), tf.float32)
-            raw = tf.reshape(raw, tf.concat([tf.shape(kept)[:-1], raw.shape[-1:]], axis=0))
-            shift, log_scale = tf.split(raw, 2, axis=-1)
-            return shift, 2.0 * tf.tanh(log_scale / 2.0)  # a scale within e^-2 and e^2
-
-        # TFP keeps the first entries where the number is positive, the last where it is negative.
-        kept = self._kept(i) if i % 2 == 0 else -self._kept(i)
-        return tfb.RealNVP(num_masked=kept, shift_and_log_scale_fn=shift_and_log_scale)
+tfd = tfp.distributions
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -127,20 +37,37 @@ def standard_normal(latent_size):
     return tfd.MultivariateNormalDiag(tf.zeros([latent_size]))
 
 
+@keras.saving.register_keras_serializable("tfgen")
+def standard_log_normal(latent_size):
+    """exp of N(0, 1) in each of `latent_size` dimensions."""
+    return tfd.Independent(tfd.LogNormal(tf.zeros([latent_size]), 1.0), 1)
+
+
+@keras.saving.register_keras_serializable("tfgen")
+def standard_exponential(latent_size):
+    """Exponential of rate 1 in each of `latent_size` dimensions."""
+    return tfd.Independent(tfd.Exponential(tf.ones([latent_size])), 1)
+
+
 _PRIORS = {
     "normal": lambda: standard_normal,
     "mixture": GaussianMixturePrior,
+    "vamp": VampPrior,
     "flow": CouplingFlowPrior,
+    "autoregressive": AutoregressivePrior,
+    "lognormal": lambda: standard_log_normal,
+    "exponential": lambda: standard_exponential,
 }
 
 
-def make_prior(prior, latent_size):
+def make_prior(prior, latent_size, event_shape):
     """The prior named, or as given, its weights made.
 
     Args:
-      prior: "normal", "mixture", "flow", a function of latent_size to a TFP distribution, or a
-        Keras layer with a method `distribution()`.
+      prior: "normal", "mixture", "vamp", "flow", "autoregressive", "lognormal", "exponential", a function of
+        latent_size to a TFP distribution, or a Keras layer with a method `distribution()`.
       latent_size: Number of latent variables.
+      event_shape: Shape of one x, of which a `VampPrior` has some.
 
     Returns:
       The function or the built layer.
@@ -153,11 +80,13 @@ def make_prior(prior, latent_size):
         if not callable(getattr(prior, "distribution", None)):
             raise ValueError(f"prior must be {own}, got {prior!r}.")
         if not prior.built:
-            prior.build((None, latent_size))
+            of_x = getattr(prior, "of_posterior", False)
+            prior.build((None, *event_shape) if of_x else (None, latent_size))
         return prior
     if callable(prior):
         return prior
-    return make_prior(_PRIORS[checks.one_of("prior", prior, tuple(_PRIORS), own)](), latent_size)
+    made = _PRIORS[checks.one_of("prior", prior, tuple(_PRIORS), own)]()
+    return make_prior(made, latent_size, event_shape)
 
 
 def diagonal_normal(raw):
@@ -184,10 +113,68 @@ def full_normal(raw):
     return tfd.MultivariateNormalTriL(raw[..., :size], lower)
 
 
-# Name -> (distribution of raw outputs, number of raw outputs for d latent variables).
+def log_normal(raw):
+    """exp of a normal distribution, each entry of z for itself.
+
+    Args:
+      raw: `[..., 2 d]`: locations, then raw scales, of log z.
+    """
+    loc, scale = tf.split(raw, 2, axis=-1)
+    return tfd.Independent(tfd.LogNormal(loc, positive_scale(scale)), 1)
+
+
+def exponential(raw):
+    """Exponential distributions, each entry of z for itself.
+
+    Args:
+      raw: `[..., d]`: raw rates.
+    """
+    return tfd.Independent(tfd.Exponential(positive_scale(raw)), 1)
+
+
+def logistic(raw):
+    """Logistic distributions, each entry of z for itself.
+
+    Args:
+      raw: `[..., 2 d]`: locations, then raw scales.
+    """
+    loc, scale = tf.split(raw, 2, axis=-1)
+    return tfd.Independent(tfd.Logistic(loc, positive_scale(scale)), 1)
+
+
+class MixtureOfNormals(NamedTuple):
+    """Mixture of Gaussians of diagonal covariance, as a function of raw outputs.
+
+    Args:
+      num_components: Number of Gaussians K.
+    """
+
+    num_components: int
+
+    def __call__(self, raw):
+        """`tfd.MixtureSameFamily` of raw `[..., K (1 + 2 d)]`: logits, then `diagonal_normal`'s of each."""
+        logits, raw = raw[..., : self.num_components], raw[..., self.num_components :]
+        each = tf.concat([tf.shape(raw)[:-1], [self.num_components, -1]], axis=0)
+        size = raw.shape[-1] // self.num_components
+        components = diagonal_normal(tf.ensure_shape(tf.reshape(raw, each), [*logits.shape, size]))
+        return tfd.MixtureSameFamily(tfd.Categorical(logits=logits), components)
+
+    def size(self, latent_size):
+        """Number of raw outputs for so many latent variables."""
+        return self.num_components * (1 + 2 * latent_size)
+
+
+# Name -> (distribution of raw outputs or a layer that has one, raw outputs for d latent variables; None where
+# the distribution has a `size` that says how many).
 _POSTERIORS = {
-    "diagonal": (diagonal_normal, lambda d: 2 * d),
-    "full": (full_normal, lambda d: d + d * (d + 1) // 2),
+    "diagonal": lambda d: (diagonal_normal, 2 * d),
+    "full": lambda d: (full_normal, d + d * (d + 1) // 2),
+    "lognormal": lambda d: (log_normal, 2 * d),
+    "exponential": lambda d: (exponential, d),
+    "logistic": lambda d: (logistic, 2 * d),
+    "mixture": lambda d: (MixtureOfNormals(4), None),
+    "planar": lambda d: (PlanarFlows(4), None),
+    "iaf": lambda d: (InverseAutoregressiveFlows(), None),
 }
 
 
@@ -195,47 +182,68 @@ def make_posterior(posterior, latent_size, size=None):
     """The posterior named, or as given, and how many raw outputs of an encoder it reads.
 
     Args:
-      posterior: "diagonal", "full" or a function of raw outputs to a TFP distribution.
+      posterior: "diagonal", "full", "lognormal", "exponential", "logistic", "mixture" (of 4 Gaussians),
+        "planar" (4 flows), "iaf" (`InverseAutoregressiveFlows`), a function of raw outputs to a TFP
+        distribution, or a Keras layer with a method `distribution(raw)`.
       latent_size: Number of latent variables.
-      size: Number of raw outputs, for a function; None for twice `latent_size`.
+      size: Number of raw outputs, for a function or layer; None for twice `latent_size`, or what the layer's
+        own `size(latent_size)` says.
 
     Returns:
-      Function of raw outputs, number of raw outputs.
+      Function of raw outputs or the built layer, number of raw outputs.
 
     Raises:
       ValueError: If the arguments do not fit.
     """
-    if callable(posterior):
-        return posterior, checks.whole("posterior_size", 2 * latent_size if size is None else size)
-    function, count = _POSTERIORS[checks.one_of("posterior", posterior, tuple(_POSTERIORS), "a function")]
-    if size is not None:
-        raise ValueError(
-            f"posterior_size={size} is for a posterior of your own, and posterior is {posterior!r}: "
-            "leave it out."
-        )
-    return function, count(latent_size)
+    own = "a function of raw outputs or a Keras layer with a method distribution(raw)"
+    if isinstance(posterior, str) or not callable(posterior):
+        checks.one_of("posterior", posterior, tuple(_POSTERIORS), own)
+        if size is not None:
+            raise ValueError(
+                f"posterior_size={size} is for a posterior of your own, and posterior is {posterior!r}: "
+                "leave it out."
+            )
+        posterior, size = _POSTERIORS[posterior](latent_size)
+    if size is None:
+        told = getattr(posterior, "size", None)
+        size = told(latent_size) if callable(told) else 2 * latent_size
+    size = checks.whole("posterior_size", size)
+    if isinstance(posterior, keras.layers.Layer):
+        if not callable(getattr(posterior, "distribution", None)):
+            raise ValueError(f"posterior must be {own}, got {posterior!r}.")
+        if not posterior.built:
+            posterior.build((None, latent_size))
+    return posterior, size
 
 
-# Name -> law of an entry of x, of so many levels.
+# Name -> law of an entry of x, of so many levels, a picture's channels and so many components.
 _LIKELIHOODS = {
-    "bernoulli": lambda num_values: Levels(),
-    "gaussian": lambda num_values: Gaussian(),
-    "discretized_logistic": lambda num_values: Logistic(num_values or 256),
+    "bernoulli": lambda num_values, channels, components: Levels(),
+    "continuous_bernoulli": lambda num_values, channels, components: ContinuousBernoulli(),
+    "categorical": lambda num_values, channels, components: Levels(num_values or 256),
+    "gaussian": lambda num_values, channels, components: Gaussian(),
+    "discretized_logistic": lambda num_values, channels, components: Logistic(num_values or 256),
+    "logistic_mixture": lambda num_values, channels, components: LogisticMixture(
+        channels, components, num_values or 256
+    ),
 }
 
 
-def make_likelihood(likelihood, num_values=None, size=None):
+def make_likelihood(likelihood, event_shape, num_values=None, size=None, num_logistics=5):
     """The law of an entry of x named, or the function given.
 
     Args:
-      likelihood: "bernoulli", "gaussian", "discretized_logistic" or a function of raw outputs to a TFP
-        distribution.
-      num_values: Number of levels of the data, None for the named law's own; "gaussian" takes any data as
-        real.
+      likelihood: "bernoulli", "continuous_bernoulli", "categorical", "gaussian", "discretized_logistic",
+        "logistic_mixture" or a function of raw outputs to a TFP distribution.
+      event_shape: Shape of one x.
+      num_values: Number of levels of the data, None for the named law's own; "gaussian" and
+        "continuous_bernoulli" take any data as real, and as shares of the highest level.
       size: Raw outputs for each entry of x, for a function; None for 1.
+      num_logistics: Number of components, for "logistic_mixture".
 
     Returns:
-      Law or function, raw outputs for each entry, number of levels (None for real x).
+      Law or function; shape of the raw outputs of one x; number of levels (None for others); "levels", "unit"
+      or "real".
 
     Raises:
       ValueError: If the arguments do not fit.
@@ -243,8 +251,9 @@ def make_likelihood(likelihood, num_values=None, size=None):
     if num_values is not None:
         checks.whole("num_values", num_values, at_least=2)
     if callable(likelihood):
-        return likelihood, checks.whole("likelihood_size", 1 if size is None else size), num_values
-    law = _LIKELIHOODS[checks.one_of("likelihood", likelihood, tuple(_LIKELIHOODS), "a function")](num_values)
+        size = checks.whole("likelihood_size", 1 if size is None else size)
+        return likelihood, (*event_shape, size), num_values, "real" if num_values is None else "levels"
+    checks.one_of("likelihood", likelihood, tuple(_LIKELIHOODS), "a function")
     if size is not None:
         raise ValueError(
             f"likelihood_size={size} is for a likelihood of your own, and likelihood is {likelihood!r}: "
@@ -255,7 +264,24 @@ def make_likelihood(likelihood, num_values=None, size=None):
             f"likelihood='bernoulli' takes 2 levels, got num_values={num_values}: binarize the data, or take "
             "likelihood='discretized_logistic'."
         )
-    return law, law.size, law.num_values
+    if likelihood == "logistic_mixture" and len(event_shape) != 3:
+        raise ValueError(
+            f"likelihood='logistic_mixture' is of the channels of a pixel, got event_shape={event_shape}: "
+            "take likelihood='discretized_logistic', or images (height, width, channels)."
+        )
+    components = checks.whole("num_logistics", num_logistics)
+    law = _LIKELIHOODS[likelihood](num_values, event_shape[-1], components)
+    return law, (*law.positions(event_shape), law.size), law.num_values, law.values
+
+
+def above_zero(distribution):
+    """Whether all z of a distribution are above 0; None where TFP does not know."""
+    try:
+        bijector = distribution.experimental_default_event_space_bijector()
+        lowest = bijector.forward(tf.fill(distribution.event_shape, -20.0))
+    except (NotImplementedError, AttributeError, TypeError, ValueError):
+        return None
+    return bool(tf.reduce_all(lowest >= 0.0))
 
 
 def checked_distributions(model):
@@ -286,10 +312,19 @@ def checked_distributions(model):
                 f"{name} must have batch_shape {batch} and event_shape {event} for one x, got "
                 f"{found.batch_shape} and {found.event_shape}."
             )
-    posterior = parts["posterior"][0]
-    if posterior.reparameterization_type != tfd.FULLY_REPARAMETERIZED:
+    posterior, prior = parts["posterior"][0], parts["prior"][0]
+    # Of a mixture samples of each component are taken.
+    drawn = getattr(posterior, "components_distribution", posterior)
+    if drawn.reparameterization_type != tfd.FULLY_REPARAMETERIZED:
         raise ValueError(
             f"posterior must be reparameterized, got {posterior.name}: gradients through its samples would "
             "be wrong."
+        )
+    positive = [above_zero(posterior), above_zero(prior)]
+    if set(positive) == {True, False}:
+        raise ValueError(
+            f"posterior {posterior.name} and prior {prior.name} do not fit: one has z above 0 alone. "
+            "posterior='lognormal' and 'exponential' go with prior='lognormal', 'exponential' or 'vamp', the "
+            "others with the other priors."
         )
     return [found for found, _, _ in parts.values()]

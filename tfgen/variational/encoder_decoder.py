@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfgen import checks
+from tfgen import checks, random
 from tfgen.distributions.draw import draws_are_ours
 from tfgen.networks.default import default_decoder, default_encoder
 from tfgen.variational.distributions import (
@@ -37,15 +37,20 @@ class EncoderDecoder(LatentVariableModel):
       network: "mlp", or "conv" for images.
       filters: Channels of the stride-2 convolutions for network "conv", reversed in the decoder.
       activation: Activation of hidden layers.
-      likelihood: p(x | z): "bernoulli", "gaussian" (a learned variance for each entry),
-        "discretized_logistic", or a registered function of the decoder's output `[...,
-        *event_shape, likelihood_size]` to a TFP distribution.
-      num_values: Number of levels of the data; None takes 2 for Bernoulli and 256 for discretized logistic.
-        For a likelihood of one's own None makes x real; Gaussian takes any data as real values.
+      likelihood: p(x | z), of each entry of x for itself: "bernoulli", "continuous_bernoulli" (x in [0, 1]),
+        "categorical" and "discretized_logistic" (levels without and with an order), "gaussian" (a learned
+        variance for each entry, standard deviations from 1e-4 on), "logistic_mixture" (of the channels of a
+        pixel), or a registered function of the decoder's output `[..., *event_shape, likelihood_size]` to a
+        TFP distribution.
+      num_values: Number of levels of the data; None takes 2 for Bernoulli, else 256. For a likelihood of
+        one's own None makes x real; Gaussian takes any data as real values, continuous Bernoulli as shares
+        of the highest level.
       likelihood_size: Outputs of the decoder for each entry of x, for a likelihood of one's own.
-      prior: p(z): "normal", "mixture" (10 learned Gaussians), "flow" (4 affine couplings), a
-        registered function of latent_size to a TFP distribution, or a Keras layer, built on
-        `(None, latent_size)`, whose `distribution()` returns one.
+      num_logistics: Components of "logistic_mixture".
+      prior: p(z): "normal", "mixture" (10 learned Gaussians), "vamp" (posteriors of 50 pseudo-inputs),
+        "flow" (4 affine couplings), "autoregressive"; for z above 0 "lognormal" and "exponential"; a
+        registered function of latent_size to a TFP distribution; or a Keras layer, built on `(None,
+        latent_size)`, whose `distribution()` returns one.
       encoder: A Keras layer from x, levels scaled to [-1, 1], to the posterior's raw parameters.
       decoder: A Keras layer from z to the likelihood's raw parameters.
       **kwargs: Arguments of `LatentVariableModel`.
@@ -69,6 +74,7 @@ class EncoderDecoder(LatentVariableModel):
         likelihood="bernoulli",
         num_values: int | None = None,
         likelihood_size: int | None = None,
+        num_logistics=5,
         prior="normal",
         encoder: keras.layers.Layer | None = None,
         decoder: keras.layers.Layer | None = None,
@@ -77,15 +83,23 @@ class EncoderDecoder(LatentVariableModel):
         super().__init__(event_shape, **kwargs)
         self.condition = condition
         self.latent_shape = (checks.whole("latent_size", latent_size),)
-        self._law, size, self.num_values = make_likelihood(likelihood, num_values, likelihood_size)
-        self.values = "real" if self.num_values is None else "levels"
+        self._law, self._raw_shape, self.num_values, self.values = make_likelihood(
+            likelihood, self.event_shape, num_values, likelihood_size, num_logistics
+        )
         self._posterior, code = make_posterior(posterior, latent_size, posterior_size)
-        self._prior = make_prior(prior, latent_size)
+        self._prior = make_prior(prior, latent_size, self.event_shape)
+        if getattr(self._prior, "of_posterior", False) and (condition or posterior in ("iaf", "planar")):
+            raise ValueError(
+                f"prior={prior!r} is made of posteriors of x alone whose density is known at every z, which "
+                f"{'a condition' if condition else f'posterior={posterior!r}'} does not give: take another."
+            )
         self.network = network
         options = (hidden, filters, activation, self.dtype_policy)
         width = 0 if condition is None else condition.width
         self.encoder = encoder or default_encoder(network, self._input_shape(width), code, *options)
-        outputs = (*self.event_shape, size)
+        # A law of all channels of a pixel has one place for them.
+        together = (1,) * (len(self.event_shape) + 1 - len(self._raw_shape))
+        outputs = (*self._raw_shape[:-1], *together, self._raw_shape[-1])
         self.decoder = decoder or default_decoder(network, latent_size + width, outputs, *options)
         parts = checked_distributions(self)
         self.check_objective(*parts[:2])
@@ -118,6 +132,8 @@ class EncoderDecoder(LatentVariableModel):
         x = tf.convert_to_tensor(x, tf.float32)
         if self.values == "levels":
             x = x * (2.0 / (self.num_values - 1)) - 1.0
+        elif self.values == "unit":
+            x = 2.0 * x - 1.0
         if condition is None:
             return x
         told = self.condition.features(condition)
@@ -130,13 +146,25 @@ class EncoderDecoder(LatentVariableModel):
     def prior(self, condition=None):
         """p(z), a TFP distribution over `[latent_size]`, whatever the condition."""
         del condition
-        if isinstance(self._prior, keras.layers.Layer):
-            return self._prior.distribution()
-        return self._prior(self.latent_size)
+        if not isinstance(self._prior, keras.layers.Layer):
+            return self._prior(self.latent_size)
+        if getattr(self._prior, "of_posterior", False):
+            return self._prior.distribution(self.posterior, *self.space.value_range)
+        return self._prior.distribution()
+
+    def begin(self, batch, seed):
+        """Starts the pseudo-inputs of a prior of posteriors at examples of the training data."""
+        if getattr(self._prior, "of_posterior", False):
+            num = self._prior.num_components
+            rows = random.uniform(seed, [num]) * tf.cast(tf.shape(batch["x"])[0], tf.float32)
+            x = tf.gather(batch["x"], tf.cast(rows, tf.int32))
+            self._prior.start_from(x, *self.space.value_range)
 
     def posterior(self, x, condition=None):
         """q(z | x), a TFP distribution over z for each x of `[batch, *event_shape]`."""
-        return self._posterior(tf.cast(self.encoder(self.read(x, condition)), tf.float32))
+        raw = tf.cast(self.encoder(self.read(x, condition)), tf.float32)
+        own = isinstance(self._posterior, keras.layers.Layer)
+        return self._posterior.distribution(raw) if own else self._posterior(raw)
 
     def likelihood(self, z, condition=None):
         """p(x | z), a TFP distribution over x for each z of `[..., latent_size]`."""
@@ -146,8 +174,6 @@ class EncoderDecoder(LatentVariableModel):
             told = self.condition.features(condition)
             z = tf.concat([z, tf.broadcast_to(told, tf.concat([rows, told.shape[-1:]], axis=0))], axis=-1)
         raw = tf.cast(self.decoder(tf.reshape(z, [-1, z.shape[-1]])), tf.float32)
-        size = math.prod(raw.shape[1:]) // math.prod(self.event_shape)
-        entries = [*self.event_shape, size]
-        distribution = self._law(tf.reshape(raw, tf.concat([rows, entries], axis=0)))
+        distribution = self._law(tf.reshape(raw, tf.concat([rows, self._raw_shape], axis=0)))
         apart = len(self.event_shape) - distribution.event_shape.rank
         return tfd.Independent(distribution, apart) if apart else distribution

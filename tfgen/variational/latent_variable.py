@@ -18,7 +18,7 @@ from tfgen.estimators.aggregate import decompose_kl, mmd
 from tfgen.estimators.importance import importance_bound, seeds_of
 from tfgen.estimators.path_gradient import ScaledGradient, doubly_reparameterized_factor, path_log_prob
 from tfgen.model import GenerativeModel, Signature, Update, View
-from tfgen.variational.report import count_varying, manifold_view, report_terms, report_views
+from tfgen.variational.report import count_varying, label_view, manifold_view, report_terms, report_views
 
 tfd = tfp.distributions
 
@@ -467,7 +467,7 @@ class LatentVariableModel(GenerativeModel):
         "mean" are those behind samples of the same seed. "reconstructions" and "interpolations" are of test
         examples: a path goes by even steps from the posterior mean of one to that of another. Of two latent
         variables "manifold" is E(x | z) on a lattice of quantiles of a standard normal, and "latent" the
-        posterior means by class.
+        posterior means by class. Of pictures by label "by_label" are means of the same z under every label.
 
         Args:
           data: A `tfgen.data.Data`, or None for the means and the manifold alone.
@@ -478,6 +478,8 @@ class LatentVariableModel(GenerativeModel):
         if self.condition is None:
             mean = self.mean_rows(random.rows(seed, num))
             shown["mean"] = View(mean, title="means E(x | z) behind the samples")
+        elif isinstance(self.condition.num_classes, int) and self.kind == "image":
+            shown["by_label"] = label_view(self, data, num, seed)
         if data is not None:
             shown |= report_views(self, data, num, seed)
         if self.latent_shape == (2,) and self.kind == "image" and self.condition is None:

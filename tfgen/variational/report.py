@@ -122,6 +122,23 @@ def _interpolations(model, start, end):
     return View(x, "rows", title="from one test example to another, in even steps of z", heads=heads)
 
 
+def label_view(model, data, num, seed):
+    """E(x | z, label): a row for each label, a column for each of at most `_STEPS` z, the same in all rows.
+
+    Args:
+      model: A `LatentVariableModel` by label.
+      data: A `tfgen.data.Data`, whose names of labels are shown, or None.
+      num: How many z, at most.
+      seed: int32 [2].
+    """
+    seeds = random.rows(seed, min(num, _STEPS))
+    labels = range(model.condition.num_classes)
+    rows = [model.mean_rows(seeds, condition=tf.fill(tf.shape(seeds)[:1], label)) for label in labels]
+    names = [str(label) if data is None else data.meaning.caption(label) for label in labels]
+    title = "means E(x | z, label): a column has one z, a row one label"
+    return View(tf.stack(rows), "rows", names, title)
+
+
 def manifold_view(model):
     """E(x | z) on a lattice of two latent variables, at even quantiles of a standard normal.
 

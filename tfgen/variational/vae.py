@@ -15,8 +15,11 @@ class VAE(EncoderDecoder):
     Args:
       event_shape: Shape of one x.
       latent_size: Number of latent variables.
-      posterior: q(z | x): "diagonal" or "full" covariance, or a registered function of the
-        encoder's output `[..., posterior_size]` to a reparameterized TFP distribution.
+      posterior: q(z | x): Gaussian of "diagonal" or "full" covariance; "logistic"; for z above 0 "lognormal"
+        and "exponential"; "mixture" (4 Gaussians, samples of each); "planar" (4 flows); "iaf" (2 inverse
+        autoregressive flows); a registered function of the encoder's output `[..., posterior_size]` to a
+        reparameterized TFP distribution; or a Keras layer, built on `(None, latent_size)`, whose
+        `distribution(raw)` returns one.
       posterior_size: Size of the encoder's output, for a posterior of one's own.
       **kwargs: Arguments of `EncoderDecoder` and `LatentVariableModel`.
 
