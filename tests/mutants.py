@@ -423,12 +423,54 @@ MUTANTS = (
         "tests/variational/test_semi_supervised_vae.py -k by_hand",
     ),
     Mutant(
+        "a doubly reparameterized path that is weighed once", "tfgen/estimators/path_gradient.py",
+        "(1.0 - elbo_share) * share**power", "(1.0 - elbo_share) * share",
+        "tests/variational/test_latent_variable.py -k doubly",
+    ),
+    Mutant(
+        "components of a mixture that all count alike", "tfgen/variational/latent_variable.py",
+        "return tf.reduce_sum(tf.exp(self.log_share) * values, axis=0)",
+        "return tf.reduce_mean(values, axis=0)",
+        "tests/variational/test_posteriors.py -k mixture_of_one",
+    ),
+    Mutant(
+        "an autoregressive flow whose entries see themselves", "tfgen/layers/masked_mlp.py",
+        "(degree[:, None] < place)", "(degree[:, None] <= place)",
+        "tests/variational/test_posteriors.py -k jacobian",
+    ),
+    Mutant(
+        "a refinement that takes steps down", "tfgen/variational/semi_amortized_vae.py",
+        "better = its_bound > bound", "better = tf.ones_like(bound) > 0.0",
+        "tests/variational/test_semi_amortized_vae.py -k never_below",
+    ),
+    Mutant(
+        "a decoder that is not told the condition", "tfgen/variational/encoder_decoder.py",
+        "tf.broadcast_to(told, tf.concat([rows,", "tf.broadcast_to(0.0 * told, tf.concat([rows,",
+        "tests/variational/test_conditional_vae.py -k reads_x",
+    ),
+    Mutant(
+        "a capacity that nothing pulls the KL up to", "tfgen/variational/latent_variable.py",
+        "tf.abs(drawn.kl - model.capacity_at(step))", "tf.nn.relu(drawn.kl - model.capacity_at(step))",
+        "tests/variational/test_latent_variable.py -k in_time",
+    ),
+    Mutant(
+        "total correlation of a q(z) that leaves out its own x", "tfgen/estimators/aggregate.py",
+        "tf.reduce_logsumexp(together, axis=2) - log_size",
+        "tf.reduce_logsumexp(together - 1e9 * tf.eye(size), axis=2) - log_size",
+        "tests/variational/test_latent_variable.py -k total_correlation",
+    ),
+    Mutant(
+        "a continuous Bernoulli without its constant", "tfgen/distributions/continuous_bernoulli.py",
+        "self.logits - normalizer", "self.logits - 0.0 * normalizer",
+        "tests/distributions/test_continuous_bernoulli.py -k integrates",
+    ),
+    Mutant(
         "a bound without its log K", "tfgen/estimators/importance.py",
         "ImportanceBound(once - math.log(num_samples), error", "ImportanceBound(once, error",
         f"{CONTRACT} -k 'constant and VAE'",
     ),
     Mutant(
-        "a flow without its log-determinant", "tfgen/variational/distributions.py",
+        "a flow without its log-determinant", "tfgen/variational/learned_priors.py",
         "return tfb.RealNVP(num_masked=kept, shift_and_log_scale_fn=shift_and_log_scale)",
         "real = tfb.RealNVP(num_masked=kept, shift_and_log_scale_fn=shift_and_log_scale)\n"
         "        flat = lambda y: tf.zeros(tf.shape(y)[:-1])\n"

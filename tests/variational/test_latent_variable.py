@@ -250,3 +250,36 @@ def test_strata_of_a_mixture_have_their_shares():
     np.testing.assert_allclose(log_q, q.log_prob(z), rtol=1e-5)
     mean = (np.exp(log_share)[..., None] * z.numpy()).sum(0)
     np.testing.assert_allclose(mean, q.mean(), atol=0.03)
+
+
+def principal_components(x, size):
+    """Tipping and Bishop's maximum likelihood: standard deviation of the noise, mean log-likelihood of x."""
+    covariance = np.cov(x.T, bias=True)
+    values, vectors = np.linalg.eigh(covariance)
+    noise = values[:-size].mean()
+    kept = np.where(np.arange(len(values)) < len(values) - size, noise, values)
+    fitted = (vectors * kept) @ vectors.T
+    each = np.log(2 * np.pi) * len(values) + np.linalg.slogdet(fitted)[1]
+    return np.sqrt(noise), -0.5 * (each + np.trace(np.linalg.solve(fitted, covariance)))
+
+
+@keras.saving.register_keras_serializable("test_latent_variable")
+def known_noise(raw):
+    """Normal of the standard deviation that principal components of `linear_data(400)` leave."""
+    return tfd.Normal(raw[..., 0], principal_components(linear_data(400), 2)[0])
+
+
+@pytest.mark.learn
+@pytest.mark.slow
+def test_a_linear_model_reaches_the_evidence_of_probabilistic_principal_components():
+    """Both networks trained, from random weights: the bound meets the maximum of the likelihood."""
+    keras.utils.set_random_seed(1)
+    x = linear_data(400)
+    options = {"latent_size": 2, "hidden": (), "likelihood": known_noise, "posterior": "full"}
+    vae = VAE(3, num_samples=8, **options)
+    vae.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.05, 800)), jit_compile=False)
+    vae.fit(tf.data.Dataset.from_tensors(x).repeat(), steps_per_epoch=800, epochs=1, verbose=0)
+    drawn = vae.drawn(tf.constant(x), SEED, num_samples=200)
+    bound = float(tf.reduce_mean(drawn.mean(drawn.log_weights)))
+    best = principal_components(x, 2)[1]
+    assert best - 0.01 < bound < best + 0.002

@@ -12,7 +12,7 @@ from tfgen.distributions.relaxed import relaxed
 from tfgen.estimators.gradients import LearnedBaseline, score_function, straight_through
 from tfgen.model import Update, View
 from tfgen.networks.default import default_decoder, default_encoder
-from tfgen.variational.distributions import make_likelihood
+from tfgen.variational.distributions import make_likelihood, values_under
 from tfgen.variational.latent_variable import LatentVariableModel
 
 tfd = tfp.distributions
@@ -107,7 +107,7 @@ class CategoricalVAE(LatentVariableModel):
         self.min_temperature = checks.number("min_temperature", min_temperature, above=0)
         self.temperature_decay = checks.number("temperature_decay", temperature_decay, at_least=0)
         self._law, size, self.num_values = make_likelihood(likelihood, num_values)
-        self.values = "real" if self.num_values is None else "levels"
+        self.values = values_under(self._law, self.num_values)
         code = math.prod(self.latent_shape)
         options = (hidden, filters, activation, self.dtype_policy)
         self.encoder = default_encoder(network, self.event_shape, code, *options)

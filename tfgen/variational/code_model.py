@@ -13,7 +13,7 @@ from tfgen.distributions.draw import draw
 from tfgen.layers.vector_quantizer import code_shares, perplexity
 from tfgen.model import GenerativeModel, Signature, Stage, Update, View
 from tfgen.space import label_or_vector
-from tfgen.variational.distributions import make_likelihood
+from tfgen.variational.distributions import make_likelihood, values_under
 
 tfd = tfp.distributions
 
@@ -86,7 +86,7 @@ class CodeModel(GenerativeModel):
     def __init__(self, event_shape, likelihood, condition, commitment, prior_share, /, **kwargs):
         super().__init__(image_shape(event_shape), **kwargs)
         self._law, self.outputs, self.num_values = make_likelihood(*likelihood)
-        self.values = "real" if self.num_values is None else "levels"
+        self.values = values_under(self._law, self.num_values)
         self.condition = label_or_vector(*condition)
         self.commitment = checks.number("commitment", commitment, at_least=0)
         self.prior_share = checks.number("prior_share", prior_share, above=0)

@@ -15,6 +15,7 @@ from tfgen import checks
 from tfgen.distributions.laws import (
     ContinuousBernoulli,
     Gaussian,
+    Law,
     Levels,
     Logistic,
     LogisticMixture,
@@ -60,7 +61,7 @@ _PRIORS = {
 }
 
 
-def make_prior(prior, latent_size, event_shape):
+def make_prior(prior, latent_size, event_shape=None):
     """The prior named, or as given, its weights made.
 
     Args:
@@ -80,8 +81,7 @@ def make_prior(prior, latent_size, event_shape):
         if not callable(getattr(prior, "distribution", None)):
             raise ValueError(f"prior must be {own}, got {prior!r}.")
         if not prior.built:
-            of_x = getattr(prior, "of_posterior", False)
-            prior.build((None, *event_shape) if of_x else (None, latent_size))
+            prior.build((None, *event_shape) if _of_posterior(prior) else (None, latent_size))
         return prior
     if callable(prior):
         return prior
@@ -229,21 +229,20 @@ _LIKELIHOODS = {
 }
 
 
-def make_likelihood(likelihood, event_shape, num_values=None, size=None, num_logistics=5):
+def make_likelihood(likelihood, num_values=None, size=None, channels=None, num_logistics=5):
     """The law of an entry of x named, or the function given.
 
     Args:
       likelihood: "bernoulli", "continuous_bernoulli", "categorical", "gaussian", "discretized_logistic",
         "logistic_mixture" or a function of raw outputs to a TFP distribution.
-      event_shape: Shape of one x.
       num_values: Number of levels of the data, None for the named law's own; "gaussian" and
         "continuous_bernoulli" take any data as real, and as shares of the highest level.
       size: Raw outputs for each entry of x, for a function; None for 1.
+      channels: Channels of a pixel, which "logistic_mixture" takes together; None where there are none.
       num_logistics: Number of components, for "logistic_mixture".
 
     Returns:
-      Law or function; shape of the raw outputs of one x; number of levels (None for others); "levels", "unit"
-      or "real".
+      Law or function, raw outputs for each entry, number of levels (None for x that is not levels).
 
     Raises:
       ValueError: If the arguments do not fit.
@@ -251,8 +250,7 @@ def make_likelihood(likelihood, event_shape, num_values=None, size=None, num_log
     if num_values is not None:
         checks.whole("num_values", num_values, at_least=2)
     if callable(likelihood):
-        size = checks.whole("likelihood_size", 1 if size is None else size)
-        return likelihood, (*event_shape, size), num_values, "real" if num_values is None else "levels"
+        return likelihood, checks.whole("likelihood_size", 1 if size is None else size), num_values
     checks.one_of("likelihood", likelihood, tuple(_LIKELIHOODS), "a function")
     if size is not None:
         raise ValueError(
@@ -264,14 +262,45 @@ def make_likelihood(likelihood, event_shape, num_values=None, size=None, num_log
             f"likelihood='bernoulli' takes 2 levels, got num_values={num_values}: binarize the data, or take "
             "likelihood='discretized_logistic'."
         )
-    if likelihood == "logistic_mixture" and len(event_shape) != 3:
+    if likelihood == "logistic_mixture" and channels is None:
         raise ValueError(
-            f"likelihood='logistic_mixture' is of the channels of a pixel, got event_shape={event_shape}: "
-            "take likelihood='discretized_logistic', or images (height, width, channels)."
+            f"likelihood={likelihood!r} is of all channels of a pixel of images (height, width, channels), "
+            "which this model or its event_shape does not have: take likelihood='discretized_logistic'."
         )
     components = checks.whole("num_logistics", num_logistics)
-    law = _LIKELIHOODS[likelihood](num_values, event_shape[-1], components)
-    return law, (*law.positions(event_shape), law.size), law.num_values, law.values
+    law = _LIKELIHOODS[likelihood](num_values, channels, components)
+    return law, law.size, law.num_values
+
+
+def values_under(law, num_values):
+    """What a model's `values` are under what `make_likelihood` made: "levels", "unit" or "real"."""
+    if isinstance(law, Law):
+        return law.values
+    return "real" if num_values is None else "levels"
+
+
+def prior_of(made, latent_size, posterior, value_range):
+    """p(z), a TFP distribution, of what `make_prior` made.
+
+    Args:
+      made: A function or a layer.
+      latent_size: Number of latent variables.
+      posterior: `f(x)`, q(z | x), of which a `VampPrior` is made.
+      value_range: Lowest and highest value of an entry of x.
+    """
+    if not isinstance(made, keras.layers.Layer):
+        return made(latent_size)
+    return made.distribution(posterior, *value_range) if _of_posterior(made) else made.distribution()
+
+
+def posterior_of(made, raw):
+    """q(z | x), a TFP distribution, of what `make_posterior` made and an encoder's raw outputs."""
+    return made.distribution(raw) if isinstance(made, keras.layers.Layer) else made(raw)
+
+
+def _of_posterior(prior):
+    """Whether a prior is a mixture of posteriors, as `VampPrior`."""
+    return getattr(prior, "of_posterior", False)
 
 
 def above_zero(distribution):

@@ -14,6 +14,9 @@ from tfgen.variational.distributions import (
     make_likelihood,
     make_posterior,
     make_prior,
+    posterior_of,
+    prior_of,
+    values_under,
 )
 from tfgen.variational.latent_variable import LatentVariableModel
 
@@ -83,9 +86,11 @@ class EncoderDecoder(LatentVariableModel):
         super().__init__(event_shape, **kwargs)
         self.condition = condition
         self.latent_shape = (checks.whole("latent_size", latent_size),)
-        self._law, self._raw_shape, self.num_values, self.values = make_likelihood(
-            likelihood, self.event_shape, num_values, likelihood_size, num_logistics
+        channels = self.event_shape[-1] if len(self.event_shape) == 3 else None
+        self._law, size, self.num_values = make_likelihood(
+            likelihood, num_values, likelihood_size, channels, num_logistics
         )
+        self.values = values_under(self._law, self.num_values)
         self._posterior, code = make_posterior(posterior, latent_size, posterior_size)
         self._prior = make_prior(prior, latent_size, self.event_shape)
         if getattr(self._prior, "of_posterior", False) and (condition or posterior in ("iaf", "planar")):
@@ -98,8 +103,9 @@ class EncoderDecoder(LatentVariableModel):
         width = 0 if condition is None else condition.width
         self.encoder = encoder or default_encoder(network, self._input_shape(width), code, *options)
         # A law of all channels of a pixel has one place for them.
-        together = (1,) * (len(self.event_shape) + 1 - len(self._raw_shape))
-        outputs = (*self._raw_shape[:-1], *together, self._raw_shape[-1])
+        together = likelihood == "logistic_mixture"
+        outputs = (*self.event_shape[:-1], 1, size) if together else (*self.event_shape, size)
+        self._raw_shape = (*self.event_shape[:-1], size) if together else outputs
         self.decoder = decoder or default_decoder(network, latent_size + width, outputs, *options)
         parts = checked_distributions(self)
         self.check_objective(*parts[:2])
@@ -146,11 +152,7 @@ class EncoderDecoder(LatentVariableModel):
     def prior(self, condition=None):
         """p(z), a TFP distribution over `[latent_size]`, whatever the condition."""
         del condition
-        if not isinstance(self._prior, keras.layers.Layer):
-            return self._prior(self.latent_size)
-        if getattr(self._prior, "of_posterior", False):
-            return self._prior.distribution(self.posterior, *self.space.value_range)
-        return self._prior.distribution()
+        return prior_of(self._prior, self.latent_size, self.posterior, self.space.value_range)
 
     def begin(self, batch, seed):
         """Starts the pseudo-inputs of a prior of posteriors at examples of the training data."""
@@ -163,8 +165,7 @@ class EncoderDecoder(LatentVariableModel):
     def posterior(self, x, condition=None):
         """q(z | x), a TFP distribution over z for each x of `[batch, *event_shape]`."""
         raw = tf.cast(self.encoder(self.read(x, condition)), tf.float32)
-        own = isinstance(self._posterior, keras.layers.Layer)
-        return self._posterior.distribution(raw) if own else self._posterior(raw)
+        return posterior_of(self._posterior, raw)
 
     def likelihood(self, z, condition=None):
         """p(x | z), a TFP distribution over x for each z of `[..., latent_size]`."""

@@ -177,6 +177,16 @@ class LatentVariableModel(GenerativeModel):
                 f"objective={objective!r} has no bound of K samples, got num_groups={num_groups} and "
                 f"elbo_share={elbo_share}: take objective='iwae', or leave them at 1 and 0."
             )
+        for name, of, default in (
+            ("information_weight", "tc", 1.0),
+            ("marginal_weight", "tc", 1.0),
+            ("mmd_weight", "mmd", 10.0),
+        ):
+            if getattr(self, name) != default and self.bound != of:
+                raise ValueError(
+                    f"{name}={getattr(self, name)} is of objective={of!r}, got objective={objective!r}: "
+                    f"leave it at {default}."
+                )
         if self.beta_cycle and not 0 < self.beta_warmup <= self.beta_cycle:
             raise ValueError(
                 f"beta_cycle={beta_cycle} repeats a warm-up of 1 to {beta_cycle} steps, got "
@@ -213,6 +223,11 @@ class LatentVariableModel(GenerativeModel):
             raise ValueError(
                 "objective='dreg' needs a posterior that is reparameterized as a whole, no mixture: take "
                 "objective='iwae', which takes samples of each component."
+            )
+        if self.bound == "dreg" and not _known_everywhere(posterior):
+            raise ValueError(
+                f"objective='dreg' needs the density of {posterior.name} at any z, which it does not have: "
+                "take objective='iwae'."
             )
 
     @property
@@ -264,6 +279,10 @@ class LatentVariableModel(GenerativeModel):
         measured = {
             "reconstruction": "reconstruction -log p(x | z) [nats]",
             "kl": "KL(q(z | x) || p(z)) [nats]",
+            "information": "parts of the KL [nats]",
+            "total_correlation": "parts of the KL [nats]",
+            "marginals": "parts of the KL [nats]",
+            "mmd": "squared MMD of q(z) and p(z)",
         }
         weighed = (self.beta, self.beta_warmup, self.free_bits, self.capacity) != (1, 0, 0, 0)
         weighed |= self.bound in ("tc", "mmd") or self.elbo_share > 0
@@ -478,7 +497,7 @@ class LatentVariableModel(GenerativeModel):
         if self.condition is None:
             mean = self.mean_rows(random.rows(seed, num))
             shown["mean"] = View(mean, title="means E(x | z) behind the samples")
-        elif isinstance(self.condition.num_classes, int) and self.kind == "image":
+        elif self.condition.kind == "label" and self.condition.shape == () and self.kind == "image":
             shown["by_label"] = label_view(self, data, num, seed)
         if data is not None:
             shown |= report_views(self, data, num, seed)
@@ -539,6 +558,15 @@ def draw_strata(posterior, seed, num_samples):
     size = num_samples * posterior.mixture_distribution.logits_parameter().shape[-1]
     z = tf.ensure_shape(z, [size, *posterior.batch_shape, *posterior.event_shape])
     return z, posterior.log_prob(z), tf.tile(tf.transpose(log_share), [num_samples, 1])
+
+
+def _known_everywhere(posterior):
+    """Whether the density of q(z | x), of batch_shape `[1]`, is known at every z, not at its draws alone."""
+    try:
+        posterior.log_prob(tf.ones([1, *posterior.event_shape]))
+    except NotImplementedError:
+        return False
+    return True
 
 
 def entries_of(distribution):

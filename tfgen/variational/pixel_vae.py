@@ -11,7 +11,13 @@ from tfgen.autoregressive.pixels.pixel_model import image_shape
 from tfgen.distributions.draw import draw
 from tfgen.model import View
 from tfgen.networks.default import convolutional_decoder, default_encoder
-from tfgen.variational.distributions import checked_distributions, make_posterior, make_prior
+from tfgen.variational.distributions import (
+    checked_distributions,
+    make_posterior,
+    make_prior,
+    posterior_of,
+    prior_of,
+)
 from tfgen.variational.latent_variable import LatentVariableModel
 
 # Rows and columns of the picture of what z leaves to the pixels.
@@ -80,7 +86,7 @@ class PixelVAE(LatentVariableModel):
         self.latent_shape = (checks.whole("latent_size", latent_size),)
         policy, size = self.dtype_policy, (*self.event_shape[:2], checks.whole("features", features))
         self._posterior, code = make_posterior(posterior, latent_size, posterior_size)
-        self._prior = make_prior(prior, latent_size)
+        self._prior = make_prior(prior, latent_size, self.event_shape)
         self.encoder = default_encoder("conv", self.event_shape, code, hidden, filters, activation, policy)
         self.decoder = convolutional_decoder(
             latent_size, hidden[::-1], filters[::-1], size, activation, policy, "decoder"
@@ -108,15 +114,13 @@ class PixelVAE(LatentVariableModel):
     def prior(self, condition=None):
         """p(z), a TFP distribution over `[latent_size]`."""
         del condition
-        if isinstance(self._prior, keras.layers.Layer):
-            return self._prior.distribution()
-        return self._prior(self.latent_size)
+        return prior_of(self._prior, self.latent_size, self.posterior, self.space.value_range)
 
     def posterior(self, x, condition=None):
         """q(z | x), a TFP distribution over z for each x of `[batch, *event_shape]`."""
         del condition
         x = tf.convert_to_tensor(x, tf.float32) * (2.0 / (self.num_values - 1)) - 1.0
-        return self._posterior(tf.cast(self.encoder(x), tf.float32))
+        return posterior_of(self._posterior, tf.cast(self.encoder(x), tf.float32))
 
     def features_of(self, z):
         """What each pixel is told, float32 `[..., rows, columns, features]`, of z `[..., latent_size]`."""
