@@ -66,7 +66,65 @@ BAYES, TOPICS = (
     "tests/classical/test_latent_dirichlet_allocation.py",
 )
 
+GSN_TESTS, PLUG_TESTS = "tests/denoising/test_gsn.py", "tests/denoising/test_plug_and_play.py"
+
 MUTANTS = (
+    Mutant(
+        "layers updated one after the other", "tfgen/denoising/gsn.py",
+        "for i in (*range(1, len(layers), 2), *range(2, len(layers), 2)):", "for i in range(1, len(layers)):",
+        f"{GSN_TESTS} -k papers",
+    ),
+    Mutant(
+        "no noise after the activation", "tfgen/denoising/gsn.py",
+        "self.activation(total + scale * before) + scale * after", "self.activation(total + scale * before)",
+        f"{GSN_TESTS} -k papers",
+    ),
+    Mutant(
+        "salt without pepper", "tfgen/denoising/gsn.py",
+        "level = tf.floor(uniform * (self.law.num_values / max(self.corruption, 1e-6)))",
+        "level = tf.zeros_like(x)",
+        f"{GSN_TESTS} -k salt",
+    ),
+    Mutant(
+        "known entries that are corrupted", "tfgen/denoising/gsn.py",
+        "            replaced &= ~mask", "            replaced &= tf.ones_like(mask)",
+        f"{GSN_TESTS} -k 'salt or clamped'",
+    ),
+    Mutant(
+        "a walk that does not go on from where it is", "tfgen/denoising/gsn.py",
+        "walking = tf.stop_gradient(draw(distribution, value))", "walking = tf.stop_gradient(x)",
+        f"{GSN_TESTS} -k enumerated_one",
+    ),
+    Mutant(
+        "chains of all rows that stop with the shortest", "tfgen/denoising/chain.py",
+        "most = tf.reduce_max(", "most = tf.reduce_min(",
+        f"{GSN_TESTS} -k frames",
+    ),
+    Mutant(
+        "Parzen windows without their constant", "tfgen/estimators/parzen.py",
+        "constants = np.log(len(centers)) + 0.5", "constants = 0.5",
+        "tests/estimators/test_parzen.py",
+    ),
+    Mutant(
+        "the prior's term of plug and play the wrong way round", "tfgen/denoising/plug_and_play.py",
+        "return self.denoised(h) - h, tape", "return h - self.denoised(h), tape",
+        f"{PLUG_TESTS} -k papers",
+    ),
+    Mutant(
+        "noise of a step in its variance", "tfgen/denoising/plug_and_play.py",
+        "temperature * self.epsilon3 * noise", "temperature * self.epsilon3**2 * noise",
+        f"{PLUG_TESTS} -k 'papers or given_the_class'",
+    ),
+    Mutant(
+        "codes that are told from themselves without noise", "tfgen/denoising/plug_and_play.py",
+        "self.denoised(noisy) - h", "self.denoised(h) - h",
+        f"{PLUG_TESTS} -k exact_score",
+    ),
+    Mutant(
+        "levels that no gradient passes", "tfgen/denoising/condition.py",
+        "x + tf.stop_gradient(round_levels(x, self.space) - x)", "round_levels(x, self.space)",
+        f"{PLUG_TESTS} -k nearest",
+    ),
     Mutant(
         "a rare class without a label", "tfgen/data/splits.py",
         "quota = np.maximum(1, np.floor(share)).astype(int)", "quota = np.floor(share).astype(int)",

@@ -50,6 +50,7 @@ MAY_IMPORT["__main__"] = {"cli"}
 APP_MAY = {"cli"}
 # Models composed of another family's, by their papers: "family.module" -> families it imports.
 COMPOSED: dict[str, set[str]] = {
+    "denoising.plug_and_play": {"variational"},
     "energy.deep_belief_net": {"variational"},
     "variational.code_model": {"autoregressive"},
     "variational.pixel_vae": {"autoregressive"},

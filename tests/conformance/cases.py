@@ -27,6 +27,7 @@ from tfgen.classical import (
     LatentDirichletAllocation,
     ProbabilisticPCA,
 )
+from tfgen.denoising import GenerativeStochasticNetwork, PlugAndPlay
 from tfgen.energy import (
     RBM,
     BoltzmannMachine,
@@ -643,6 +644,46 @@ CASES = {
     "ConvolutionalRBM in a stack": Case(
         ConvolutionalRBM,
         {"event_shape": (3, 3, 1), "filters": (2, 3), "kernel_size": (2, 1)},
+    ),
+    "GenerativeStochasticNetwork": Case(
+        GenerativeStochasticNetwork,
+        {"event_shape": (2, 3, 1), "hidden": (5, 4), "num_walkback": 2, "num_steps": 4},
+        shapes=((5,), (3, 2, 3)),
+        bad=(
+            {"hidden": ()},
+            {"num_walkback": 1},
+            {"corruption": 1.5},
+            {"noise": -1.0},
+            {"first_noise": -1.0},
+            {"visible": "grey"},
+            {"num_values": 1},
+            {"num_steps": 0},
+        ),
+    ),
+    "PlugAndPlay": Case(
+        PlugAndPlay,
+        {
+            "event_shape": (2, 2, 1),
+            "latent_size": 2,
+            "hidden": (5,),
+            "code_hidden": (4,),
+            "num_values": 2,
+            "num_classes": 3,
+            "num_steps": 3,
+        },
+        shapes=((3,),),
+        bad=(
+            {"latent_size": 0},
+            {"epsilon1": -1.0},
+            {"epsilon2": -1.0},
+            {"epsilon3": -1.0},
+            {"epsilon4": -1.0},
+            {"code_noise": 0.0},
+            {"num_classes": 0},
+            {"network": "rnn"},
+            {"classifier_outputs": "scores"},
+            {"classifier_path": "nowhere.keras"},
+        ),
     ),
     "GAN": Case(
         GAN,

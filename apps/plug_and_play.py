@@ -1,0 +1,12 @@
+"""Plug & play generative network (Nguyen et al. 2016): codes of a generator, told a class by a classifier.
+
+python -m apps.plug_and_play
+python -m apps.plug_and_play --generator_run=runs/dcgan --classifier_path=classifier.keras
+"""
+
+from tfgen.cli import App
+
+app = App("tfgen.denoising.PlugAndPlay", steps=4000)
+
+if __name__ == "__main__":
+    app.run()
