@@ -620,18 +620,18 @@ CASES = {
             "event_shape": (2, 2, 1),
             "hidden": (3, 2),
             "estimator": "cd",
-            "fine_tuning": "up_down",
-            "condition": "label",
+            "fine_tuning": "discriminative",
             "num_classes": 3,
         },
         shapes=((5,), (3, 2, 3)),
         bad=({"hidden": (3,)}, {"num_gibbs": 0}, {"fine_tuning": "all"}, {"condition": "vector"}),
+        enumerable=True,
     ),
     "DeepBoltzmannMachine": Case(
         DeepBoltzmannMachine,
-        {"event_shape": (2, 2, 1), "hidden": (3, 2), "fine_tuning": "discriminative", "num_classes": 3},
+        {"event_shape": (2, 2, 1), "hidden": (3, 2)},
         shapes=((5,), (3, 2, 3)),
-        bad=({"hidden": (3,)}, {"estimator": "nce"}, {"fine_tuning": "all"}, {"num_classes": 0}),
+        bad=({"hidden": (3,)}, {"estimator": "nce"}, {"fine_tuning": "all"}),
         enumerable=True,
     ),
     "ConvolutionalRBM": Case(
@@ -643,7 +643,7 @@ CASES = {
     ),
     "ConvolutionalRBM in a stack": Case(
         ConvolutionalRBM,
-        {"event_shape": (3, 3, 1), "filters": (2, 3), "kernel_size": (2, 1)},
+        {"event_shape": (3, 3, 1), "filters": (2, 3), "kernel_size": (2, 1), "estimator": "cd"},
     ),
     "GenerativeStochasticNetwork": Case(
         GenerativeStochasticNetwork,
