@@ -1,7 +1,7 @@
 """Conditional variational autoencoder (Sohn, Lee & Yan 2015): samples of a class, or of any vector.
 
 python -m apps.conditional_vae
-python -m apps.conditional_vae sample --run_dir=runs/conditional_vae --condition=3
+python -m apps.conditional_vae sample --run_dir=runs/conditional_vae --label=3
 """
 
 from tfgen.cli import App

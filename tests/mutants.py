@@ -430,6 +430,8 @@ MUTANTS = (
         "PixelVAE's pixels that are told of another z", "tfgen/variational/pixel_vae.py",
         "self.features_of(tf.convert", "self.features_of(0.0 * tf.convert",
         "tests/variational/test_pixel_vae.py -k 'hears_z or without_features'",
+    ),
+    Mutant(
         "a score function with the wrong sign", "tfgen/estimators/gradients.py",
         "return with_gradient_of(value, value - weighed)", "return with_gradient_of(value, value + weighed)",
         "tests/estimators/test_gradients.py -k unbiased",

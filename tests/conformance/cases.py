@@ -545,20 +545,6 @@ CASES = {
         bad=({"condition": "none"}, {"num_classes": None}, {"latent_size": 0}, {"prior": "vamp"}),
         enumerable=True,
     ),
-    "ConditionalVAE by vector, convolutional": Case(
-        ConditionalVAE,
-        {
-            "event_shape": (3, 2, 1),
-            "latent_size": 2,
-            "hidden": (4,),
-            "network": "conv",
-            "filters": (3,),
-            "condition": "vector",
-            "condition_size": 2,
-            "likelihood": "continuous_bernoulli",
-        },
-        bad=({"condition_size": 0}, {"likelihood": "poison"}),
-    ),
     "MixturePosteriorVAE": Case(
         MixturePosteriorVAE,
         {"event_shape": (2, 2, 1), "latent_size": 2, "hidden": (5,), "num_components": 2},

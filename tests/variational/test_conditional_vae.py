@@ -51,6 +51,19 @@ def test_a_vector_is_a_condition_and_a_wrong_one_is_refused():
         ConditionalVAE(4, condition="none")
 
 
+def test_grey_values_are_shares_of_the_highest_level():
+    """Continuous Bernoulli, by a vector, through convolutions: x and samples lie in [0, 1]."""
+    options = {"network": "conv", "filters": (3,), "likelihood": "continuous_bernoulli", "latent_size": 2}
+    vae = ConditionalVAE((3, 2, 1), condition="vector", condition_size=2, hidden=(4,), **options)
+    x, told = np.random.RandomState(0).rand(3, 3, 2, 1).astype(np.float32), np.ones([3, 2], np.float32)
+    assert vae.values == "unit" and np.isfinite(vae.log_prob(x, told)).all()
+    np.testing.assert_array_equal(vae.read(x, told)[..., 0], 2.0 * x[..., 0] - 1.0)
+    drawn = vae.sample(50, condition=np.ones(2), seed=0).numpy()
+    assert 0.0 <= drawn.min() < 0.2 and 0.8 < drawn.max() <= 1.0
+    with pytest.raises(ValueError, match="values"):
+        vae.log_prob(x + 1.0, told)
+
+
 @pytest.mark.learn
 @pytest.mark.slow
 def test_a_classifier_finds_the_asked_digit():

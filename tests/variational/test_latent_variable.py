@@ -266,7 +266,7 @@ def principal_components(x, size):
 @keras.saving.register_keras_serializable("test_latent_variable")
 def known_noise(raw):
     """Normal of the standard deviation that principal components of `linear_data(400)` leave."""
-    return tfd.Normal(raw[..., 0], principal_components(linear_data(400), 2)[0])
+    return tfd.Normal(raw[..., 0], float(principal_components(linear_data(400), 2)[0]))
 
 
 @pytest.mark.learn
