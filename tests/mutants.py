@@ -318,8 +318,8 @@ MUTANTS = (
     ),
     Mutant(
         "a walk that forgets the location", "tfgen/layers/masked.py",
-        "return ByPixel(above, beside, bias, None if self.position is None else self.position.parts())",
-        "return ByPixel(above, beside, bias)",
+        "return ByPixel(above, beside, bias, position, by_place)",
+        "return ByPixel(above, beside, bias, None, by_place)",
         f"{PIXELS} -k 'any_condition and PixelCNN-1'",
     ),
     Mutant(
