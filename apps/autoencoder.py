@@ -1,7 +1,7 @@
 """Autoencoder, denoising too (Vincent et al. 2010): codes, reconstructions, a classifier from few labels.
 
 python -m apps.autoencoder --corruption=mask --corruption_level=0.4
-python -m apps.autoencoder --hidden= --output=linear
+python -m apps.autoencoder --hidden= --output_activation=linear
 python -m apps.autoencoder --preset=few_labels
 python -m apps.autoencoder --preset=mnist --data_dir=...
 """
@@ -13,14 +13,16 @@ app = App(
     steps=2000,
     batch_size=100,
     learning_rate=1e-3,
-    own_data={"real": {"output": "linear"}},
+    own_data={"real": {"output_activation": "linear"}},
     presets={
         "few_labels": {
             "num_labels": 100,
-            "corruption": "mask",
-            "corruption_level": 0.4,
-            "fine_tune": 0.2,
-            "steps": 2400,
+            "hidden": (256, 256, 128),
+            "activation": "tanh",
+            "corruption": "salt_and_pepper",
+            "corruption_level": 0.3,
+            "fine_tune": 0.1,
+            "steps": 3300,
         },
         "mnist": {
             "dataset": "mnist",

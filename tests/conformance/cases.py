@@ -405,7 +405,7 @@ CASES = {
         bad=(
             {"code_size": 0},
             {"hidden": (0,)},
-            {"output": "tanh"},
+            {"output_activation": "tanh"},
             {"corruption": "blur"},
             {"corruption_level": 2.0},
             {"l2": -1.0},

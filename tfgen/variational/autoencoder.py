@@ -34,7 +34,7 @@ class Autoencoder(GenerativeModel):
       filters: Channels of the stride-2 convolutions for network "conv", reversed in the decoder.
       activation: Activation of hidden layers.
       code_activation: Activation of the codes, "linear" or "sigmoid".
-      output: "sigmoid", for x in [0, 1], or "linear", for real x.
+      output_activation: "sigmoid", for x in [0, 1], or "linear", for real x.
       corruption: What is done to x in training: "none", "mask" (some entries are 0), "gaussian" (noise is
         added) or "salt_and_pepper" (some are 0 or 1, by a fair coin).
       corruption_level: Share of the entries that are corrupted, or standard deviation of the noise.
@@ -62,7 +62,7 @@ class Autoencoder(GenerativeModel):
         filters=(32, 64),
         activation="relu",
         code_activation="linear",
-        output="sigmoid",
+        output_activation="sigmoid",
         corruption="none",
         corruption_level=0.25,
         l2=0.0,
@@ -74,15 +74,15 @@ class Autoencoder(GenerativeModel):
         self.code_size = checks.whole("code_size", code_size)
         checks.one_of("code_activation", code_activation, ("linear", "sigmoid"))
         self.code_activation = keras.activations.get(code_activation)
-        self.output_kind = checks.one_of("output", output, ("sigmoid", "linear"))
-        self.values = "unit" if output == "sigmoid" else "real"
+        self.output_activation = checks.one_of("output_activation", output_activation, ("sigmoid", "linear"))
+        self.values = "unit" if output_activation == "sigmoid" else "real"
         self.num_values = None
         self.corruption = checks.one_of("corruption", corruption, _CORRUPTIONS)
         at_most = None if corruption == "gaussian" else 1
         self.corruption_level = checks.number("corruption_level", corruption_level, 0, at_most=at_most)
-        if corruption == "salt_and_pepper" and output == "linear":
+        if corruption == "salt_and_pepper" and output_activation == "linear":
             raise ValueError(
-                "corruption='salt_and_pepper' is of x in [0, 1]: take output='sigmoid', or 'mask'."
+                "corruption='salt_and_pepper' is of x in [0, 1]: take output_activation='sigmoid', or 'mask'."
             )
         self.l2 = checks.number("l2", l2, at_least=0)
         self.fine_tune = checks.number("fine_tune", fine_tune, at_least=0)
@@ -103,7 +103,7 @@ class Autoencoder(GenerativeModel):
     @property
     def quantities(self):
         """Quantities of the curves of a training."""
-        error = "squared error" if self.output_kind == "linear" else "cross-entropy [nats]"
+        error = "squared error" if self.output_activation == "linear" else "cross-entropy [nats]"
         return {
             "loss": f"{error} of a reconstruction",
             "reconstruct/loss": f"{error} of a reconstruction",
@@ -150,7 +150,7 @@ class Autoencoder(GenerativeModel):
     def errors(self, x, seen):
         """Loss of each reconstruction from what is seen of x, `[batch]`, and the reconstructions."""
         raw = self._decoded(self._coded(self.encoder, seen))
-        if self.output_kind == "linear":
+        if self.output_activation == "linear":
             each, found = tf.square(x - raw), raw
         else:
             each, found = tf.nn.sigmoid_cross_entropy_with_logits(x, raw), tf.sigmoid(raw)
@@ -196,7 +196,7 @@ class Autoencoder(GenerativeModel):
         if code.shape.rank != 2 or not code.shape[1:].is_compatible_with([self.code_size]):
             raise ValueError(f"code must have shape [batch, {self.code_size}], got {code.shape}.")
         raw = self._decoded(code)
-        return raw if self.output_kind == "linear" else tf.sigmoid(raw)
+        return raw if self.output_activation == "linear" else tf.sigmoid(raw)
 
     def reconstruct(self, x):
         """`decode` of `encode`, float32 `[batch, *event_shape]`; of noisy x what it was before."""
