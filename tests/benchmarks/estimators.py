@@ -34,6 +34,7 @@ def main():
     from tfgen.distributions import draw, relaxed
     from tfgen.estimators import gradients as estimators
 
+    tf.get_logger().setLevel("ERROR")
     tfd = tfp.distributions
     rng = np.random.RandomState(0)
     x = rng.randint(0, 2, (EXAMPLES, BITS)).astype(np.float32)
