@@ -180,7 +180,7 @@ class ConvolutionalRBM(EnergyModel):
             h = units.pooled(means)
         return means
 
-    def sample_rows(self, seeds, num_steps=1000, temperature=1.0, given=None, mask=None):
+    def sample_rows(self, seeds, num_steps=None, temperature=1.0, given=None, mask=None):
         """As `EnergyModel`; in a stack by a chain of the highest machine, and Gibbs sweeps of those below.
 
         Args:

@@ -74,6 +74,8 @@ class DeepBeliefNet(GenerativeModel):
         "label_error": "share of labels not found",
     }
 
+    num_sweeps = 1000  # Of a sample, unless it is said.
+
     def __init__(
         self,
         event_shape,

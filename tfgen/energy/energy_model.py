@@ -61,6 +61,7 @@ class EnergyModel(GenerativeModel):
       weight_decay: Times half the squares of the weights, not of biases, added to the loss.
       sparsity: Share of examples in which a hidden unit should be 1; None for any.
       sparsity_cost: Times the cross-entropy of that share and a batch's, for each unit, added to the loss.
+      num_sweeps: Gibbs sweeps behind a sample, in exports too, unless a call says otherwise.
       **kwargs: Arguments of `GenerativeModel`.
 
     Attributes:
@@ -103,6 +104,7 @@ class EnergyModel(GenerativeModel):
         weight_decay=0.0,
         sparsity: float | None = None,
         sparsity_cost=0.1,
+        num_sweeps=1000,
         **kwargs,
     ):
         super().__init__(event_shape, **kwargs)
@@ -113,6 +115,7 @@ class EnergyModel(GenerativeModel):
         self.num_temperatures = checks.whole("num_temperatures", num_temperatures, at_least=2)
         self.num_flips = checks.whole("num_flips", num_flips)
         self.num_noise = checks.whole("num_noise", num_noise)
+        self.num_sweeps = checks.whole("num_sweeps", num_sweeps)
         self.weight_decay = checks.number("weight_decay", weight_decay, at_least=0.0)
         self.sparsity = sparsity
         if sparsity is not None:
@@ -462,14 +465,14 @@ class EnergyModel(GenerativeModel):
             return tf.nn.softmax(self._log_of_each(state, self.visible[1]))
 
     def sample_rows(
-        self, seeds, condition=None, num_steps=1000, temperature=1.0, given=None, mask=None
+        self, seeds, condition=None, num_steps=None, temperature=1.0, given=None, mask=None
     ):  # fmt: skip
         """The last v of a Gibbs chain for each row, begun at the path's independent units.
 
         Args:
           seeds: int32 `[n, 2]`.
           condition: Labels `[n]`, clamped, of a model with labels.
-          num_steps: Sweeps.
+          num_steps: Sweeps; None for `num_sweeps`.
           temperature: Divides the logits; 0 takes the likelier value of each unit in turn.
           given: float32 `[n, *event_shape]`, clamped where `mask` holds.
           mask: bool `[n, *event_shape]`; None with `given`.
@@ -478,6 +481,7 @@ class EnergyModel(GenerativeModel):
           float32 `[n, *event_shape]`.
         """
         first, seeds = random.split(seeds)
+        num_steps = self.num_sweeps if num_steps is None else num_steps
         clamp = self._clamp(condition, given, mask)
         start = self._held_fast(self.start(first, tf.shape(seeds)[0]), clamp)
         return self._chain(start, seeds, num_steps, temperature, clamp)
@@ -545,14 +549,15 @@ class EnergyModel(GenerativeModel):
             state = self.joint.draw(order, state, last, 1.0, temperature, clamp)
         return tf.reshape(state[self.visible[0]], [-1, *self.event_shape])
 
-    def sample(self, num, condition=None, seed=None, num_steps=1000, **kwargs):
+    def sample(self, num, condition=None, seed=None, num_steps=None, **kwargs):
         """As in the base class, by Gibbs chains; known units and labels are clamped.
 
         Args:
           num: Number of samples.
           condition: A label or `num` of them, of a model with labels.
           seed: Python int or int32 [2]; None draws a fresh one.
-          num_steps: Sweeps of each chain; a sample's distribution approaches p(v) as it grows.
+          num_steps: Sweeps of each chain, None for `num_sweeps`; a sample's distribution approaches p(v) as
+            it grows.
           **kwargs: `temperature`, `given` and `mask`; temperature 0 settles in a state where no layer's
             update changes it.
 
@@ -562,6 +567,7 @@ class EnergyModel(GenerativeModel):
         Raises:
           ValueError: If an argument does not fit.
         """
+        num_steps = self.num_sweeps if num_steps is None else num_steps
         if not tf.is_tensor(num_steps):
             checks.whole("num_steps", num_steps)
         return super().sample(num, condition, seed, num_steps=tf.cast(num_steps, tf.int32), **kwargs)

@@ -10,7 +10,7 @@ from tfgen.media import pictures
 from tfgen.model import View
 
 # Examples that are reconstructed and completed; chains that are shown, and after how many sweeps.
-_FEW, _CHAINS, _SWEEPS = 16, 8, (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+_FEW, _CHAINS, _SWEEPS = 16, 8, (1, 2, 5, 10, 20, 50, 100, 200, 500)
 # States in each histogram of energies, at most, and rows that are classified at once.
 _HISTOGRAM, _ROWS = 500, 250
 _TEMPERATURES_FROM_ABOVE = 1000
@@ -21,9 +21,10 @@ def report_views(model, data, num, seed):
     every, few = tf.range(num), min(num, _FEW)
     labels = {} if model.condition is None else {"condition": every % model.condition.width}
     # Of the samples' first chains as many as the program that draws samples serves, too.
-    drawn = [model.sample(num, seed=seed, num_steps=k, **labels) for k in _SWEEPS]
+    sweeps = [*(k for k in _SWEEPS if k < model.num_sweeps), model.num_sweeps]
+    drawn = [model.sample(num, seed=seed, num_steps=k, **labels) for k in sweeps]
     title = "chains of Gibbs sampling from independent units on, by sweep"
-    heads = [str(k) for k in _SWEEPS]
+    heads = [str(k) for k in sweeps]
     shown = {
         "chains": View(tf.stack([x[:_CHAINS] for x in drawn], 1), "rows", title=title, heads=heads),
         "walk": View(tf.stack(drawn), "frames", title="after Gibbs sweeps", heads=[f"{k}" for k in heads]),
@@ -71,7 +72,7 @@ def _completions(model, x, given, seed):
         tf.stack([x, tf.where(mask, x, tf.zeros_like(x)), found]),
         "rows",
         ("data", "given", "completed"),
-        "test examples and their lower halves after 1,000 sweeps with the upper ones clamped",
+        f"test examples and their lower halves after {model.num_sweeps:,} sweeps with the upper ones clamped",
     )
 
 
