@@ -14,6 +14,7 @@ app = App(
     batch_size=100,
     learning_rate=0.02,
     optimizer="sgd",
+    ema=0.998,
     filters=(24, 128),
     presets={
         "mnist": {

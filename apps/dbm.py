@@ -14,8 +14,9 @@ app = App(
     binarize="threshold",
     steps=20_000,
     batch_size=100,
-    learning_rate=0.02,
+    learning_rate=0.01,
     optimizer="sgd",
+    ema=0.998,
     presets={
         # Two layers of 500 and 1,000: a bound of 84.62 nats by AIS.
         "mnist": {

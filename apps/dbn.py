@@ -14,8 +14,9 @@ app = App(
     binarize="threshold",
     steps=20_000,
     batch_size=100,
-    learning_rate=0.05,
+    learning_rate=0.02,
     optimizer="sgd",
+    ema=0.998,
     presets={
         # Salakhutdinov & Murray 2008: 500 and 2,000 hidden units, a bound of 84.55 nats by AIS.
         "mnist": {
@@ -32,6 +33,7 @@ app = App(
             "condition": "label",
             "estimator": "cd",
             "fine_tuning": "up_down",
+            "learning_rate": 0.05,
             "steps": 240_000,
         },
         # All labels of the training split, by backpropagation after the layers: about 1.2 % errors.

@@ -5,18 +5,14 @@ Statistical tests use fixed seeds; chi-square tests fail falsely once in 100,000
 
 import itertools
 
-import keras
 import numpy as np
 import pytest
 import scipy.stats
 import tensorflow as tf
 from scipy.special import logsumexp
 
-from tfgen import data
 from tfgen.energy import RBM, ConvolutionalRBM
 from tfgen.energy.convolutional_rbm import Blocks
-from tfgen.estimators.samples import energy_distance
-from tfgen.training import train
 
 
 def states(units):
@@ -236,19 +232,3 @@ def test_bad_arguments_are_named():
         stack.log_prob(np.zeros((1, 8, 8, 1)))
     with pytest.raises(ValueError, match="of several machines completes nothing"):
         stack.sample(1, given=np.zeros((8, 8, 1)), mask=np.zeros((8, 8, 1)))
-
-
-@pytest.mark.learn
-@pytest.mark.slow
-def test_a_stack_draws_digits():
-    """Nearer to test digits, by energy distance, than pixels drawn independently at the data's rates."""
-    digits = data.load("digits", binarize="threshold")
-    model = ConvolutionalRBM(digits.event_shape, (24, 128), (3,), (2, 1))
-    options = {"batch_size": 100, "checkpoint_every": 3000, "log": lambda line: None}
-    train(model, digits, 6000, optimizer=keras.optimizers.SGD(0.02), **options)
-    test = digits.test.x.reshape(len(digits.test), -1).astype(np.float32)
-    drawn = model.sample(360, seed=1).numpy().reshape(360, -1)
-    rate = digits.train.x.reshape(len(digits.train), -1).mean(0)
-    pixels = (np.random.RandomState(0).rand(360, 64) < rate).astype(np.float32)
-    reached, independent = (float(energy_distance(x, test)) for x in (drawn, pixels))
-    assert reached < independent / 3, (reached, independent)

@@ -219,6 +219,16 @@ def test_the_bound_does_not_fall_when_a_layer_is_added(more):
     assert np.all(np.diff(bounds) > -1e-6) and bounds[-1] > bounds[0] + 0.1
 
 
+def test_chains_of_a_layer_begin_at_data():
+    """At draws of p(h_2 | h_1) with h_1 drawn from q given the examples in turn."""
+    model = with_weights(num_chains=4000)
+    model.stages()[1].on_enter({"x": tf.constant(np.repeat(DATA, 1000, axis=0))}, tf.constant([0, 1]))
+    q = np.exp(up_tables(model)[0][(DATA @ (1 << np.arange(4))).astype(int)]).mean(0)
+    machine = model.machines[1]
+    on = expit(array(machine.hidden_bias) + states(3) @ array(machine.kernel))
+    np.testing.assert_allclose(machine.chains.numpy().mean(0), q @ on, atol=0.04)
+
+
 def test_a_layer_too_small_to_be_turned_over_starts_small():
     model = DeepBeliefNet(4, (5, 3))
     small = model.top.kernel.numpy()

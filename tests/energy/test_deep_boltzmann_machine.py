@@ -140,7 +140,7 @@ def test_gradient_is_that_of_means_of_data_against_the_machine():
 
 def test_pretraining_doubles_what_an_inner_layer_hears():
     """Bottom: v is there twice; top: h_2 is. Conditionals and free energies against their sums."""
-    model = with_weights()
+    model = with_weights(num_chains=4000)
     bottom, top = model.machines
     top.joint.units["v"].bias.assign([0.3, -0.2, 0.5])
     (w1, w2), (b0, b1, b2) = map(array, model.kernels), map(array, model.biases)
@@ -163,8 +163,11 @@ def test_pretraining_doubles_what_an_inner_layer_hears():
     drawn = model.inputs(1, tf.repeat(v, 2000, axis=0), tf.constant([0, 1])).numpy().reshape(16, 2000, 3)
     np.testing.assert_allclose(drawn.mean(1), expit(b1 + 2 * ALL @ w1), atol=0.06)
     # All together: an inner layer's bias is the mean of its two.
-    model.stages()[-1].on_enter({"x": tf.constant(DATA)}, tf.constant([0, 1]))
+    model.stages()[-1].on_enter({"x": tf.repeat(tf.constant(DATA), 1000, axis=0)}, tf.constant([0, 1]))
     np.testing.assert_allclose(model.biases[1], (b1 + [0.3, -0.2, 0.5]) / 2, atol=1e-6)
+    # Its chains begin at draws of h_1 given the examples and the means of h_2.
+    mu1 = model.encode(DATA).numpy()[:, : SIZES[1]]
+    np.testing.assert_allclose(model.chains.numpy().mean(0), mu1.mean(0), atol=0.04)
 
 
 def test_three_layers_double_the_middle_pair_on_both_sides():

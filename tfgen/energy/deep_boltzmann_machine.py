@@ -9,7 +9,7 @@ from tfgen import checks, random
 from tfgen.energy.energy_model import EnergyModel
 from tfgen.energy.estimators import ESTIMATORS
 from tfgen.energy.joint import Binary, Dense, Joint
-from tfgen.energy.layerwise import discriminative_stage, sigmoid_classifier
+from tfgen.energy.layerwise import discriminative_stage, sigmoid_classifier, start_chains
 from tfgen.model import Condition, Signature, Stage, Update
 from tfgen.networks.classifier import label_losses, report_label_error
 
@@ -154,10 +154,12 @@ class DeepBoltzmannMachine(EnergyModel):
             return loss, scalars
 
         def enter(batch, seed):
-            x = self.inputs(k, batch["x"], seed)
+            below, chains = random.split(seed)
+            x = self.inputs(k, batch["x"], below)
             machine.joint.units["v"].begin(x.numpy().astype("float64"))
             if not k:
                 self.begin(batch, seed)
+            start_chains(machine, dict.fromkeys(machine.visible, x), chains)
 
         moved = [self.kernels[k], self.lower_biases[k], self.biases[k + 1]]
         moved += [] if machine.chains is None else [machine.chains]
@@ -173,10 +175,12 @@ class DeepBoltzmannMachine(EnergyModel):
         return tf.stop_gradient(h)
 
     def merge(self, batch, seed):
-        """Makes each inner layer's bias the mean of the two it had in the pairs, which each heard twice."""
-        del batch, seed
+        """Makes each inner layer's bias the mean of the two it had in the pairs; chains start at data."""
         for upper, lower in zip(self.biases[1:], self.lower_biases[1:], strict=False):
             upper.assign((upper.value + lower.value) / 2.0)
+        observed = self.observed(batch["x"][: self.num_chains])
+        means = self.joint.mean_field(observed)
+        start_chains(self, {name: (means | observed)[name] for name in self.kept}, seed)
 
     def features(self, x):
         """What the classifier reads: flat v beside the means of h_2, float32 `[batch, visible + n_2]`."""

@@ -35,11 +35,13 @@ def greedy_stages(machines, inputs, below_done, transposed=True):
             return update.objective(given(batch, below), own, step)
 
         def enter(batch, seed):
-            below, own = random.split(seed)
+            below, own, chains = random.split(seed, 3)
             below_done(k)
-            machine.begin(given(batch, below), own)
+            fields = given(batch, below)
+            machine.begin(fields, own)
             if transposed and k:
                 start_transposed(machine, machines[k - 1])
+            start_chains(machine, machine.observed(**fields), chains)
 
         name = f"layer_{k + 1}"
         return Stage(name, 1.0, [dataclasses.replace(update, name=name, objective=objective)], enter)
@@ -69,6 +71,21 @@ def start_transposed(machine, below):
     machine.visible_bias.assign(below.hidden_bias.value)
     machine.hidden_bias.assign(tf.concat([below.visible_bias.value, tf.zeros([more])], axis=0))
     return True
+
+
+def start_chains(machine, state, seed):
+    """Starts persistent chains at data, where weights that have learned already would else meet coin flips.
+
+    Args:
+      machine: An `EnergyModel`; one of "pcd" has such chains.
+      state: {name: `[examples, size]`} of the groups that its chains walk over, of data.
+      seed: int32 [2].
+    """
+    if machine.estimator == "pcd":
+        num = machine.num_chains
+        rows = {name: tf.gather(s, tf.range(num) % tf.shape(s)[0]) for name, s in state.items()}
+        drawn = machine.joint.draw(machine.held, rows, random.split(seed, len(machine.held)))
+        machine.chains.assign(machine.joint.pack({name: drawn[name] for name in machine.held}))
 
 
 def sigmoid_classifier(inputs, hidden, num_classes, dtype=None):
