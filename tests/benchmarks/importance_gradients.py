@@ -2,8 +2,8 @@
 
 python -m tests.benchmarks.importance_gradients [--seeds=1000]
 
-The linear-Gaussian VAE of tests/variational/linear_gaussian.py, three x, posteriors off the best diagonal ones
-by 0.2 in the means and wider. Of each estimator the norm of the mean over seeds, divided by sqrt(tr Cov).
+The linear-Gaussian VAE of tests/variational/linear_gaussian.py, three x, posteriors wider than the best
+diagonal ones and 0.2 beside them. Of each estimator the norm of the mean over seeds, divided by sqrt(tr Cov).
 """
 
 import argparse
