@@ -54,6 +54,7 @@ VAE_TESTS, RBM_TESTS, GAN_TESTS = (
     "tests/adversarial/test_gan.py",
 )
 
+DRAW_TESTS = "tests/variational/test_draw.py"
 MACHINES, GAUSSIAN_RBM = "tests/energy/test_machines.py", "tests/energy/test_gaussian_rbm.py"
 NET, DEEP_MACHINE, CONVOLUTIONAL = (
     "tests/energy/test_deep_belief_net.py",
@@ -341,6 +342,34 @@ MUTANTS = (
         "groups that do not know where they are", "tfgen/autoregressive/pixels/multiscale_pixel_cnn.py",
         "h += self.position.map()", "h += 0.0 * self.position.map()",
         f"{PIXELS} -k 'reaches_every_weight and MultiScale'",
+    ),
+    Mutant(
+        "a grid of filters off its center by half a stride", "tfgen/networks/attention.py",
+        "dtype=tf.float32) - grid / 2 - 0.5", "dtype=tf.float32) - grid / 2",
+        "tests/networks/test_attention.py -k equations",
+    ),
+    Mutant(
+        "a grid of N filters whose stride is for N + 1", "tfgen/networks/attention.py",
+        "/ max(grid - 1, 1) * tf.exp", "/ grid * tf.exp",
+        "tests/networks/test_attention.py -k equations",
+    ),
+    Mutant(
+        "a canvas whose error has the wrong sign", "tfgen/variational/canvas_model.py",
+        'error = x - self._planes_of(self.picture(state["canvas"]).mean())',
+        'error = self._planes_of(self.picture(state["canvas"]).mean()) - x',
+        f"{DRAW_TESTS} -k 'equations or own_values'",
+    ),
+    Mutant(
+        "a step of DRAW that sees its own noise's scale squared", "tfgen/variational/canvas_model.py",
+        'return state | {"encoder": encoder}, loc, tf.exp(log_scale)',
+        'return state | {"encoder": encoder}, loc, tf.exp(2.0 * log_scale)',
+        f"{DRAW_TESTS} -k equations",
+    ),
+    Mutant(
+        "a KL along paths that is not averaged over them", "tfgen/variational/latent_variable.py",
+        "return self.mean(each) if each.shape.rank == 2 else each",
+        "return tf.reduce_sum(each, axis=0) if each.shape.rank == 2 else each",
+        f"{DRAW_TESTS} -k quadrature",
     ),
     Mutant(
         "the sign of log q", "tfgen/variational/latent_variable.py",

@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "model": {*LEAVES, *CONTRACT},
     "distributions": {*LEAVES, *CONTRACT},
     "layers": {*LEAVES, *CONTRACT, "distributions"},
-    "networks": {*LEAVES, "layers"},
+    "networks": {*LEAVES, "keras_model", "layers"},
     "estimators": {*LEAVES, *CONTRACT, "distributions"},
     "evaluation": {*LEAVES, *CONTRACT, "estimators"},
     "serving": {*LEAVES, *CONTRACT},

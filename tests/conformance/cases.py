@@ -37,6 +37,7 @@ from tfgen.energy import (
     GaussianBernoulliRBM,
 )
 from tfgen.variational import (
+    DRAW,
     IAFVAE,
     VAE,
     VQVAE,
@@ -434,6 +435,22 @@ CASES = {
             {"estimator": "vimco"},
             {"start_temperature": 0.0},
             {"likelihood": "poison"},
+        ),
+        enumerable=True,
+    ),
+    "DRAW": Case(
+        DRAW,
+        {"event_shape": (2, 2, 1), "num_steps": 2, "latent_size": 1, "units": 4},
+        shapes=((3, 2, 1), (5, 3, 3), (1, 5, 1)),
+        bad=(
+            {"num_steps": 0},
+            {"latent_size": 0},
+            {"units": 0},
+            {"read_size": 0},
+            {"read_size": 3},
+            {"write_size": 3},
+            {"likelihood": "poison"},
+            {"event_shape": (4,)},
         ),
         enumerable=True,
     ),

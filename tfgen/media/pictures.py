@@ -203,6 +203,36 @@ def _scaled(tile: np.ndarray, scale: int | Fraction) -> "Image.Image":
     return Image.fromarray(np.ascontiguousarray(tile)).reduce(Fraction(scale).denominator)
 
 
+def outlined(images: np.ndarray, boxes: np.ndarray, thickness: np.ndarray, scale: int = 8) -> np.ndarray:
+    """Images enlarged, each with a red rectangle; what of it lies outside is cut off.
+
+    Args:
+        images: `[..., H, W, C]` with 1 or 3 channels, floats in [0, 1].
+        boxes: `[..., 4]`: lowest and highest row, lowest and highest column; 1 is the middle of the first
+            pixel.
+        thickness: `[...]`: of the filters whose box it is, in pixels of the image; lines are a quarter of it
+            wide, at least a pixel of the enlarged image and at most half a pixel of the image.
+        scale: By how much to enlarge.
+
+    Returns:
+        uint8 `[..., scale H, scale W, 3]`.
+    """
+    from PIL import Image, ImageDraw
+
+    height, width = images.shape[-3:-1]
+    tiles = _bytes(images.reshape(-1, *images.shape[-3:]), 256)
+    flat = boxes.reshape(-1, 4), thickness.reshape(-1)
+    # Far outside is outside.
+    places = np.clip(np.nan_to_num((flat[0] - 0.5) * scale), -1e6, 1e6)
+    found = []
+    for tile, (top, bottom, left, right), line in zip(tiles, places, flat[1], strict=True):
+        picture = Image.fromarray(tile).resize((width * scale, height * scale), Image.Resampling.NEAREST)
+        pen = int(np.clip(np.nan_to_num(line) * scale / 4, 1, scale / 2))
+        ImageDraw.Draw(picture).rectangle([left, top, right, bottom], outline="red", width=pen)
+        found.append(np.asarray(picture))
+    return np.reshape(found, (*images.shape[:-3], height * scale, width * scale, 3))
+
+
 def counts(
     values: np.ndarray,
     names: Sequence[str] | None = None,

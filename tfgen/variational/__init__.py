@@ -3,6 +3,7 @@
 from tfgen.variational.autoencoder import Autoencoder
 from tfgen.variational.categorical_vae import CategoricalVAE
 from tfgen.variational.conditional_vae import ConditionalVAE
+from tfgen.variational.draw import DRAW
 from tfgen.variational.helmholtz_machine import HelmholtzMachine
 from tfgen.variational.iaf_vae import IAFVAE
 from tfgen.variational.learned_priors import (
@@ -22,6 +23,7 @@ from tfgen.variational.vq_vae import VQVAE
 from tfgen.variational.vq_vae_2 import VQVAE2
 
 __all__ = [
+    "DRAW",
     "Autoencoder",
     "AutoregressivePrior",
     "CategoricalVAE",

@@ -13,7 +13,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfgen import checks, random
-from tfgen.distributions.draw import draw, draw_and_log_prob
+from tfgen.distributions.draw import DrawsItself, draw, draw_and_log_prob
 from tfgen.estimators.aggregate import decompose_kl, mmd
 from tfgen.estimators.importance import importance_bound, seeds_of
 from tfgen.estimators.path_gradient import ScaledGradient, doubly_reparameterized_factor, path_log_prob
@@ -31,7 +31,8 @@ class Drawn:
       x: `[batch, *event_shape]`.
       z: Samples of q, `[samples, batch, ...]`, or a nest of such.
       prior: p(z), batch_shape `[]` or `[batch]`.
-      posterior: q(z | x), batch_shape `[batch]`.
+      posterior: q(z | x), batch_shape `[batch]`. Where z is drawn step by step, prior and posterior are the
+        products of p(z_t | z_<t) and of q(z_t | x, z_<t) along each sample's path: `[samples, batch]`.
       likelihood: p(x | z), batch_shape `[samples, batch]`.
       log_q: log q(z | x), `[samples, batch]`.
       log_share: Log of the share of each sample in an expectation, `[samples, batch]`, of samples that were
@@ -76,11 +77,15 @@ class Drawn:
 
     @functools.cached_property
     def kl(self):
-        """KL(q(z | x) || p(z)), `[batch]`: in closed form where TFP has it, else by the samples."""
+        """KL(q(z | x) || p(z)), `[batch]`: in closed form where TFP has it, else by the samples.
+
+        Along paths it is the mean over them of the sum of each step's, in closed form.
+        """
         try:
-            return tfd.kl_divergence(self.posterior, self.prior)
+            each = tfd.kl_divergence(self.posterior, self.prior)
         except NotImplementedError:
             return self.mean(self.log_q - self.log_prior)
+        return self.mean(each) if each.shape.rank == 2 else each
 
 
 class LatentVariableModel(GenerativeModel):
@@ -218,6 +223,11 @@ class LatentVariableModel(GenerativeModel):
             raise ValueError(
                 "objective='tc' needs posterior='diagonal' and prior='normal', or others of independent "
                 "entries: take one of them, or objective='elbo'."
+            )
+        if self.bound in ("dreg", "mmd") and isinstance(posterior, DrawsItself):
+            raise ValueError(
+                f"objective={self.bound!r} needs a posterior whose z is drawn at once, not in steps: take "
+                "objective='elbo' or 'iwae'."
             )
         if self.bound == "dreg" and isinstance(posterior, tfd.MixtureSameFamily):
             raise ValueError(
@@ -382,15 +392,27 @@ class LatentVariableModel(GenerativeModel):
         told = _told(condition)
         seeds = seeds_of(x, random.as_seed(seed))
         q = self.refined_posterior(x, seeds, **told)
-        p = self.prior(**told)
 
         def log_w(seeds):
-            z, log_q = draw_and_log_prob(q, seeds, tf.shape(seeds)[:1])
-            return self.likelihood(z, **told).log_prob(x) + p.log_prob(z) - log_q
+            return self.weigh(q, x, seeds, condition)
 
         # 128 x of this size and one chunk of samples: some 64 MB for a layer as large as x.
         chunk = min(128, max(1, 2**17 // math.prod(self.event_shape)))
         return importance_bound(log_w, seeds, num_samples, chunk)
+
+    def weigh(self, posterior, x, seeds, condition=None):
+        """log p(x, z) - log q(z | x) at a sample of z for each seed, float32 `[samples, batch]`.
+
+        Args:
+          posterior: q(z | x), as `refined_posterior` makes it.
+          x: `[batch, *event_shape]`, unchecked.
+          seeds: int32 `[samples, batch, 2]`.
+          condition: As everywhere.
+        """
+        told = _told(condition)
+        z, log_q = draw_and_log_prob(posterior, seeds, tf.shape(seeds)[:1])
+        p = self.prior(**told)
+        return self.likelihood(z, **told).log_prob(x) + p.log_prob(z) - log_q
 
     def _checked(self, x, condition):
         """x, and the condition as keyword arguments, checked."""
