@@ -396,6 +396,21 @@ def test_long_rows_do_not_get_wider_than_a_page():
     assert pictures.rows(np.zeros((1, 200, 8, 8, 1))).width < 2100
 
 
+def test_histograms_leave_out_what_is_far_from_all():
+    """One number far off changes the words in the corner and no bar."""
+    values = np.random.RandomState(0).randn(200)
+    plain, far = (
+        np.asarray(pictures.histograms({"a": group}, "x"))
+        for group in (values, np.append(values, [7e3, np.inf]))
+    )
+    np.testing.assert_array_equal(plain[120:], far[120:])
+    assert not np.array_equal(plain[:120], far[:120])
+    moved = np.asarray(pictures.histograms({"a": values + (values > 1.0)}, "x"))
+    assert not np.array_equal(plain[120:], moved[120:])
+    with pytest.raises(ValueError, match="group 'b' holds no finite number"):
+        pictures.histograms({"a": values, "b": [np.nan]}, "x")
+
+
 def test_counts_are_bars():
     values = np.array([[0, 9, 3, 0], [1, 1, 1, 1]])
     drawn = np.asarray(pictures.counts(values, labels=("a", "b")))

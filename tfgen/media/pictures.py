@@ -286,8 +286,11 @@ def counts(
 def histograms(groups: Mapping[str, np.ndarray], words: str, bins: int = 40) -> "Image.Image":
     """Histograms of several groups of numbers over the same bins, each of area 1.
 
+    The bins leave out a few numbers far from all others, and those that are not finite; how many stands
+    beside the group's name.
+
     Args:
-        groups: Numbers `[N]` by name; those that are not finite are left out and counted.
+        groups: Numbers `[N]` by name.
         words: What the numbers are, below the axis.
         bins: How many.
 
@@ -303,13 +306,17 @@ def histograms(groups: Mapping[str, np.ndarray], words: str, bins: int = 40) -> 
     for name, values in finite.items():
         if not len(values):
             raise ValueError(f"group {name!r} holds no finite number: leave it out")
-    edges = np.histogram_bin_edges(np.concatenate(list(finite.values())), bins)
+    every = np.concatenate(list(finite.values()))
+    lower, middle, upper = np.quantile(every, [0.005, 0.5, 0.995])
+    far = 2.0 * max(upper - middle, middle - lower)
+    edges = np.histogram_bin_edges(every[(every >= lower - far) & (every <= upper + far)], bins)
     for i, (name, values) in enumerate(finite.items()):
-        left_out = len(found[name]) - len(values)
-        told = f"{name}, {len(values)}" + (f" ({left_out} not finite)" if left_out else "")
+        inside = values[(values >= edges[0]) & (values <= edges[-1])]
+        beyond = len(found[name]) - len(inside)
+        told = f"{name}, {len(found[name])}" + (f" ({beyond} beyond)" if beyond else "")
         color = _COLORS[i % len(_COLORS)]
-        axes.hist(values, edges, density=True, color=color, alpha=0.45, label=told)
-        axes.hist(values, edges, density=True, color=color, histtype="step", lw=1.4)
+        axes.hist(inside, edges, density=True, color=color, alpha=0.45, label=told)
+        axes.hist(inside, edges, density=True, color=color, histtype="step", lw=1.4)
     axes.set_xlabel(words, color=_TEXT)
     axes.set_ylabel("density", color=_TEXT)
     axes.legend(frameon=False, fontsize=9)
