@@ -520,7 +520,7 @@ MUTANTS = (
         "components of a mixture that all count alike", "tfgen/variational/latent_variable.py",
         "return tf.reduce_sum(tf.exp(self.log_share) * values, axis=0)",
         "return tf.reduce_mean(values, axis=0)",
-        "tests/variational/test_posteriors.py -k mixture_of_one",
+        "tests/variational/test_posteriors.py -k stratified",
     ),
     Mutant(
         "an autoregressive flow whose entries see themselves", "tfgen/layers/masked_mlp.py",
