@@ -84,7 +84,7 @@ class Symbols(_Emission):
         """
         rows = tf.reshape(tf.linalg.matrix_transpose(self.log_table()), [-1, self.num_states])
         index = self._index(x, condition)
-        return rows, lambda values: tf.gather(values, index)
+        return rows, lambda values, t=...: tf.gather(values, index[t])
 
     def _index(self, x, condition):
         symbol = tf.cast(x, tf.int32)
@@ -219,7 +219,7 @@ class Gaussians(_Emission):
 
     def table(self, x, condition):
         """log p(x | z) `[T, batch, S]` of x `[T, batch, D]`, and the function that takes it as it is."""
-        return tf.reduce_logsumexp(self.components(x, condition), axis=-1), lambda values: values
+        return tf.reduce_logsumexp(self.components(x, condition), axis=-1), lambda values, t=...: values[t]
 
     def _middle(self, dtype):
         """A point amid the means, about which sums of squares lose few digits."""

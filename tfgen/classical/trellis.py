@@ -51,7 +51,8 @@ class Evidence(NamedTuple):
 
     Args:
       table: log p(x | z) of different x, float32 `[..., S]`.
-      take: Function from such rows, `[...]` or `[..., S]`, to those of each step: `[T, batch]` or more.
+      take: Function from such rows, `[...]` or `[..., S]`, to those of each step, `[T, batch]` or more, or of
+        the step of a number, `[batch]` or more. A loop takes step by step: all at once leave the cache.
       observed: bool `[T, batch]`; None where all steps are.
     """
 
@@ -69,10 +70,22 @@ class Evidence(NamedTuple):
         """log p(x_t | z_t) less `shift`, float32 `[T, batch, S]`."""
         return self._where_observed(self.take(self.table - self._best()), 0.0)
 
-    @property
-    def ratios(self):
-        """p(x_t | z_t) relative to the state that explains x_t best, float32 `[T, batch, S]`."""
-        return self._where_observed(self.take(tf.exp(self.table - self._best())), 1.0)
+    def relative(self, logs=False):
+        """p(x_t | z_t) relative to the state that explains x_t best, or its logarithm.
+
+        Returns:
+          Function from the number of a step to float32 `[batch, S]`.
+        """
+        relative = self.table - self._best()
+        relative = relative if logs else tf.exp(relative)
+
+        def of_step(t):
+            values = self.take(relative, t)
+            if self.observed is None:
+                return values
+            return tf.where(self.observed[t][:, None], values, 0.0 if logs else 1.0)
+
+        return of_step
 
     def _best(self):
         return tf.reduce_max(self.table, axis=-1, keepdims=True)
@@ -120,7 +133,7 @@ def forward(chain, evidence, filtered=True):
       evidence: `Evidence`.
       filtered: Whether to keep p(z_t | x_1..t).
     """
-    given = evidence.ratios if chain.dense else evidence.logs
+    relative = evidence.relative(logs=not chain.dense)
     matrix = tf.exp(chain.transitions) if chain.dense else chain.transitions
 
     def scaled(predicted, ratios):
@@ -135,17 +148,19 @@ def forward(chain, evidence, filtered=True):
         state = joint - scale
         return tf.reduce_logsumexp(state[:, :, None] + matrix, axis=1), state, scale
 
-    def step(predicted, values):
-        predicted, state, scale = (scaled if chain.dense else in_logs)(predicted, values)
+    def step(predicted, t):
+        predicted, state, scale = (scaled if chain.dense else in_logs)(predicted, relative(t))
         return predicted, {"state": state, "scale": scale} if filtered else {"scale": scale}
 
-    batch, states = given.shape[1:]
+    shift = evidence.shift
+    batch, states = shift.shape[1], chain.allowed.shape[0]
     out = {"scale": tf.TensorSpec((batch, 1))}
     out |= {"state": tf.TensorSpec((batch, states))} if filtered else {}
     start = tf.exp(chain.start) if chain.dense else chain.start
-    _, found = scan(step, given, start + tf.zeros_like(given[0]), out)
+    steps = tf.range(tf.shape(shift)[0])
+    _, found = scan(step, steps, start + tf.zeros_like(shift[0])[:, None], out)
     logs = tf.math.log(found["scale"]) if chain.dense else found["scale"]
-    each = logs[..., 0] + evidence.shift
+    each = logs[..., 0] + shift
     if evidence.observed is not None:
         each = tf.where(evidence.observed, each, 0.0)
     return Forward(tf.reduce_sum(each, axis=0), found.get("state"), found["scale"])
@@ -169,17 +184,18 @@ def backward(chain, evidence, found):
 
 
 def _backward_scaled(chain, evidence, found, counted):
-    matrix, explained = tf.exp(chain.transitions), evidence.ratios / found.scale
+    matrix, relative = tf.exp(chain.transitions), evidence.relative()
 
-    def step(beta, explained):
-        return tf.einsum(f"bj,{chain.rows}ij->bi", explained * beta, matrix), beta
+    def step(beta, given):
+        arrived = relative(given["t"]) / given["scale"] * beta
+        out = {"beta": beta, "arrived": arrived * given["counted"]}
+        return tf.einsum(f"bj,{chain.rows}ij->bi", arrived, matrix), out
 
-    _, beta = scan(
-        step, explained, tf.ones_like(explained[0]), tf.TensorSpec(explained.shape[1:]), reverse=True
-    )
-    states = found.filtered * beta
-    arrived = (explained * beta * counted)[1:]
-    pairs = tf.einsum(f"tbi,tbj->{chain.rows}ij", found.filtered[:-1], arrived)
+    given = {"t": tf.range(tf.shape(counted)[0]), "scale": found.scale, "counted": counted}
+    out = dict.fromkeys(("beta", "arrived"), tf.TensorSpec(found.filtered.shape[1:]))
+    _, kept = scan(step, given, tf.ones_like(found.filtered[0]), out, reverse=True)
+    states = found.filtered * kept["beta"]
+    pairs = tf.einsum(f"tbi,tbj->{chain.rows}ij", found.filtered[:-1], kept["arrived"][1:])
     return Smoothed(states / tf.reduce_sum(states, axis=-1, keepdims=True), pairs * matrix)
 
 
