@@ -58,6 +58,7 @@ class KMeans(GenerativeModel):
     density = "exact"
     values = "real"
     num_values = None
+    quantities = {"loss": "squared distance to the nearest center"}  # noqa: RUF012
     jit_updates = False
 
     def __init__(

@@ -359,8 +359,8 @@ class ProbabilisticPCA(GenerativeModel):
                 (self.mean.numpy() + moves).astype(np.float32).reshape(count, 5, *self.event_shape),
                 layout="rows",
                 captions=[str(number + 1) for number in range(count)],
-                title="what each direction changes",
-                heads=["-2 deviations", "-1", "mean", "1", "2 deviations"],
+                title="what each direction changes, s its deviation",
+                heads=["-2 s", "-1 s", "mean", "+1 s", "+2 s"],
             )
         }
         if data is not None:
