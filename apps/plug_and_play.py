@@ -6,7 +6,7 @@ python -m apps.plug_and_play --generator_run=runs/dcgan --classifier_path=classi
 
 from tfgen.cli import App
 
-app = App("tfgen.denoising.PlugAndPlay", steps=4000)
+app = App("tfgen.denoising.PlugAndPlay", steps=3000)
 
 if __name__ == "__main__":
     app.run()
