@@ -366,6 +366,27 @@ MUTANTS = (
         f"{DRAW_TESTS} -k equations",
     ),
     Mutant(
+        "attention that listens to what fills a caption up", "tfgen/networks/attention.py",
+        "tf.where(inside, scores, -1e9)", "scores",
+        "tests/variational/test_align_draw.py -k attention_over_words",
+    ),
+    Mutant(
+        "a caption read twice in the same direction", "tfgen/layers/text_encoder.py",
+        "tf.reverse_sequence(x, lengths, seq_axis=1), lengths=lengths", "x, lengths=lengths",
+        "tests/variational/test_align_draw.py -k both_directions",
+    ),
+    Mutant(
+        "a prior that is not standard at the first step", "tfgen/variational/align_draw.py",
+        "tf.minimum(tf.range(self.latent_shape[0], dtype=tf.float32), 1.0)",
+        "tf.ones([self.latent_shape[0]])",
+        "tests/variational/test_align_draw.py -k paths_are_those",
+    ),
+    Mutant(
+        "captions held out that are trained on", "tfgen/data/captioned_digits.py",
+        "random.randint(1, len(PLACES), count)", "random.randint(0, len(PLACES), count)",
+        "tests/test_captioned_digits.py -k combinations",
+    ),
+    Mutant(
         "a KL along paths that is not averaged over them", "tfgen/variational/latent_variable.py",
         "return self.mean(each) if each.shape.rank == 2 else each",
         "return tf.reduce_sum(each, axis=0) if each.shape.rank == 2 else each",

@@ -42,6 +42,7 @@ from tfgen.variational import (
     VAE,
     VQVAE,
     VQVAE2,
+    AlignDRAW,
     Autoencoder,
     CategoricalVAE,
     ConditionalVAE,
@@ -441,7 +442,7 @@ CASES = {
     "DRAW": Case(
         DRAW,
         {"event_shape": (2, 2, 1), "num_steps": 2, "latent_size": 1, "units": 4},
-        shapes=((3, 2, 1), (5, 3, 3), (1, 5, 1)),
+        shapes=((3, 2, 1), (1, 5, 3)),
         bad=(
             {"num_steps": 0},
             {"latent_size": 0},
@@ -453,6 +454,27 @@ CASES = {
             {"event_shape": (4,)},
         ),
         enumerable=True,
+    ),
+    "AlignDRAW": Case(
+        AlignDRAW,
+        {
+            "event_shape": (2, 2, 1),
+            "vocabulary": ("", "a", "the"),
+            "num_steps": 2,
+            "latent_size": 1,
+            "units": 3,
+            "embedding": 2,
+            "language_units": 2,
+            "align_units": 2,
+        },
+        bad=(
+            {"vocabulary": None},
+            {"unit": "sentence"},
+            {"embedding": 0},
+            {"language_units": 0},
+            {"align_units": 0},
+            {"read_size": 3},
+        ),
     ),
     "HelmholtzMachine": Case(
         HelmholtzMachine,

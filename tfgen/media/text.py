@@ -109,7 +109,10 @@ class Vocabulary:
         tokens, unknown = split(text, self.unit), self._numbers.get(UNKNOWN)
         foreign = [t for t in dict.fromkeys(tokens) if t not in self._numbers]
         if foreign and unknown is None:
-            known = "".join(s for s in self.symbols if s.isprintable() and len(s) == 1)[:100]
+            if self.unit == "word":
+                known = " ".join(s for s in self.symbols if s)[:300]
+            else:
+                known = "".join(s for s in self.symbols if s.isprintable() and len(s) == 1)[:100]
             shown = ", ".join(map(repr, foreign[:5]))
             raise ValueError(
                 f"{name} {text!r} has the {self.unit}s {shown}, which the model does not know; it "

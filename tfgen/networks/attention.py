@@ -210,3 +210,57 @@ class Writer(Layer):
         if self.grid is None:
             return tf.reshape(raw, [-1, self.height, self.planes * self.width])
         return spread(window(raw[:, :5], self.height, self.width, self.grid), raw[:, 5:])
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class WordAttention(Layer):
+    """Attention over the words of a text: which of them a state h listens to.
+
+      e_u = v tanh(U k_u + W h + b),  alpha = softmax(e),  s = sum_u alpha_u k_u
+
+    Args:
+      units: Size of what tanh is taken of.
+      **kwargs: Passed on to `keras.layers.Layer`.
+
+    References:
+      Bahdanau, Cho & Bengio, "Neural machine translation by jointly learning to align and translate", 2014,
+      arXiv:1409.0473. Mansimov, Parisotto, Ba & Salakhutdinov, 2015, arXiv:1511.02793, equation 6.
+    """
+
+    def __init__(self, units, **kwargs):
+        # A softmax over words is taken in float32, whatever the policy.
+        super().__init__(autocast=False, **kwargs)
+        self.of_words = keras.layers.Dense(units, use_bias=False, dtype=self.dtype_policy)
+        self.of_state = keras.layers.Dense(units, dtype=self.dtype_policy)
+
+    def build(self, input_shape):
+        """Creates the weights for words k and states h.
+
+        Args:
+          input_shape: Shapes `(..., words)` and `(..., features)`.
+        """
+        words, state = input_shape
+        self.of_words.build(words)
+        self.of_state.build(state)
+        self.score = self.add_weight((self.of_state.units,), "glorot_uniform", name="score")
+        self.built = True
+
+    def keys(self, words):
+        """U k of words `[n, U, size]`, which stays the same while h moves: `[n, U, units]`."""
+        return tf.cast(self.of_words(words), tf.float32)
+
+    def weights_of(self, h, keys, inside):
+        """alpha, float32 `[n, U]`: 0 behind a text's end.
+
+        Args:
+          h: `[n, features]`.
+          keys: As `keys` makes them.
+          inside: bool `[n, U]`, whether there is a word.
+        """
+        both = tf.tanh(keys + tf.cast(self.of_state(h), tf.float32)[:, None])
+        scores = tf.linalg.matvec(both, tf.cast(self.score.value, tf.float32))
+        return tf.nn.softmax(tf.where(inside, scores, -1e9), axis=-1)
+
+    def call(self, h, words, keys, inside):
+        """s, float32 `[n, size]`; arguments as `weights_of` has them, words `[n, U, size]`."""
+        return tf.linalg.matvec(words, self.weights_of(h, keys, inside), transpose_a=True)

@@ -1,5 +1,6 @@
 """Latent variables and a lower bound of log p(x)."""
 
+from tfgen.variational.align_draw import AlignDRAW
 from tfgen.variational.autoencoder import Autoencoder
 from tfgen.variational.categorical_vae import CategoricalVAE
 from tfgen.variational.conditional_vae import ConditionalVAE
@@ -24,6 +25,7 @@ from tfgen.variational.vq_vae_2 import VQVAE2
 
 __all__ = [
     "DRAW",
+    "AlignDRAW",
     "Autoencoder",
     "AutoregressivePrior",
     "CategoricalVAE",
