@@ -55,13 +55,9 @@ def sklearn_side():
 
 def main():
     """Measures and prints the figures."""
-    name = "tests.benchmarks.gaussian_mixture"
-    with measure.Worker(name, "tensorflow") as ours, measure.Worker(name, "sklearn") as sklearn:
-        result = measure.alternate(ours.variants() | sklearn.variants(), ROUNDS, warmup=2)
-    print(result.table())
-    for variant in ("scikit-learn float32", "scikit-learn float64"):
-        ratio = result.ratio(variant, "tfgen")
-        measure.report(f"{variant} / tfgen, a step of EM", ratio, 1.0, at_most=False)
+    others = ("scikit-learn float32", "scikit-learn float64")
+    figures = [(other, "tfgen", "a step of EM", 1.0) for other in others]
+    measure.race("tests.benchmarks.gaussian_mixture", ("tensorflow", "sklearn"), ROUNDS, 2, figures)
 
 
 if __name__ == "__main__":

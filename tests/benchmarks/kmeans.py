@@ -60,13 +60,9 @@ def sklearn_side():
 
 def main():
     """Measures and prints the figures."""
-    name = "tests.benchmarks.kmeans"
-    with measure.Worker(name, "tensorflow") as ours, measure.Worker(name, "sklearn") as sklearn:
-        result = measure.alternate(ours.variants() | sklearn.variants(), ROUNDS, warmup=1)
-    print(result.table())
-    for variant in ("scikit-learn fit", "scikit-learn iteration alone"):
-        ratio = result.ratio(variant, "tfgen")
-        measure.report(f"{variant} / tfgen, {PASSES} iterations", ratio, 1.0, at_most=False)
+    others = ("scikit-learn fit", "scikit-learn iteration alone")
+    figures = [(other, "tfgen", f"{PASSES} iterations", 1.0) for other in others]
+    measure.race("tests.benchmarks.kmeans", ("tensorflow", "sklearn"), ROUNDS, 1, figures)
 
 
 if __name__ == "__main__":

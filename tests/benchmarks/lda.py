@@ -47,12 +47,8 @@ def sklearn_side():
 
 def main():
     """Measures and prints the figure."""
-    name = "tests.benchmarks.lda"
-    with measure.Worker(name, "tensorflow") as ours, measure.Worker(name, "sklearn") as sklearn:
-        result = measure.alternate(ours.variants() | sklearn.variants(), ROUNDS, warmup=2)
-    print(result.table())
-    ratio = result.ratio("scikit-learn", "tfgen")
-    measure.report("tfgen / scikit-learn, passes over the documents a second", ratio, 2.0, at_most=False)
+    figures = [("scikit-learn", "tfgen", "a pass over the documents", 2.0)]
+    measure.race("tests.benchmarks.lda", ("tensorflow", "sklearn"), ROUNDS, 2, figures)
 
 
 if __name__ == "__main__":

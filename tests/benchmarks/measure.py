@@ -1,5 +1,6 @@
 """Timing of variants in alternation, on a machine that others may be using too."""
 
+import contextlib
 import dataclasses
 import statistics
 import subprocess
@@ -112,6 +113,25 @@ class Worker:
     def __exit__(self, *error):
         self.process.stdin.close()
         self.process.wait()
+
+
+def race(module, sides, rounds, warmup, figures):
+    """Measures the variants of several sides, and prints all, and how much faster one is than another.
+
+    Args:
+      module: As `Worker` takes it.
+      sides: The names of the sides.
+      rounds: Number of measured rounds.
+      warmup: Rounds before them that are thrown away.
+      figures: (variant, faster variant, what is said of both, target) each.
+    """
+    with contextlib.ExitStack() as stack:
+        workers = [stack.enter_context(Worker(module, side)) for side in sides]
+        variants = {name: run for worker in workers for name, run in worker.variants().items()}
+        result = alternate(variants, rounds, warmup)
+    print(result.table())
+    for slow, fast, told, target in figures:
+        report(f"{slow} / {fast}, {told}", result.ratio(slow, fast), target, at_most=False)
 
 
 def serve(variants):

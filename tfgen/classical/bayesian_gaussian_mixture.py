@@ -9,9 +9,10 @@ import tensorflow_probability as tfp
 
 from tfgen import checks, random
 from tfgen.classical import conjugate
+from tfgen.classical.components import classify, means_by_weight
 from tfgen.classical.start import clusters
 from tfgen.media import pictures
-from tfgen.model import GenerativeModel, Signature, Update, View
+from tfgen.model import GenerativeModel, Update, View
 
 tfd, tfb = tfp.distributions, tfp.bijectors
 
@@ -380,20 +381,12 @@ class BayesianGaussianMixture(GenerativeModel):
             heads = [f"round {number}" for number in (*passed, rounds)]
             title = "components, two standard deviations about their means"
             return {"components": View(ellipses, "curves", title=title, heads=heads)}
-        first = np.argsort(-now[:, -1], kind="stable")[:num]
-        means = now[first, : self.size].astype(np.float32).reshape(-1, *self.event_shape)
-        captions = [f"{100 * weight:.1f} %" for weight in now[first, -1]]
-        return {"components": View(means, captions=captions, title="means of the components, by weight")}
+        shown = means_by_weight(now[:, : self.size], now[:, -1], num, self.event_shape)
+        return {"components": shown}
 
     def signatures(self):
         """Adds `classify`: the responsibilities and the most probable component."""
-        x = tf.TensorSpec([None, *self.event_shape], tf.float32, name="x")
-
-        def classify(x):
-            found = self.responsibilities(x)
-            return {"probabilities": found, "component": tf.argmax(found, -1, output_type=tf.int32)}
-
-        return super().signatures() | {"classify": Signature(classify, {"x": x})}
+        return super().signatures() | {"classify": classify(self)}
 
     def _remember(self):
         """Writes down means, covariances and weights after 0, 1, 2, 4, ... rounds."""

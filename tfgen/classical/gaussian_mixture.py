@@ -8,9 +8,10 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfgen import checks, random
+from tfgen.classical.components import classify, means_by_weight
 from tfgen.classical.start import STARTS, clusters
 from tfgen.media import pictures
-from tfgen.model import GenerativeModel, Signature, Update, View
+from tfgen.model import GenerativeModel, Update, View
 
 tfd, tfb = tfp.distributions, tfp.bijectors
 
@@ -181,26 +182,18 @@ class GaussianMixture(GenerativeModel):
           seed: Not needed.
         """
         del data, seed
-        weights = tf.nn.softmax(self.logits.value).numpy()
         if self.kind == "points" and self.likelihood == "gaussian":
             scales = tf.linalg.diag(self.scales.value) if self.covariance == "diag" else self.scales.value
             ellipses = pictures.outlines(self.means.numpy(), scales.numpy())
             title = "components, two standard deviations about their means"
             return {"components": View(ellipses, "curves", title=title)}
-        order = np.argsort(-weights, kind="stable")[:num]
-        means = tf.reshape(tf.gather(self.components.mean(), order), [-1, *self.event_shape])
-        words = [f"{100 * weights[k]:.1f} %" for k in order]
-        return {"components": View(means, captions=words, title="means of the components, by weight")}
+        weights = tf.nn.softmax(self.logits.value).numpy()
+        shown = means_by_weight(self.components.mean(), weights, num, self.event_shape)
+        return {"components": shown}
 
     def signatures(self):
         """Adds `classify`: the responsibilities and the most probable component."""
-        x = tf.TensorSpec([None, *self.event_shape], tf.float32, name="x")
-
-        def classify(x):
-            found = self.responsibilities(x)
-            return {"probabilities": found, "component": tf.argmax(found, -1, output_type=tf.int32)}
-
-        return super().signatures() | {"classify": Signature(classify, {"x": x})}
+        return super().signatures() | {"classify": classify(self)}
 
 
 class _Gaussians:

@@ -67,6 +67,8 @@ class HiddenMarkovModel(GenerativeModel):
     """
 
     density = "exact"
+    # Of whole sequences, also where others have it by the step.
+    quantities = {"loss": "-log p(x) [nats]"}  # noqa: RUF012
     jit_updates = False
 
     def __init__(
