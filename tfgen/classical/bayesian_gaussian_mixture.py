@@ -66,6 +66,11 @@ class BayesianGaussianMixture(GenerativeModel):
     density = "exact"
     values = "real"
     num_values = None
+    quantities = {  # noqa: RUF012
+        "val_loss": "-log p(x) [nats]",
+        **dict.fromkeys(("cavi/loss", "svi/loss"), "-ELBO of all data over N [nats]"),
+        "components": "components in use",
+    }
     jit_updates = False
 
     def __init__(
