@@ -22,7 +22,7 @@ app = App(
             "hidden": (500,),
             "classifier_hidden": (500,),
             "latent_size": 50,
-            "steps": 40_000,
+            "steps": 20_000,
         },
     },
 )
