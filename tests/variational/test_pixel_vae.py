@@ -110,9 +110,9 @@ def test_z_keeps_more_than_a_nat_on_digits_and_pays():
     digits = data.load("digits", binarize="threshold")
     keras.utils.set_random_seed(3)
     sizes = {"latent_size": 8, "filters": (16, 32), "hidden": (64,), "pixel_filters": 16, "pixel_layers": 2}
-    model = PixelVAE(digits.event_shape, **sizes, first_kernel_size=3)
+    model = PixelVAE(digits.event_shape, **sizes, first_kernel_size=3, beta_warmup=500)
     optimizer = keras.optimizers.Adam(2e-3)
-    train(model, digits, 500, batch_size=64, optimizer=optimizer, seed=3, log=lambda line: None)
+    train(model, digits, 700, batch_size=64, optimizer=optimizer, seed=3, log=lambda line: None)
     found = {name: figure["value"] for name, figure in model.test_metrics(digits, SEED).items()}
     print(found)
     assert found["kl"] > 1.0 and found["active_units"] >= 2

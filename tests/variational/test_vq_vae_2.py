@@ -14,7 +14,7 @@ from tests.planted import perturb
 from tfgen import data, random
 from tfgen.training import train
 from tfgen.variational import VQVAE2
-from tfgen.variational.vq_vae_2 import low_share
+from tfgen.variational.vq_vae_2 import low_and_high
 
 SEED = tf.constant([7, 8])
 TINY = {
@@ -104,30 +104,44 @@ def test_codes_are_drawn_from_both_priors_under_the_label(tiny, terms):
     assert scipy.stats.chisquare(counts, expected * counts.sum() / expected.sum()).pvalue > 1e-4
 
 
-def test_each_prior_is_trained_by_an_update_of_its_own(tiny):
-    first, second = tiny.stages()
-    assert [u.name for u in second.updates] == ["top_prior", "bottom_prior"]
-    listed = [{id(v) for v in update.variables} for update in (*first.updates, *second.updates)]
-    assert not listed[0] & listed[1] and not listed[0] & listed[2] and not listed[1] & listed[2]
-    trainable = {id(v) for v in tiny.trainable_variables}
-    assert set.union(*listed) >= trainable
-    assert {id(v) for v in tiny.contexts[1].trainable_variables} < listed[2]
+def test_the_first_stage_trains_the_autoencoder_and_the_second_both_priors(tiny):
+    first, second = (stage.updates[0] for stage in tiny.stages())
+    listed = [{id(v) for v in update.variables} for update in (first, second)]
+    assert not listed[0] & listed[1]
+    assert listed[0] | listed[1] >= {id(v) for v in tiny.trainable_variables}
+    parts = (*tiny.priors, tiny.contexts[1])
+    assert listed[1] == {id(v) for part in parts for v in part.trainable_variables}
+    batch = {"x": tf.constant(every_image(tiny)), "condition": tf.zeros([16], tf.int32)}
+    loss, _ = second.objective(batch, SEED, tf.constant(0, tf.int64))
+    known = tiny.log_parts(**batch)
+    np.testing.assert_allclose(loss, -np.mean(known["top"] + known["bottom"]), rtol=1e-5)
 
 
-def test_an_exchange_takes_one_level_of_the_next_example(tiny):
-    x = every_image(tiny)[[3, 9, 6]]
-    found = tiny.exchange(x)
-    codes = tiny.codes(x)
-    want = tiny.decode(top=np.roll(codes["top"], -1, 0), bottom=codes["bottom"])
-    np.testing.assert_array_equal(found["top"], want)
-    np.testing.assert_array_equal(found["neither"], tiny.reconstruct(x))
+def test_bottoms_are_drawn_anew_for_the_tops_of_their_own_and_of_the_next(tiny):
+    x, labels = np.repeat(every_image(tiny)[[3, 9]], 2000, axis=0), np.repeat([0, 2], 2000)
+    found = tiny.redraw(x, SEED, labels)
+    top = tiny.codes(x)["top"].numpy()
+    bottoms = np.array(list(itertools.product(range(2), repeat=4)), np.int32).reshape(-1, 2, 2)
+    for rows in (slice(0, 2000), slice(2000, 4000)):
+        for name, own in (("drawn", rows.start), ("bottom", rows.start), ("top", rows.start + 1)):
+            one, label = top[own : own + 1], tf.constant(labels[own : own + 1])
+            p = np.exp(tiny.prior(1, (one,), label).log_prob(bottoms[..., None].astype("float32")))
+            decoded = tiny.decode(top=np.repeat(one, 16, axis=0), bottom=bottoms).numpy()
+            mean, spread = p @ decoded.reshape(16, -1), np.sqrt(p @ decoded.reshape(16, -1) ** 2)
+            drawn = found[name][rows].numpy()[:-1].reshape(1999, -1).mean(0)
+            np.testing.assert_array_less(np.abs(drawn - mean), 5 * spread / np.sqrt(1999) + 1e-6)
+    # Those of the last are the first one's.
+    np.testing.assert_array_equal(np.roll(top, -1, 0)[-1], top[0])
+    assert np.abs(found["drawn"] - found["bottom"]).max() > 0.01
 
 
 def test_low_frequencies_are_told_from_high_ones():
     rows = np.arange(16)
     waves = {period: np.cos(2 * np.pi * rows / period)[None, :, None, None] for period in (16, 8, 3.2, 2)}
-    shares = {period: low_share(wave * np.ones((1, 1, 16, 1))) for period, wave in waves.items()}
-    np.testing.assert_allclose(list(shares.values()), [1, 1, 0, 0], atol=1e-6)
+    power = np.array([low_and_high(wave * np.ones((1, 1, 16, 1))) for wave in waves.values()])
+    np.testing.assert_allclose(power[:, 0] / power.sum(1), [1, 1, 0, 0], atol=1e-6)
+    # Parseval: the sum of squares, times the number of pixels.
+    np.testing.assert_allclose(power.sum(1), 256 * np.array([128, 128, 128, 256]), rtol=1e-6)
 
 
 def test_images_that_do_not_divide_into_two_levels_are_refused():
@@ -149,14 +163,16 @@ def test_images_that_do_not_divide_into_two_levels_are_refused():
 
 @pytest.mark.learn
 @pytest.mark.slow
-def test_top_codes_move_low_frequencies_more_than_bottom_codes_do():
+def test_another_top_moves_low_frequencies_more_than_another_bottom():
     digits = data.load("digits", binarize="threshold")
     keras.utils.set_random_seed(3)
-    sizes = {"num_codes": 32, "filters": 24, "hidden": 16, "prior_filters": 16}
+    sizes = {"num_codes": 64, "bottom_codes": 4, "filters": 24, "hidden": 16, "decay": 0.9}
+    sizes |= {"prior_filters": 16, "top_layers": 2, "bottom_layers": 3}
     model = VQVAE2(digits.event_shape, **sizes, condition="label", num_classes=10)
     optimizer = keras.optimizers.Adam(2e-3)
-    train(model, digits, 900, batch_size=64, optimizer=optimizer, seed=3, log=lambda line: None)
+    train(model, digits, 800, batch_size=64, optimizer=optimizer, seed=3, log=lambda line: None)
     found = {name: figure["value"] for name, figure in model.test_metrics(digits, SEED).items()}
     print(found)
-    assert found["low_frequency_ratio"] > 1.2
-    assert found["top_perplexity"] > 8 and found["bottom_perplexity"] > 8
+    assert found["low_frequency_ratio"] > 4.0
+    assert found["low_frequency_ratio"] > 1.25 * found["high_frequency_ratio"]
+    assert found["top_perplexity"] > 40 and found["bottom_perplexity"] > 3.5

@@ -41,7 +41,7 @@ class VectorQuantizer(Layer):
       arXiv:1711.00937, appendix A.1. Dead codes: Dhariwal et al., 2020, arXiv:2005.00341, section 3.
     """
 
-    def __init__(self, num_codes, learning="ema", decay=0.99, revive=0.03, **kwargs):
+    def __init__(self, num_codes, learning="ema", decay=0.99, revive=0.1, **kwargs):
         super().__init__(**kwargs)
         self.num_codes = checks.whole("num_codes", num_codes, at_least=2)
         self.learning = checks.one_of("codebook", learning, ("ema", "gradient"))

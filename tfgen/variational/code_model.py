@@ -145,35 +145,18 @@ class CodeModel(GenerativeModel):
 
     def stages(self):
         """The autoencoder, then the priors of its codes."""
-        priors = [self._prior_update(level, name) for level, name in enumerate(self.levels)]
-        return [
-            Stage("autoencoder", 1.0, (self._autoencoder_update(),)),
-            Stage("priors", self.prior_share, priors),
-        ]
+        priors = [layer for layer in (*self.priors, *self.contexts) if layer is not None]
+        later = [variable for layer in priors for variable in layer.trainable_variables]
+        of_priors = {id(variable) for variable in later}
+        variables = [v for v in self.trainable_variables if id(v) not in of_priors]
+        variables += [v for quantizer in self.quantizers for v in quantizer.learned]
+        first = Update("autoencoder", self.objective, variables, surrogate=True)
+        second = Update("priors", self.prior_objective, later)
+        return [Stage("autoencoder", 1.0, [first]), Stage("priors", self.prior_share, [second])]
 
     def updates(self):
         """The updates of the last stage."""
         return self.stages()[-1].updates
-
-    def _prior_layers(self, level):
-        return [part for part in (self.priors[level], self.contexts[level]) if part is not None]
-
-    def _autoencoder_update(self):
-        layers = [layer for level in range(len(self.levels)) for layer in self._prior_layers(level)]
-        later = {id(v) for layer in layers for v in layer.trainable_variables}
-        variables = [v for v in self.trainable_variables if id(v) not in later]
-        variables += [v for quantizer in self.quantizers for v in quantizer.learned]
-        return Update("autoencoder", self.objective, variables, surrogate=True)
-
-    def _prior_update(self, level, name):
-        def objective(batch, seed, step):
-            """Mean of -log p(k_level | earlier levels, c); as `Update`."""
-            del seed, step
-            codes = [found.codes for found in self.levels_of(batch["x"])]
-            return -tf.reduce_mean(self._log_prior(level, codes, batch.get("condition"))), {}
-
-        variables = [v for layer in self._prior_layers(level) for v in layer.trainable_variables]
-        return Update(f"{name}_prior", objective, variables, share_batch=level > 0)
 
     def objective(self, batch, seed, step):
         """-log p(x | k(x)) and what ties codes and encoder, as the class says; as `Update`."""
@@ -192,22 +175,36 @@ class CodeModel(GenerativeModel):
             scalars[f"{name}_perplexity"] = perplexity(code_shares(level.codes, quantizer.num_codes))
         return nats + ties, scalars
 
-    def _log_prior(self, level, codes, condition):
-        """log p(k_level | earlier levels, c), float32 `[batch]`."""
-        told = self.told(level, codes[:level], condition)
-        x = tf.cast(codes[level], tf.float32)[..., None]
-        return self.priors[level].score(x, condition=told)
+    def prior_objective(self, batch, seed, step):
+        """Mean of -log p(k(x) | c), the sum over levels; as `Update`."""
+        del seed, step
+        codes = [found.codes for found in self.levels_of(batch["x"])]
+        nats = {k: -tf.reduce_mean(v) for k, v in self.log_prior(codes, batch.get("condition")).items()}
+        return tf.add_n(list(nats.values())), nats
 
-    def log_parts(self, x, condition=None):
+    def log_prior(self, codes, condition=None):
+        """log p(k | c) level by level, {level: float32 `[batch]`}.
+
+        Args:
+          codes: Of every level, int32 `[batch, rows, columns]` each.
+          condition: c, `[batch, *condition.shape]`, or None.
+        """
+        found = {}
+        for level, (name, prior) in enumerate(zip(self.levels, self.priors, strict=True)):
+            x = tf.cast(codes[level], tf.float32)[..., None]
+            found[name] = prior.score(x, condition=self.told(level, codes[:level], condition))
+        return found
+
+    def log_parts(self, x, condition=None, codes=None):
         """What the bound is the sum of: {level or "reconstruction": float32 `[batch]`}, of unchecked x.
 
         Args:
           x: float32 `[batch, *event_shape]`.
           condition: c, `[batch, *condition.shape]`, or None.
+          codes: Of every level of x; None finds them.
         """
-        codes = [found.codes for found in self.levels_of(x)]
-        parts = {name: self._log_prior(i, codes, condition) for i, name in enumerate(self.levels)}
-        return parts | {"reconstruction": self.likelihood(*codes).log_prob(x)}
+        codes = [found.codes for found in self.levels_of(x)] if codes is None else codes
+        return self.log_prior(codes, condition) | {"reconstruction": self.likelihood(*codes).log_prob(x)}
 
     def score(self, x, condition=None):
         """log p(k(x) | c) + log p(x | k(x)), a lower bound of log p(x | c), float32 `[batch]`, in nats."""
@@ -220,14 +217,18 @@ class CodeModel(GenerativeModel):
         reconstruction's before.
         """
         del seed
-        parts = {k: -tf.reduce_mean(v) for k, v in self.log_parts(**batch).items()}
+        shares, parts = self._measured(batch)
         nats = tf.add_n(list(parts.values()))
         first = tf.convert_to_tensor(self.stage.value)[0] == 0
         scalars = {"loss": tf.where(first, parts["reconstruction"], nats), "nats": nats} | parts
-        found = self.levels_of(batch["x"])
-        for name, quantizer, level in zip(self.levels, self.quantizers, found, strict=True):
-            scalars[f"{name}_perplexity"] = perplexity(code_shares(level.codes, quantizer.num_codes))
-        return scalars
+        return scalars | {f"{name}_perplexity": perplexity(share) for name, share in shares.items()}
+
+    def _measured(self, batch):
+        """{level: shares of its codes} and {part of the bound: nats} of a batch."""
+        codes = [found.codes for found in self.levels_of(batch["x"])]
+        levels = zip(self.levels, self.quantizers, codes, strict=True)
+        shares = {name: code_shares(found, quantizer.num_codes) for name, quantizer, found in levels}
+        return shares, {k: -tf.reduce_mean(v) for k, v in self.log_parts(**batch, codes=codes).items()}
 
     @property
     def main_figures(self):
@@ -262,13 +263,7 @@ class CodeModel(GenerativeModel):
 
     def _counted(self, data, seed):
         """{level: shares of its codes} and {part of the bound: nats}, over the test split."""
-
-        @tf.function(autograph=False, reduce_retracing=True)
-        def measure(batch):
-            levels = zip(self.levels, self.quantizers, self.levels_of(batch["x"]), strict=True)
-            shares = {name: code_shares(found.codes, q.num_codes) for name, q, found in levels}
-            return shares, {k: -tf.reduce_mean(v) for k, v in self.log_parts(**batch).items()}
-
+        measure = tf.function(self._measured, autograph=False, reduce_retracing=True)
         fields, size, totals = self.fields(data.test), len(data.test.x), None
         for start in range(0, size, _BATCH):
             batch = {k: tf.convert_to_tensor(v[start : start + _BATCH]) for k, v in fields.items()}
@@ -396,8 +391,8 @@ class CodeModel(GenerativeModel):
             use = f"perplexity {float(perplexity(tf.constant(share, tf.float32))):.1f} of {len(share)}"
             shown[f"{name}_use"] = View(
                 self.decode(**dict(zip(self.levels, codes, strict=True))),
-                captions=[f"{100 * s:.1f} %" for s in share[first]],
-                title=f"the most used {name} by their shares, each alone; {use}",
+                captions=[f"{k}: {100 * share[k]:.1f} %" for k in first],
+                title=f"{name} by their shares; {use}",
             )
         return shown
 

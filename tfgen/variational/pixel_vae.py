@@ -1,6 +1,7 @@
 """PixelVAE: latent variables for what is global, an autoregressive likelihood of the pixels for the rest."""
 
 import dataclasses
+import math
 
 import keras
 import tensorflow as tf
@@ -22,6 +23,8 @@ from tfgen.variational.latent_variable import LatentVariableModel
 
 # Rows and columns of the picture of what z leaves to the pixels.
 _SHOWN, _EACH = 6, 8
+# Most features that are computed at a time to evaluate a bound.
+_FEATURES = 1 << 26
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -132,6 +135,11 @@ class PixelVAE(LatentVariableModel):
         """p(x | z), the distribution of the GatedPixelCNN told of each z of `[..., latent_size]`."""
         del condition
         return self.pixels.distribution(self.features_of(tf.convert_to_tensor(z, tf.float32)))
+
+    def rows_at_once(self, split):
+        """So many that a layer's features, of 128 samples of z for each x, take 256 MB at most."""
+        features = 2 * self.pixels.stack[0].filters * math.prod(self.event_shape[:2])
+        return max(1, min(super().rows_at_once(split), _FEATURES // (128 * features)))
 
     def views(self, data, num, seed):
         """Adds "pixels": several samples of p(x | z) for each z, which show what z leaves to the pixels."""

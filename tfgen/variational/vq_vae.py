@@ -63,7 +63,7 @@ class VQVAE(CodeModel):
         hidden=32,
         codebook="ema",
         decay=0.99,
-        revive=0.03,
+        revive=0.1,
         commitment=0.25,
         likelihood="bernoulli",
         num_values: int | None = None,

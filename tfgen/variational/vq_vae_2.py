@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgen import checks
+from tfgen import checks, random
 from tfgen.autoregressive.pixels.gated_pixel_cnn import GatedPixelCNN
 from tfgen.layers.vector_quantizer import VectorQuantizer
 from tfgen.model import View
@@ -13,8 +13,8 @@ from tfgen.variational.code_model import CodeModel, quantized
 
 # Cycles a pixel below which a frequency is low: half of the highest that pixels have.
 _LOW = 0.25
-# Examples whose codes are exchanged.
-_EXCHANGED = 250
+# Examples whose bottom codes are drawn anew.
+_REDRAWN = 500
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -31,7 +31,8 @@ class VQVAE2(CodeModel):
 
     Args:
       event_shape: (rows, columns, channels).
-      num_codes: Number of codes of each level.
+      num_codes: Number of top codes, and of bottom codes unless they are said.
+      bottom_codes: Number of bottom codes. The fewer there are, the more is left to the top.
       code_size: Size of a code's vector.
       halvings: How often rows and columns are halved on the way to the bottom codes, top codes once more;
         None takes up to 2.
@@ -71,6 +72,7 @@ class VQVAE2(CodeModel):
         self,
         event_shape,
         num_codes=64,
+        bottom_codes: int | None = None,
         code_size=16,
         halvings: int | None = None,
         filters=64,
@@ -78,7 +80,7 @@ class VQVAE2(CodeModel):
         hidden=32,
         codebook="ema",
         decay=0.99,
-        revive=0.03,
+        revive=0.1,
         commitment=0.25,
         likelihood="bernoulli",
         num_values: int | None = None,
@@ -115,7 +117,12 @@ class VQVAE2(CodeModel):
         self.upsample.build((None, *top))
         both, outputs = (*bottom[:2], 2 * code_size), channels * self.outputs
         self.decoder = residual_decoder(both, filters, halvings, *blocks, outputs, policy, "decoder")
-        quantizers = [VectorQuantizer(num_codes, codebook, decay, revive, name=name) for name in self.levels]
+        bottom_codes = num_codes if bottom_codes is None else checks.whole("bottom_codes", bottom_codes, 2)
+        told = (codebook, decay, revive)
+        quantizers = [
+            VectorQuantizer(num, *told, name=name)
+            for num, name in zip((num_codes, bottom_codes), self.levels, strict=True)
+        ]
         for quantizer in quantizers:
             quantizer.build((None, code_size))
         width = 0 if self.condition is None else self.condition.width
@@ -126,12 +133,12 @@ class VQVAE2(CodeModel):
             "filters": prior_filters,
             "head": prior_filters,
             "first_kernel_size": 5,
-            "num_values": num_codes,
             "one_hot": True,
             "dtype": policy,
         }
         top_prior = GatedPixelCNN(
             (*top[:2], 1),
+            num_values=num_codes,
             num_layers=checks.whole("top_layers", top_layers, at_least=2),
             condition=condition,
             num_classes=num_classes,
@@ -141,6 +148,7 @@ class VQVAE2(CodeModel):
         )
         bottom_prior = GatedPixelCNN(
             (*bottom[:2], 1),
+            num_values=bottom_codes,
             num_layers=checks.whole("bottom_layers", bottom_layers, at_least=2),
             condition="image",
             condition_size=prior_filters,
@@ -173,54 +181,68 @@ class VQVAE2(CodeModel):
             features = tf.concat([features, tf.broadcast_to(everywhere, shape)], axis=-1)
         return tf.cast(self.contexts[1](features), tf.float32)
 
-    def exchange(self, x):
-        """Means of p(x | t, b) with one level's codes taken from the next x, the last one's from the first.
+    def redraw(self, x, seed, condition=None):
+        """Means of p(x | t, b) with b drawn anew: what the top decides, and what it leaves to the bottom.
 
         Args:
           x: `[num, *event_shape]`, at least two.
+          seed: int32 [2].
+          condition: `[num, *condition.shape]`, for a conditional model.
 
         Returns:
-          {"neither", "top", "bottom": float32 `[num, *event_shape]`}, by whose codes are the next x's.
+          {"drawn": for b ~ p(b | t, c), t and c of x; "bottom": for another such b; "top": for t and c of the
+          next x, of the last one those of the first}, float32 `[num, *event_shape]` each.
         """
-        codes = self.codes(x)
-        next_codes = {name: tf.roll(found, -1, axis=0) for name, found in codes.items()}
-        changed = {name: self.decode(**codes | {name: next_codes[name]}) for name in self.levels}
-        return {"neither": self.decode(**codes)} | changed
+        fields = self.check_fields({"x": x, "condition": condition})
+        top, condition = self.levels_of(fields["x"])[0].codes, fields.get("condition")
+        following = None if condition is None else tf.roll(condition, -1, axis=0)
+        first, second = (random.rows(each, tf.shape(top)[0]) for each in random.split(seed))
+
+        @tf.function(autograph=False)
+        def drawn(seeds, top, condition):
+            told = self.told(1, [top], condition)
+            bottom = self.priors[1].sample_rows(seeds, condition=told)[..., 0]
+            return self.likelihood(top, tf.cast(bottom, tf.int32)).mean()
+
+        return {
+            "drawn": drawn(first, top, condition),
+            "bottom": drawn(second, top, condition),
+            "top": drawn(second, tf.roll(top, -1, axis=0), following),
+        }
 
     def test_metrics(self, data, seed):
-        """Adds which share of what each level's codes change is of low spatial frequencies, and the ratio."""
+        """Adds how much more of low and of high spatial frequencies another top moves than another bottom."""
         found = super().test_metrics(data, seed)
-        x = self.space.from_data(data.test.x[:_EXCHANGED], data, seed)
-        if len(x) < 2:
+        fields = {name: field[:_REDRAWN] for name, field in self.fields(data.test).items()}
+        if len(fields["x"]) < 2:
             return found
-        pictures = {name: picture.numpy() for name, picture in self.exchange(x).items()}
-        shares = {name: low_share(pictures[name] - pictures["neither"]) for name in self.levels}
-        for name, share in shares.items():
-            kind = f"share of the squared change below {_LOW} cycles a pixel, {name} codes of another example"
-            found[f"{name}_low_frequencies"] = {"value": share, "kind": f"{kind}, test split"}
-        ratio = shares["top"] / max(shares["bottom"], 1e-12)
-        found["low_frequency_ratio"] = {
-            "value": ratio,
-            "kind": "top's share of low frequencies over bottom's",
-        }
+        fields["x"] = self.space.from_data(fields["x"], data, seed)
+        drawn = {name: picture.numpy() for name, picture in self.redraw(seed=seed, **fields).items()}
+        power = {name: low_and_high(drawn[name] - drawn["drawn"]) for name in self.levels}
+        for band, words in enumerate((f"below {_LOW} cycles a pixel", "of higher frequencies")):
+            ratio = power["top"][band] / max(power["bottom"][band], 1e-12)
+            kind = f"squared change {words} by another top over that by another bottom, test split"
+            found[f"{('low', 'high')[band]}_frequency_ratio"] = {"value": ratio, "kind": kind}
         return found
 
     def views(self, data, num, seed):
-        """Adds "levels": examples, and what they become with the next one's codes of one level."""
+        """Adds "levels": examples, what bottoms drawn for their tops make of them, and another top."""
         shown = super().views(data, num, seed)
         if data is not None and len(data.test.x) > 1:
-            x = self.space.from_data(data.test.x[: min(num, 16)], data, seed)
-            found = self.exchange(x)
-            captions = ("data", "reconstructed", "next one's top", "next one's bottom")
-            title = "test examples with the codes of the example to their right"
-            rows = tf.stack([x, found["neither"], found["top"], found["bottom"]])
-            shown["levels"] = View(rows, "rows", captions, title)
+            fields = {name: field[: min(num, 16)] for name, field in self.fields(data.test).items()}
+            fields["x"] = self.space.from_data(fields["x"], data, seed)
+            drawn = self.redraw(seed=seed, **fields)
+            rows = tf.stack([fields["x"], self.reconstruct(fields["x"]), *drawn.values()])
+            captions = ("data", "reconstructed", "own top", "own top", "next top")
+            shown["levels"] = View(
+                rows, "rows", captions, "bottom codes drawn anew for top codes of examples"
+            )
         return shown
 
 
-def low_share(change):
-    """Share of the squares of pictures `[num, rows, columns, channels]` in frequencies that are low."""
+def low_and_high(change):
+    """Power of pictures `[num, rows, columns, channels]` in low frequencies, and in all others."""
     power = np.abs(np.fft.fft2(change, axes=(1, 2))) ** 2
     rows, columns = (np.abs(np.fft.fftfreq(size)) for size in change.shape[1:3])
     low = (rows[:, None] < _LOW) & (columns < _LOW)
-    return float(power[:, low].sum() / max(power.sum(), 1e-30))
+    return float(power[:, low].sum()), float(power[:, ~low].sum())
