@@ -669,7 +669,7 @@ CASES = {
     ),
     "ConvolutionalRBM in a stack": Case(
         ConvolutionalRBM,
-        {"event_shape": (3, 3, 1), "filters": (2, 3), "kernel_size": (2, 1), "estimator": "cd"},
+        {"event_shape": (3, 3, 1), "filters": (2, 3), "kernel_size": (2, 1)},
     ),
     "GenerativeStochasticNetwork": Case(
         GenerativeStochasticNetwork,
