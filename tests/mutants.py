@@ -848,7 +848,7 @@ MUTANTS = (
     Mutant(
         "what parts of a batch are filled up with counted", "tfgen/classical/kmeans.py",
         "        k = tf.where(i * rows + tf.range(rows) < num, k, -1)\n", "",
-        f"{KMEANS} -k lloyds",
+        f"{KMEANS} -k not_full",
     ),
     Mutant(
         "sums of workers that are averaged", "tfgen/update.py",

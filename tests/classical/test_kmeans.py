@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tests.classical.passes import run_passes
 from tfgen import data
-from tfgen.classical import KMeans
+from tfgen.classical import KMeans, kmeans
 from tfgen.training import train
 
 
@@ -51,6 +51,18 @@ def test_passes_are_lloyds_iterations(offset):
     # The last pass gave the x and the squares that the spread and the shares are made of.
     np.testing.assert_array_equal(model.counts.numpy(), np.bincount(peer.labels_, minlength=8))
     assert model.scatters.numpy().sum() == pytest.approx(peer.inertia_, rel=1e-4)
+
+
+def test_sums_of_parts_that_are_not_full():
+    """9,001 x of three parts of 3,001, against NumPy."""
+    x = blobs(9001)
+    count, scatter, shift = (sums.numpy() for sums in kmeans._cluster_sums(x, tf.constant(x[:8])))
+    squared = np.square(x[:, None].astype(np.float64) - x[:8]).sum(axis=2)
+    nearest = squared.argmin(axis=1)
+    np.testing.assert_array_equal(count, np.bincount(nearest, minlength=8))
+    np.testing.assert_allclose(scatter, np.bincount(nearest, squared.min(axis=1)), rtol=1e-5)
+    moved = np.stack([(x[nearest == k] - x[k].astype(np.float64)).sum(axis=0) for k in range(8)])
+    np.testing.assert_allclose(shift, moved, rtol=1e-5, atol=1e-3)
 
 
 def test_begin_is_as_good_as_scikit_learns_best():
