@@ -648,9 +648,16 @@ CASES = {
             "estimator": "cd",
             "fine_tuning": "discriminative",
             "num_classes": 3,
+            "num_sweeps": 20,
         },
         shapes=((5,), (3, 2, 3)),
-        bad=({"hidden": (3,)}, {"num_gibbs": 0}, {"fine_tuning": "all"}, {"condition": "vector"}),
+        bad=(
+            {"hidden": (3,)},
+            {"num_gibbs": 0},
+            {"num_sweeps": 0},
+            {"fine_tuning": "all"},
+            {"condition": "vector"},
+        ),
         enumerable=True,
     ),
     "DeepBoltzmannMachine": Case(
@@ -662,14 +669,14 @@ CASES = {
     ),
     "ConvolutionalRBM": Case(
         ConvolutionalRBM,
-        {"event_shape": (3, 3, 1), "filters": (2,), "kernel_size": (2,)},
+        {"event_shape": (3, 3, 1), "filters": (2,), "kernel_size": (2,), "num_sweeps": 20},
         shapes=((5, 3, 3),),
         bad=({"kernel_size": (4,)}, {"pooling": (3,)}, {"filters": (0,)}, {"values": "unit"}),
         enumerable=True,
     ),
     "ConvolutionalRBM in a stack": Case(
         ConvolutionalRBM,
-        {"event_shape": (3, 3, 1), "filters": (2, 3), "kernel_size": (2, 1)},
+        {"event_shape": (3, 3, 1), "filters": (2, 3), "kernel_size": (2, 1), "num_sweeps": 20},
     ),
     "GenerativeStochasticNetwork": Case(
         GenerativeStochasticNetwork,

@@ -52,6 +52,7 @@ class DeepBeliefNet(GenerativeModel):
       condition: "none", or "label": the top RBM joins h_{L-1} and the label, as one-hot units, to h_L, so
         that `log_prob` is of x and its label, and samples are drawn given one.
       num_classes: Number of labels, for "label" and for "discriminative".
+      num_sweeps: Gibbs sweeps of the top behind a sample, in exports too, unless a call says otherwise.
       **kwargs: Arguments of `GenerativeModel`.
 
     Raises:
@@ -74,8 +75,6 @@ class DeepBeliefNet(GenerativeModel):
         "label_error": "share of labels not found",
     }
 
-    num_sweeps = 1000  # Of a sample, unless it is said.
-
     def __init__(
         self,
         event_shape,
@@ -87,6 +86,7 @@ class DeepBeliefNet(GenerativeModel):
         fine_tuning="none",
         condition="none",
         num_classes: int | None = None,
+        num_sweeps=1000,
         **kwargs,
     ):
         super().__init__(event_shape, **kwargs)
@@ -96,6 +96,7 @@ class DeepBeliefNet(GenerativeModel):
         self.transposed = transposed
         self.fine_tuning = checks.one_of("fine_tuning", fine_tuning, ("none", "up_down", "discriminative"))
         self.num_gibbs = checks.whole("num_gibbs", num_gibbs)
+        self.num_sweeps = checks.whole("num_sweeps", num_sweeps)
         self.condition = label_or_vector(
             checks.one_of("condition", condition, ("none", "label")), num_classes
         )
@@ -321,7 +322,7 @@ class DeepBeliefNet(GenerativeModel):
         return tf.reshape(self.generative.means(h)[0], [-1, *self.event_shape])
 
     def sample_rows(
-        self, seeds, condition=None, num_steps=1000, temperature=1.0, given=None, mask=None
+        self, seeds, condition=None, num_steps=None, temperature=1.0, given=None, mask=None
     ):  # fmt: skip
         """x on the way down from the last h_{L-1} of a Gibbs chain of the top RBM, for each row.
 
@@ -331,7 +332,7 @@ class DeepBeliefNet(GenerativeModel):
         Args:
           seeds: int32 `[n, 2]`.
           condition: Labels `[n]`, clamped, of a net with label units.
-          num_steps: Sweeps of the top.
+          num_steps: Sweeps of the top; None for `num_sweeps`.
           temperature: Divides the log odds; 0 takes the likelier value of each unit in turn.
           given: float32 `[n, *event_shape]`, kept where `mask` holds.
           mask: bool `[n, *event_shape]`; None with `given`.
@@ -340,6 +341,7 @@ class DeepBeliefNet(GenerativeModel):
           float32 `[n, *event_shape]`.
         """
         chain, below = random.split(seeds)
+        num_steps = self.num_sweeps if num_steps is None else num_steps
         labels = {} if condition is None else {"condition": condition}
         if mask is None:
             h = self.top.sample_rows(chain, num_steps=num_steps, temperature=temperature, **labels)
@@ -388,14 +390,15 @@ class DeepBeliefNet(GenerativeModel):
         x = tf.while_loop(lambda i, _: i < longest, step, (tf.constant(0), start))[1]
         return tf.reshape(x, [-1, *self.event_shape])
 
-    def sample(self, num, condition=None, seed=None, num_steps=1000, **kwargs):
+    def sample(self, num, condition=None, seed=None, num_steps=None, **kwargs):
         """As in the base class, by Gibbs chains of the top RBM.
 
         Args:
           num: Number of samples.
           condition: A label or `num` of them, of a net with label units.
           seed: Python int or int32 [2]; None draws a fresh one.
-          num_steps: Sweeps of each chain; a sample's distribution approaches p(x) as it grows.
+          num_steps: Sweeps of each chain, None for `num_sweeps`; a sample's distribution approaches p(x) as
+            it grows.
           **kwargs: `temperature`, `given` and `mask`.
 
         Returns:
@@ -404,6 +407,7 @@ class DeepBeliefNet(GenerativeModel):
         Raises:
           ValueError: If an argument does not fit.
         """
+        num_steps = self.num_sweeps if num_steps is None else num_steps
         if not tf.is_tensor(num_steps):
             checks.whole("num_steps", num_steps)
         return super().sample(num, condition, seed, num_steps=tf.cast(num_steps, tf.int32), **kwargs)
