@@ -120,12 +120,12 @@ class AlignDRAW(CanvasModel):
         return tfd.Independent(self.next_step(path.kept["h"], begun), 2)
 
     def view_conditions(self, data, num):
-        """Captions of as many test examples, each another one; without data one of the vocabulary's words."""
+        """The shortest captions of test examples, each another one; without data one of the vocabulary's words."""
         if data is None:
             texts = [self.example_text()] * num
         else:
             every = self.condition.decode(data.test.extra["text"])
-            texts = list(dict.fromkeys(every))[:num]
+            texts = sorted(dict.fromkeys(every), key=len)[:num]
             texts += [texts[i % len(texts)] for i in range(num - len(texts))]
         return {"condition": self.check_condition(texts)}, texts
 
