@@ -120,7 +120,7 @@ class AlignDRAW(CanvasModel):
         return tfd.Independent(self.next_step(path.kept["h"], begun), 2)
 
     def view_conditions(self, data, num):
-        """The shortest captions of test examples, each another one; without data one of the vocabulary's words."""
+        """The shortest captions of test examples, each another one; without data one of known words."""
         if data is None:
             texts = [self.example_text()] * num
         else:
