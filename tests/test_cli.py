@@ -674,6 +674,7 @@ def test_optimizers_are_read_and_written_alike(text, means):
     assert values["optimizer"].value == means
 
 
+@pytest.mark.slow
 def test_a_run_says_what_it_is_and_keeps_its_optimizer(tmp_path, capsys):
     run = trains(
         "Pixels", tmp_path / "run", "--optimizer=sgd:momentum=0.5", "--schedule=cosine", "--warmup=5",
@@ -709,6 +710,7 @@ def test_a_run_says_what_it_is_and_keeps_its_optimizer(tmp_path, capsys):
     assert "fit/learning_rate" in (run / "metrics.csv").read_text()
 
 
+@pytest.mark.slow
 def test_runs_without_these_flags_go_on_as_they_were(tmp_path):
     run = trains("Pixels", tmp_path / "run")
     straight = trains("Pixels", tmp_path / "straight", "--steps=30")

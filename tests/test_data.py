@@ -586,6 +586,7 @@ def test_default_splits(available, expected):
     assert catalog._default_splits(available) == expected
 
 
+@pytest.mark.slow
 @needs_tfds
 def test_mnist_is_mnist():
     """Counts of labels as published; the last 10,000 training images validate, in their order."""
@@ -605,6 +606,7 @@ def test_mnist_is_mnist():
     np.testing.assert_array_equal(images, raw["image"])
 
 
+@pytest.mark.slow
 @needs_tfds
 def test_omniglot_tests_on_nothing_it_trained_on():
     full = data.load("omniglot", data_dir=TFDS, validation=0)

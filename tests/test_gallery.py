@@ -127,6 +127,7 @@ def test_labels_have_a_row_each_with_their_name_of_data_and_of_samples(tmp_path)
     assert (picture[32:96, 6:70] == 128).all() and not (picture[32:] < 100).any()
 
 
+@pytest.mark.slow
 def test_many_labels_have_their_captions_under_each_tile(by_label, tmp_path):
     paths = save_samples(by_label, tmp_path, 4, 1)
     assert [p.name for p in paths] == ["samples.png", "samples.gif", "samples.npy"]
@@ -267,6 +268,7 @@ def test_two_latent_variables_have_a_plane(tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_machines_show_their_filters_and_their_chains():
     model = RBM((8, 8, 1), num_hidden=5)
     kernel = np.linspace(-1.0, 1.0, 64)[:, None] * np.array([0.0, 1.0, 0.5, 0.1, 0.2])

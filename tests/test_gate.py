@@ -231,6 +231,7 @@ IMPOSSIBLE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bad", BAD)
 def test_every_door_refuses_with_the_same_sentence(bad):
     model, fields, sentence = BAD[bad]
@@ -263,6 +264,7 @@ TAKEN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("taken", TAKEN)
 def test_every_door_takes_what_can_be_taken(taken):
     model, fields, meant = TAKEN[taken]
@@ -338,6 +340,7 @@ def test_a_graph_of_ones_own_says_the_words():
     np.testing.assert_allclose(fast(X), LEVELS.log_prob(X), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_models_of_the_catalogue_stand_behind_the_gate():
     vae = VAE((2, 2, 1), latent_size=2, hidden=(3,))
     gan = GAN((2, 2, 1), latent_size=2, hidden=(3,))

@@ -707,6 +707,7 @@ def table():
     return "\n".join(lines)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "exercise", list(dict.fromkeys(p[3] for p in PROMISES if p[4])), ids=lambda exercise: exercise.__name__
 )

@@ -44,6 +44,7 @@ def test_numbers_of_conditions_and_lengths_are_those_of_x():
         model.check_fields({"x": np.zeros((2, 4)), "condition": np.zeros(2, int), "colour": 1})
 
 
+@pytest.mark.slow
 def test_a_sequence_begins_alike_however_long_it_gets_and_few_lengths_are_compiled():
     """Every length, with and without a prompt, equals the sampler's own at that length."""
     model = CharRNN(num_values=5, units=6, embedding=3, length=20)
@@ -67,6 +68,7 @@ def test_a_sequence_begins_alike_however_long_it_gets_and_few_lengths_are_compil
     assert _steps_of_program(100, 100, set()) == 100 and _steps_of_program(100, 99, {250}) == 128
 
 
+@pytest.mark.slow
 def test_texts_of_other_widths_are_no_other_program():
     model = HandwritingRNN(
         condition="text", vocabulary=("", "a", "b"), units=4, num_components=2, num_windows=2, length=6

@@ -28,6 +28,7 @@ def table(path):
     return f"file:{path}"
 
 
+@pytest.mark.slow
 def test_a_user_s_photos_are_not_made_binary_in_silence(tmp_path, capsys):
     """The VAE's app has a likelihood for levels, its binarization is for the digits, its batch for many."""
     vae = App(
@@ -68,6 +69,7 @@ def test_the_default_binarization_is_not_for_other_sets(tmp_path, arguments, wor
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -83,6 +85,7 @@ def test_binarization_is_that_of_the_default_set_or_as_asked(tmp_path, capsys, a
     assert json.loads((run / "config.json").read_text())["data"]["num_values"] == 2
 
 
+@pytest.mark.slow
 def test_samples_of_a_table_are_in_its_units(tmp_path, capsys):
     gmm = App(
         "tfgen.classical.GaussianMixture", dataset="gaussians25", steps=5, batch_size=1000, num_components=2

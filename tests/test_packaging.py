@@ -121,6 +121,7 @@ def test_the_wheel_holds_the_package_the_apps_and_nothing_else(installed):
     assert any("LICENSE" in str(file) for file in metadata.files)
 
 
+@pytest.mark.slow
 def test_the_installed_command_lists_every_app(installed, tmp_path):
     shown = tfgen_command(installed, tmp_path, "list").stdout.splitlines()
     assert [line.split()[0] for line in shown] == sorted(path.stem for path in ROOT.glob("apps/*.py"))
@@ -286,6 +287,7 @@ def test_keras_files_open_in_a_process_that_only_imported_tfgen(keras_files, imp
         assert values == pytest.approx(figures[name], rel=1e-5, abs=1e-6), name
 
 
+@pytest.mark.slow
 def test_every_class_that_tfgen_registers_is_known_beforehand():
     code = """
         import importlib, json, pkgutil

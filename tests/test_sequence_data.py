@@ -108,6 +108,7 @@ def test_differences_are_slopes():
     np.testing.assert_allclose(parabola[4:-4, 2], 2.0)
 
 
+@pytest.mark.slow
 @needs(REAL / "speech")
 def test_spoken_cepstra_are_the_recordings_of_spoken_digits():
     found = data.load("spoken_cepstra", data_dir=REAL)

@@ -230,6 +230,7 @@ def test_streams_are_refused_as_arrays_are(tmp_path, monkeypatch):
 # Runs.
 
 
+@pytest.mark.slow
 def test_a_run_says_that_it_streams_and_ends_with_the_same_figures(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("tfgen.training.batches._WINDOW", 400)
     own = f"--dataset={photos(tmp_path / 'photos', each=40)}", "--binarize=dynamic", "--seed=1"

@@ -239,6 +239,7 @@ def test_resolutions_of_the_paper():
     assert resolutions(9, 13) == [(9, 13), (5, 7), (3, 4)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(4, 4, 1), (5, 4, 3), (9, 13, 3), (8, 8, 1), (19, 28, 1)])
 def test_every_pixel_depends_on_the_noise_and_moves_the_logit(shape):
     keras.utils.set_random_seed(2)

@@ -104,6 +104,7 @@ def test_strings_go_in_and_come_out():
     assert [a.decode() for a in answers] == model.decode(model.sample(2, prompt="th", seed=6))
 
 
+@pytest.mark.slow
 def test_words_go_in_and_come_out():
     model = make(vocabulary=("<unknown>", "the", "cat", ".", "sat"), unit="word")
     x = model.sample(2, prompt="The dog.", seed=7)

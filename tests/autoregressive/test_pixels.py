@@ -358,6 +358,7 @@ def conditional(name, oracles):
     return asked(oracles, name, 1)
 
 
+@pytest.mark.slow
 @each("causal")
 def test_each_output_depends_on_all_earlier_entries_and_no_other(name, case):
     keras.utils.set_random_seed(3)
@@ -365,6 +366,7 @@ def test_each_output_depends_on_all_earlier_entries_and_no_other(name, case):
     checks.assert_depends_on_all_earlier_entries_and_no_other(model)
 
 
+@pytest.mark.slow
 @enumerated
 def test_changing_an_entry_changes_no_output_up_to_it(oracle):
     if oracle.condition is None:
@@ -376,31 +378,37 @@ def test_changing_an_entry_of_a_larger_image_changes_no_output_up_to_it(name, ca
     checks.assert_changing_an_entry_moves_later_outputs_only(MACHINES[name].make(**case))
 
 
+@pytest.mark.slow
 @enumerated
 def test_probabilities_of_all_images_sum_to_one(oracle):
     oracle.assert_sums_to_one()
 
 
+@pytest.mark.slow
 @enumerated
 def test_samples_follow_the_density(oracle):
     oracle.assert_samples_follow_the_density()
 
 
+@pytest.mark.slow
 @enumerated
 def test_completion_keeps_known_entries_and_draws_the_others_from_their_conditionals(oracle):
     oracle.assert_completes()
 
 
+@pytest.mark.slow
 @enumerated
 def test_temperature_zero_is_the_chain_of_modes(oracle):
     oracle.assert_temperature_zero_is_the_chain_of_modes()
 
 
+@pytest.mark.slow
 @enumerated
 def test_temperature_scales_the_law(oracle):
     oracle.assert_temperature_scales_the_law(0.6 if oracle.condition is None else 1.7)
 
 
+@pytest.mark.slow
 @enumerated
 def test_the_sampler_computes_the_network_under_any_condition(oracle):
     model = oracle.model
@@ -435,16 +443,19 @@ def test_planted_errors_are_noticed(name):
     checks.assert_planted_errors_are_noticed(model, machine.places(model))
 
 
+@pytest.mark.slow
 @machines
 def test_served_completion_is_the_sampler(binary):
     checks.assert_served_completion_is_the_sampler(binary)
 
 
+@pytest.mark.slow
 @machines
 def test_objective_is_the_mean_of_minus_log_prob_and_reaches_every_weight(binary):
     checks.assert_objective_reaches_every_weight(binary.model)
 
 
+@pytest.mark.slow
 @machines
 def test_a_location_is_nothing_at_first_and_then_moves_all_that_is_drawn(name):
     machine = MACHINES[name]
@@ -465,6 +476,7 @@ def test_a_location_is_nothing_at_first_and_then_moves_all_that_is_drawn(name):
     assert np.all(np.abs(with_it.raw(images) - plain).reshape(2, 9, 8, -1).max(axis=(0, 3)) > 1e-6)
 
 
+@pytest.mark.slow
 @each("bad")
 def test_bad_constructor_arguments_name_themselves(name, case):
     kwargs, message = case
@@ -472,6 +484,7 @@ def test_bad_constructor_arguments_name_themselves(name, case):
         MACHINES[name].cls(**{"event_shape": (4, 4, 1)} | MACHINES[name].tiny | kwargs)
 
 
+@pytest.mark.slow
 @machines
 def test_a_condition_reaches_every_matrix_of_its_own(conditional):
     model = conditional.model

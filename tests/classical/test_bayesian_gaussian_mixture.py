@@ -50,6 +50,7 @@ def log_evidence(x, covariance, strength, dof, prior_scatter):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("covariance", ["full", "diag"])
 def test_structured_is_exact_for_one_component_and_mean_field_is_below(covariance):
     """q(mu, Lambda) is the posterior then, and the bound the evidence; taking mu and Lambda apart costs."""
@@ -124,6 +125,7 @@ def test_bound_is_that_of_its_definition(factorization):
     np.testing.assert_allclose(model.elbo(x), by_hand(model, x), rtol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("covariance", ["full", "diag"])
 @pytest.mark.parametrize("factorization", ["structured", "mean_field"])
 def test_a_coordinate_step_ends_at_the_highest_bound(covariance, factorization):
@@ -139,6 +141,7 @@ def test_a_coordinate_step_ends_at_the_highest_bound(covariance, factorization):
             assert float(model.elbo(x)) < best - 1e-6, (name, change)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("covariance", ["full", "diag"])
 @pytest.mark.parametrize("factorization", ["structured", "mean_field"])
 def test_coordinate_ascent_never_lowers_the_bound(covariance, factorization):
@@ -150,6 +153,7 @@ def test_coordinate_ascent_never_lowers_the_bound(covariance, factorization):
     np.testing.assert_allclose(model.elbo(x), -200 * run_passes(model, x, 1)[0], rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_components_that_the_data_do_not_need_vanish():
     x = np.concatenate([np.random.RandomState(s).randn(60, 2) + 6 * s for s in (0, 1)])
     model = begun(x.astype(np.float32), num_components=5, concentration=1e-3)
@@ -186,6 +190,7 @@ def test_a_step_is_that_of_scikit_learn():
     np.testing.assert_allclose(model.weights_posterior().concentration, peer.weight_concentration_, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("covariance", ["full", "diag"])
 def test_batches_end_near_the_bound_of_whole_passes(covariance):
     """SVI within 1 % of CAVI's bound."""
@@ -212,6 +217,7 @@ def test_a_natural_step_of_size_one_on_all_data_is_a_coordinate_step():
     np.testing.assert_allclose(batch.counts, 0.5 * (middle + whole.counts.numpy()), rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("covariance", ["full", "diag"])
 def test_predictive_integrates_to_one_and_is_a_mixture_of_students(covariance):
     x = points(12)
@@ -238,6 +244,7 @@ def test_predictive_integrates_to_one_and_is_a_mixture_of_students(covariance):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("covariance", "factorization"), [("full", "structured"), ("diag", "structured"), ("full", "mean_field")]
 )
@@ -265,6 +272,7 @@ def test_samples_follow_the_predictive(covariance, factorization):
     assert scipy.stats.ks_2samp(drawn, expected).pvalue > 1e-3
 
 
+@pytest.mark.slow
 def test_mean_field_bounds_its_predictive():
     x = points(9)
     model = begun(x, num_components=2, factorization="mean_field")
@@ -282,6 +290,7 @@ def test_mean_field_bounds_its_predictive():
         model.distribution()
 
 
+@pytest.mark.slow
 def test_components_are_remembered_after_0_1_2_4_rounds():
     x = points()
     model = begun(x, num_components=2)

@@ -40,6 +40,7 @@ def started(x, covariance="full", regularization=1e-6, num_components=4, event_s
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("regularization", [1e-6, 0.05])
 @pytest.mark.parametrize("covariance", ["diag", "full"])
 def test_em_equals_scikit_learn(covariance, regularization):
@@ -204,6 +205,7 @@ def test_bad_arguments_are_named():
         GaussianMixture(3, 5).begin({"x": broken}, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("covariance", ["diag", "full"])
 def test_singular_covariances_are_refused_in_one_sentence(covariance):
     """At the start, and within a pass of a training; with regularization they are fitted."""

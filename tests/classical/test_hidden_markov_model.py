@@ -137,6 +137,7 @@ def planted(request):
     return found
 
 
+@pytest.mark.slow
 def test_every_recursion_equals_the_sum_over_all_paths(planted):
     model, fields = planted.model, planted.fields
 
@@ -287,6 +288,7 @@ def joint(model, x, lengths, path):
     return found + transitions[path[inside - 1], path[inside]].sum()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["symbols", "vectors", "full", "left-right"])
 def test_baum_welch_equals_hmmlearn_s(kind):
     """Five passes over batches are five iterations of hers over all sequences."""
@@ -317,6 +319,7 @@ def test_smoothing_adds_counts_as_hmmlearn_s_priors_do():
     np.testing.assert_allclose(np.exp(planted.model.emission.log_table()), other.emissionprob_, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["symbols", "mixtures", "tied", "tied left-right", "labels of vectors"])
 def test_em_never_lowers_the_likelihood(kind):
     model = Planted(KINDS[kind]).model
@@ -524,6 +527,7 @@ def test_texts_are_taken_and_answered_as_strings():
     assert len(drawn) == 3 and set("".join(drawn)) <= set("ab ")
 
 
+@pytest.mark.slow
 def test_pictures_show_states_transitions_and_emissions():
     """Two steps of state 0, two of state 1: the picture's colours change in its middle."""
     x, path = np.array([[0.0], [0.0], [5.0], [5.0]]), np.array([0, 0, 1, 1])
@@ -551,6 +555,7 @@ def planted_data(x, num_values, **extra):
     return data.Data("planted", "text", (None,), num_values, num_values, None, None, *parts)
 
 
+@pytest.mark.slow
 def test_bad_arguments_and_data_are_refused_by_name():
     for arguments, message in [
         ({"num_states": 0}, "num_states must be a whole number of at least 1, got 0"),

@@ -30,6 +30,7 @@ def started(x, num_clusters=8, **arguments):
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("offset", [0.0, 1000.0])
 def test_passes_are_lloyds_iterations(offset):
     """From the same start: after each pass scikit-learn's centers, its inertia at the end, its labels."""
@@ -65,6 +66,7 @@ def test_sums_of_parts_that_are_not_full():
     np.testing.assert_allclose(shift, moved, rtol=1e-5, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_begin_is_as_good_as_scikit_learns_best():
     x = blobs(2000, modes=20)
     ours, theirs = [], []
@@ -106,6 +108,7 @@ def test_mini_batches_of_a_stream_end_near_lloyd():
     assert float(stream.inertia(x)) < 1.02 * float(lloyd.inertia(x))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["lloyd", "mini_batch"])
 def test_empty_clusters_are_put_to_use(algorithm):
     """Two of three centers far from all x; and equal ones, of which the second gets nothing."""
@@ -127,6 +130,7 @@ def test_empty_clusters_are_put_to_use(algorithm):
     assert np.isfinite(model.log_prob(few)).all() and np.isfinite(model.sample(5, seed=0)).all()
 
 
+@pytest.mark.slow
 def test_density_is_that_of_the_samples():
     """Against SciPy; projections of samples by Kolmogorov-Smirnov, false failures below 3e-5."""
     x = blobs().reshape(600, 3, 1)
@@ -158,6 +162,7 @@ def test_density_is_that_of_the_samples():
         assert scipy.stats.kstest(drawn @ direction, cdf).pvalue > 1e-5
 
 
+@pytest.mark.slow
 def test_outliers_score_high_and_members_about_one():
     x = blobs(num=1000)
     model = KMeans(3, 8)

@@ -51,6 +51,7 @@ def peer_of(model, x):
     return peer
 
 
+@pytest.mark.slow
 def test_posterior_and_bound_are_those_of_scikit_learn():
     """With the same topics: q(theta), and the bound of a set of documents."""
     x, _ = planted(40)
@@ -91,6 +92,7 @@ def matched(found, planted):
     return distance[scipy.optimize.linear_sum_assignment(distance)].max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("inference", ["batch", "svi"])
 def test_planted_topics_are_found_at_scikit_learns_perplexity(inference):
     (x, topics), (held_out, _) = planted(), planted(100)
@@ -137,6 +139,7 @@ def test_words_that_are_rare_in_all_topics_do_not_underflow():
     )
 
 
+@pytest.mark.slow
 def test_samples_are_documents_of_the_model():
     """Shares of words, of pairs (which say how documents mix topics), and the number of words."""
     x, topics = planted(10)

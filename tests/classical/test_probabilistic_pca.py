@@ -58,6 +58,7 @@ def test_closed_form_equals_scikit_learn(offset):
     assert np.all(np.take_along_axis(units, np.abs(units).argmax(0)[None], axis=0) > 0)
 
 
+@pytest.mark.slow
 def test_em_ends_at_the_closed_form_and_never_falls():
     x = plane()
     exact, _ = fitted(x)
@@ -125,6 +126,7 @@ def test_missing_entries_are_integrated_out():
     np.testing.assert_allclose(model.log_prob(x), whole.log_prob(x), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_em_with_missing_entries_climbs_the_likelihood_of_what_is_known():
     """It never falls, is stationary by finite differences at the end, and fills holes better than means."""
     x = plane()

@@ -21,6 +21,7 @@ def inertia(x, centers):
     return np.square(x[:, None] - centers).sum(-1).min(1).sum()
 
 
+@pytest.mark.slow
 def test_plus_plus_follows_its_law():
     """Two centers of five weighted points: the law of (first, second) by enumeration of both candidates.
 

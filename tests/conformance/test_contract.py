@@ -159,6 +159,7 @@ def test_log_prob_takes_arrays_and_works_in_a_graph(session, model):
         np.testing.assert_allclose(model.log_prob(**fields), model(**fields), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_steps_beyond_the_length_do_not_count(model):
     if model.event_shape[0] is not None:
         return
@@ -333,6 +334,7 @@ def test_gradients_are_those_of_the_reported_loss(session):
                     np.testing.assert_allclose(numeric, exact, rtol=0.03, atol=4e-3, err_msg=variable.path)
 
 
+@pytest.mark.slow
 def test_bfloat16_layers_give_nearly_the_same_loss(case):
     """bfloat16 has 8 bits: losses agree to a few per cent, weights and losses stay float32."""
     model = perturb(make(case))

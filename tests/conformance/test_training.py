@@ -20,6 +20,7 @@ def optimizers(updates):
     return {u.name: keras.optimizers.SGD(RATE) for u in updates if u.objective}
 
 
+@pytest.mark.slow
 def test_an_update_moves_its_own_variables_and_no_others(session):
     """All of them: a trainable one that stays where it is must be declared in the row, with the reason."""
     model = session.learner
@@ -52,6 +53,7 @@ def is_declared(path, declared):
     return any(path.endswith(end) for end in declared)
 
 
+@pytest.mark.slow
 def test_what_is_declared_to_stay_stays(session):
     """A reason that no longer holds is taken out of the row."""
     stayed = set()

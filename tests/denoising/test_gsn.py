@@ -140,6 +140,7 @@ def shallow():
     return with_weights((3,), hidden=(4,), num_walkback=2, corruption=0.4)
 
 
+@pytest.mark.slow
 def test_chains_follow_the_enumerated_kernel(shallow):
     """One step from each x, and where long chains end, whatever levels they began at."""
     transition = kernel(shallow, BITS)
@@ -154,6 +155,7 @@ def test_chains_follow_the_enumerated_kernel(shallow):
     assert_drawn_from(numbers(shallow.sample(20_000, seed=6, num_steps=1)), transition.mean(0))
 
 
+@pytest.mark.slow
 def test_known_entries_are_clamped_and_the_others_follow_their_kernel(shallow):
     known = np.array([False, True, False])
     transition = kernel(shallow, BITS, known)
@@ -204,6 +206,7 @@ def test_walk_backs_gradient_is_the_enumerated_one():
     assert abs(losses.mean() - float(loss)) < 5 * losses.std(ddof=1) / 10
 
 
+@pytest.mark.slow
 def test_frames_are_the_samples_of_as_many_steps(shallow):
     seeds = random.rows(random.as_seed(9), 5)
     film = tf.function(shallow.frames, autograph=False)(seeds, 4)
@@ -295,6 +298,7 @@ def test_a_walk_that_ends_before_the_top_layer_matters_is_refused():
     assert all(g is not None and np.abs(g).max() > 0 for g in gradients)
 
 
+@pytest.mark.slow
 def test_the_parzen_figure_stands_beside_that_of_training_examples(shallow):
     splits = [Split(BITS[np.random.default_rng(s).integers(0, 8, 60)].astype(np.uint8)) for s in range(3)]
     planted = Data("planted", "vector", (3,), 2, 2, None, None, *splits)

@@ -232,6 +232,7 @@ def test_a_model_that_reads_levels_is_asked_for_the_nearest():
     np.testing.assert_allclose(outer.terms(h, y)[1], expected, rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_known_entries_are_kept_and_pull_at_the_code():
     model, *_ = plugged(epsilon1=0.1, epsilon2=0.0, epsilon3=0.05, epsilon4=0.2)
     model.denoiser.set_weights([np.eye(SIZE) / 1.25, np.zeros(SIZE)])

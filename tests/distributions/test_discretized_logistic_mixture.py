@@ -187,6 +187,7 @@ def test_a_known_channel_decides_between_components_at_temperature_zero():
     np.testing.assert_array_equal(got, [[1.0, 1.0], [7.0, 8.0], [2.0, 1.0]])
 
 
+@pytest.mark.slow
 def test_it_is_a_distribution_like_any_other():
     mixture, given = make(3, seed=5, batch=(2, 5))
     assert mixture.batch_shape == (2, 5) and mixture.event_shape == (3,)

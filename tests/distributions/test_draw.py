@@ -81,6 +81,7 @@ BATCHED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BATCHED)
 def test_each_row_has_a_stream_of_its_own(name):
     distribution, seeds = BATCHED[name], random.rows(SEED, 3)

@@ -47,6 +47,7 @@ def pair():
     return make(1), make(2)
 
 
+@pytest.mark.slow
 def test_log_prob_takes_any_leading_shape_and_sample_agrees_with_the_model(pair):
     model = pair[0]
     distribution = model.distribution()
@@ -95,6 +96,7 @@ def test_mixture_same_family_over_conditions_is_the_exact_mixture():
     assert mixture.sample(5, seed=[1, 2]).shape == (5, 2)
 
 
+@pytest.mark.slow
 def test_mixture_of_two_models_is_the_exact_mixture_and_samples_follow_it(pair):
     weights = np.array([0.35, 0.65])
     mixture = tfd.Mixture(tfd.Categorical(probs=weights.astype("float32")), [m.distribution() for m in pair])

@@ -1,6 +1,7 @@
 """StrokeMixture and its head against SciPy, quadrature and their formulas."""
 
 import numpy as np
+import pytest
 import scipy.special
 import scipy.stats
 import tensorflow as tf
@@ -43,6 +44,7 @@ def test_log_prob_is_scipys():
         np.testing.assert_allclose(found[:, row], reference(x, row), rtol=2e-4, atol=2e-4)
 
 
+@pytest.mark.slow
 def test_density_integrates_to_one_over_offsets_and_pens():
     """The trapezoidal rule on a fine grid is exact to far below the tolerance for Gaussians."""
     grid = np.linspace(-15, 15, 1501, dtype=np.float32)

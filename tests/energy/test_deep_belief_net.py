@@ -77,6 +77,7 @@ def exact(model):
     return logsumexp(joint, axis=(1, 2)), (np.exp(log_q) * (joint - log_q)).sum((1, 2)), log_z
 
 
+@pytest.mark.slow
 def test_bound_is_the_enumerated_one_and_lies_below_log_p():
     model = with_weights(0.7)
     log_p, bound, log_z = exact(model)
@@ -96,6 +97,7 @@ def test_bound_is_the_enumerated_one_and_lies_below_log_p():
     np.testing.assert_allclose(few[1:], model.log_prob(ALL[1:3], num_samples=5, seed=3), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_samples_follow_the_net():
     model = with_weights(0.7)
     drawn = model.sample(20_000, seed=1, num_steps=40).numpy().reshape(-1, SIZES[0])
@@ -160,6 +162,7 @@ def labelled_joint(model):
     return logsumexp(joint, axis=(1, 2)), (np.exp(log_q) * (joint - log_q)).sum((1, 2))
 
 
+@pytest.mark.slow
 def test_samples_of_a_label(labelled):
     log_p = labelled_joint(labelled)[0][:, 2]
     expected = np.exp(log_p - logsumexp(log_p)) * 20_000
@@ -239,6 +242,7 @@ def test_a_layer_too_small_to_be_turned_over_starts_small():
     assert np.std(model.top.visible_bias) > 0
 
 
+@pytest.mark.slow
 def test_up_down_gradient():
     """Delta rules at q's samples and at dreams a sweep of the top away, and the top's CD-1: enumerated."""
     model = with_weights(0.7, fine_tuning="up_down", estimator="cd")

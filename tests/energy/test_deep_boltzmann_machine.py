@@ -91,6 +91,7 @@ def test_ais_within_its_interval():
     assert low <= exact <= high and abs(estimate - exact) < 0.05
 
 
+@pytest.mark.slow
 def test_samples_follow_the_machine():
     model = with_weights(0.7)
     drawn = model.sample(20_000, seed=1, num_steps=60).numpy().reshape(-1, SIZES[0])

@@ -75,6 +75,7 @@ def test_conditionals_are_the_joint_s(model):
             assert scipy.stats.kstest(drawn[:, i], "norm", (mean[i], deviation[i])).pvalue > 1e-5
 
 
+@pytest.mark.slow
 def test_chains_reach_the_density(model):
     """Cells of the plane, from independent units in 60 sweeps: chi-square at 1e-5; at temperature 1/2 too."""
     theta = parameters(model)

@@ -124,6 +124,7 @@ def observed(machine):
     return {"x": np.repeat(v, k, axis=0), "condition": np.tile(np.arange(k), len(v))}, log_f.reshape(-1)
 
 
+@pytest.mark.slow
 def test_energies_free_energies_and_log_z(machine):
     model, state = machine.model, full_states(machine)
     np.testing.assert_allclose(model.energy(**state), -machine.log_f.reshape(-1), atol=2e-5)
@@ -135,6 +136,7 @@ def test_energies_free_energies_and_log_z(machine):
     assert total == pytest.approx(1.0, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_gradient_of_the_exact_likelihood(machine):
     model = machine.model
     given, _ = observed(machine)
@@ -151,6 +153,7 @@ def test_gradient_of_the_exact_likelihood(machine):
     np.testing.assert_allclose(found, machine.slope(definition), atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beta", [0.4, 1.0])
 def test_gibbs_leaves_the_path_invariant(machine, beta):
     """Exact draws of all groups, swept once: each group given the others, units of coupled groups in turn."""
@@ -222,6 +225,7 @@ def test_more_than_20_hidden_units_leave_a_bound():
         big.log_partition()
 
 
+@pytest.mark.slow
 def test_gradient_of_the_general_machine_approaches_the_exact_one():
     """Ackley's two phases by Gibbs sampling, clamped and free; longer ones come nearer."""
     errors = []
@@ -239,6 +243,7 @@ def test_gradient_of_the_general_machine_approaches_the_exact_one():
     assert_mean_is(found, exact)
 
 
+@pytest.mark.slow
 def test_labels_follow_from_free_energies(machines):
     machine = machines["labels"]
     model, v = machine.model, machine.states["v"]
@@ -254,6 +259,7 @@ def test_labels_follow_from_free_energies(machines):
         RBM(3, 2).classify(v)
 
 
+@pytest.mark.slow
 def test_gradients_of_labels():
     """Those of -log p(y | v), and of CD, which draws labels as it draws v."""
     labels = np.array([0, 2, 1], np.int32)
@@ -292,6 +298,7 @@ def test_centred_weights_are_learned_from_deviations():
     np.testing.assert_allclose(fresh.visible_offset, expit(fresh.visible_bias), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_completion_clamps_what_is_known(machines):
     """p(v | two known units) of a machine whose units are drawn in turn, hidden ones among its chains."""
     machine = machines["general"]

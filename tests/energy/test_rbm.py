@@ -90,6 +90,7 @@ def contrast_slope(theta, weights):
     return slope(lambda t: free_energy(t, DATA).mean() - weights @ free_energy(t, ALL), theta)
 
 
+@pytest.mark.slow
 def test_energy_is_the_sum_over_units():
     model = with_weights()
     w, b, c = parameters(model)
@@ -114,6 +115,7 @@ def test_energy_is_the_sum_over_units():
         np.testing.assert_allclose(log_p, np.log(joint[:, k] / joint[:, k].sum()), atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("visible", "hidden"), [(5, 9), (9, 5), (14, 13), (1, 1)])
 def test_exact_log_partition_sums_either_layer(visible, hidden):
     model = with_weights(visible=visible, hidden=hidden)

@@ -38,6 +38,7 @@ def transition(state, beta, seed):
 PATH = (start, log_ratio, transition)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_temperatures", [2, 3, 6])
 def test_mean_weight_is_unbiased_at_any_number_of_temperatures(num_temperatures):
     """Few temperatures leave far-off weights, whose mean is Z / Z_0 all the same.
@@ -52,6 +53,7 @@ def test_mean_weight_is_unbiased_at_any_number_of_temperatures(num_temperatures)
     assert error < 0.02 * weights.mean()
 
 
+@pytest.mark.slow
 def test_interval_covers_log_z_as_often_as_it_says():
     """Of 1,000 runs of 100 chains, 99.7 % should hold log Z: at least 985.
 
@@ -125,6 +127,7 @@ def test_too_few_are_refused(argument):
         annealed_importance_sampling(*PATH, 0.0, **{argument: 1})
 
 
+@pytest.mark.slow
 def test_parts_that_are_told_of_are_one_path():
     """1,200 temperatures come in three calls, which weigh as one would."""
     found = annealed_importance_sampling(*PATH, math.log(5.0), 1200, 20, seed=7)

@@ -213,6 +213,7 @@ def digits():
     return data.load("digits")
 
 
+@pytest.mark.slow
 def test_classifier_features_classify_and_are_its_hidden_layer(digits):
     features = samples.ClassifierFeatures(digits.train.x, digits.train.label)
     correct = features.classify(digits.test.x) == digits.test.label
@@ -234,6 +235,7 @@ def test_classifier_features_depend_on_data_and_seed_only(digits):
     np.testing.assert_allclose(symmetric(x / 8.0 - 1), first(x), rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_digit_distances_grow_with_corruption(digits):
     features = samples.ClassifierFeatures(digits.train.x, digits.train.label)
     test = digits.test.x.astype("float64")

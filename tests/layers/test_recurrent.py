@@ -75,6 +75,7 @@ def test_steps_are_the_sequence_and_lengths_stop_it(cell):
     np.testing.assert_allclose(tf.concat([first, second], 1), whole, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_gradients_are_equal_under_xla_and_nearly_so_in_bfloat16(cell):
     ours, _ = pair(cell)

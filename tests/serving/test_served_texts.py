@@ -20,6 +20,7 @@ def served(model, directory):
     return version, tf.saved_model.load(str(version)).signatures
 
 
+@pytest.mark.slow
 def test_characters_are_scored_as_strings(tmp_path, loader):
     model = CharRNN(vocabulary=("\n", " ", "e", "h", "t"), units=3, embedding=2, length=4)
     version, signatures = served(model, tmp_path / "export")
@@ -53,6 +54,7 @@ def test_characters_are_scored_as_strings(tmp_path, loader):
     assert "Numbers in `x` are those of symbols, from 0 on: `1/assets.extra/vocabulary.json`" in readme
 
 
+@pytest.mark.slow
 def test_replies_are_scored_with_their_end_under_a_history(tmp_path):
     model = DialogueModel(vocabulary=WORDS, units=3, embedding=2, length=4)
     version, signatures = served(model, tmp_path)
@@ -78,6 +80,7 @@ def test_numbers_without_a_vocabulary_stay_numbers(tmp_path):
     assert "vocabulary" not in (tmp_path / "README.md").read_text()
 
 
+@pytest.mark.slow
 def test_handwriting_is_scored_and_drawn_under_strings(tmp_path, loader):
     model = HandwritingRNN(
         condition="text", vocabulary=(" ", "a", "b"), units=3, layers=1, num_components=2, num_windows=2

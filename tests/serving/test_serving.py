@@ -38,6 +38,7 @@ def toy(tmp_path_factory):
     return model, serving.export(model, tmp_path_factory.mktemp("toy"), xla=True)
 
 
+@pytest.mark.slow
 def test_every_signature_answers_in_cpp_as_in_memory(loader, tmp_path):
     model = toys.Toy()
     graphs, version = graphs_and_export(model, tmp_path / "export")
@@ -49,6 +50,7 @@ def test_no_xla_in_an_export_by_default(tmp_path):
     assert b"_XlaMustCompile" not in (version / "saved_model.pb").read_bytes()
 
 
+@pytest.mark.slow
 def test_same_seeds_same_samples_eager_compiled_and_in_cpp(toy, loader, tmp_path):
     model, version = toy
     seeds, labels = random.rows(random.as_seed(7), 50), tf.range(50) % 3
@@ -61,6 +63,7 @@ def test_same_seeds_same_samples_eager_compiled_and_in_cpp(toy, loader, tmp_path
     assert 0 < eager.mean() < 1 and np.ptp(eager, axis=0).all()
 
 
+@pytest.mark.slow
 def test_answers_are_the_models_own_numbers(toy, loader, tmp_path):
     x = np.array([[1, 0, 1, 1]], np.float32)
     words = np.array([["the", "of", "sum"]], object)

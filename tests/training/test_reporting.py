@@ -133,6 +133,7 @@ def test_evaluations_do_not_fill_a_log():
     assert lines[0].startswith("step 10/100000 ") and lines[-1].startswith("step 100000/100000 ")
 
 
+@pytest.mark.slow
 def test_a_training_says_its_steps_and_stages(tmp_path, capsys):
     go(TwoStages(), 30, tmp_path / "run", checkpoint_every=10)
     lines = capsys.readouterr().out.splitlines()
@@ -156,6 +157,7 @@ def test_figures_of_whole_passes_are_told_too(tmp_path, capsys):
     assert "  count 40  val_loss " in line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [40])
 def test_a_terminal_shows_where_the_training_is(tmp_path, monkeypatch, width):
     class Terminal(io.StringIO):

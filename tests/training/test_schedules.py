@@ -138,6 +138,7 @@ def test_a_resumed_training_goes_on_in_the_course(tmp_path, schedule):
     assert rate == pytest.approx({"constant": 0.5, "cosine": 0.0}[schedule], abs=1e-7)
 
 
+@pytest.mark.slow
 def test_a_course_is_a_part_of_the_run(tmp_path):
     """Another length of the course is another course: the checkpoint says whose it is."""
     model = Bits()

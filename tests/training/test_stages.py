@@ -75,6 +75,7 @@ def test_a_stage_is_entered_once_with_the_first_examples_and_a_seed_of_its_own()
     assert not np.array_equal(seed, entry)
 
 
+@pytest.mark.slow
 def test_killed_before_the_first_checkpoint_of_a_stage_it_is_entered_again_to_the_same_bits(tmp_path):
     straight, resumed, lines = TwoStages(), TwoStages(), []
     go(straight, 12, tmp_path / "a")
@@ -124,6 +125,7 @@ def test_patience_ends_the_last_stage_too(tmp_path):
     assert [row["step"] for row in rows] == list(range(5, 51, 5))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", [12, 15, 17])
 def test_a_stage_that_ended_early_is_resumed_where_it_ended(tmp_path, cut):
     losses = LOSSES[:16] + [200.0 - step for step in range(16, 61)]
@@ -137,6 +139,7 @@ def test_a_stage_that_ended_early_is_resumed_where_it_ended(tmp_path, cut):
     assert (tmp_path / "a/metrics.csv").read_text() == (tmp_path / "b/metrics.csv").read_text()
 
 
+@pytest.mark.slow
 def test_steps_may_change_where_no_stage_moves_that_has_begun(tmp_path):
     with pytest.raises(Interrupted):
         go(TwoStages(), 12, tmp_path / "a", callbacks=[StopAt(8)])
@@ -274,6 +277,7 @@ def test_stages_are_checked_by_name():
     assert plan_stages([stage("a", 1.0), stage("b", 2.0), stage("c", 1.0)], 10) == [0, 2, 8, 10]
 
 
+@pytest.mark.slow
 def test_fit_trains_the_stage_that_compile_names():
     x = fitting(TwoStages()).train.x.astype(np.float32)
     moved = {}

@@ -75,6 +75,7 @@ def same(make, pair, steps, **keywords):
     return found[True]
 
 
+@pytest.mark.slow
 def test_a_vae_on_a_folder_of_images_has_the_bits_of_memory(photos):
     """Also under XLA, where the whole loop is one program; validation is in parts and streamed, too."""
     assert isinstance(photos[True].train.x, Stream) and isinstance(photos[True].validation.x, Stream)
@@ -100,6 +101,7 @@ def test_passes_of_a_gaussian_mixture_have_the_bits_of_memory():
     same(lambda: GaussianMixture((40,), num_components=2, covariance="diag"), pair, 30, batch_size=8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "model",
     [
@@ -116,6 +118,7 @@ def test_topics_of_streamed_counts_have_the_bits_of_memory(model):
     assert model.test_metrics(pair[True], None) == model.test_metrics(pair[False], None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["lloyd", "mini_batch"])
 def test_clusters_of_streamed_points_have_the_bits_of_memory(algorithm):
     x = np.random.default_rng(0).normal(size=(80, 40)) + 5.0
@@ -123,6 +126,7 @@ def test_clusters_of_streamed_points_have_the_bits_of_memory(algorithm):
     same(lambda: KMeans((40,), 2, algorithm=algorithm), pair, 30, batch_size=8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [FewLabels, MomentsBesideGradients, TwoStages])
 def test_streams_passes_and_stages_have_the_bits_of_memory(make, monkeypatch):
     monkeypatch.setattr(batches, "_WINDOW", 100)
@@ -131,6 +135,7 @@ def test_streams_passes_and_stages_have_the_bits_of_memory(make, monkeypatch):
     same(make, pair, 40, batch_size=8, jit="on" if make is FewLabels else "off")
 
 
+@pytest.mark.slow
 def test_two_replicas_have_the_bits_of_memory(monkeypatch):
     monkeypatch.setattr(batches, "_WINDOW", 100)
     strategy = two_replicas()
@@ -143,6 +148,7 @@ def test_two_replicas_have_the_bits_of_memory(monkeypatch):
     same(make, {True: streamed(examples), False: examples}, 20, batch_size=8, strategy=strategy)
 
 
+@pytest.mark.slow
 def test_stopped_within_a_block_and_resumed_has_the_same_bits(tmp_path, monkeypatch):
     """In memory in one go; streamed in three, cut in each of two stages."""
     monkeypatch.setattr(batches, "_WINDOW", 100)
@@ -248,6 +254,7 @@ print(peak() - before)
 """
 
 
+@pytest.mark.slow
 def test_memory_stays_flat_on_a_set_that_is_larger(tmp_path):
     """A map of 200 MB: opened, checked, fingerprinted and trained on within a fraction of that."""
     path = tmp_path / "x.npy"

@@ -101,6 +101,7 @@ def test_paths_are_those_of_the_equations(tiny):
     np.testing.assert_allclose(tiny.posterior(x, texts).log_prob(drawn.z), drawn.log_q, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_bounds_and_samples_against_quadrature(tiny):
     """p(z | y), q(z | x, y) and p(x | y) add up to one; bounds and samples follow p(x | y)."""
     first, second = np.meshgrid(GRID, GRID, indexing="ij")
@@ -134,6 +135,7 @@ def test_bounds_and_samples_against_quadrature(tiny):
     assert np.abs(evidences[0] - evidences[1]).max() > 0.01
 
 
+@pytest.mark.slow
 def test_captions_are_strings_or_tokens(tiny):
     x = every_picture()[:2]
     texts = ["a one left", "two"]

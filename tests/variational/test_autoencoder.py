@@ -12,6 +12,7 @@ from tfgen.variational import Autoencoder
 SEED, STEP = tf.constant([2, 5]), tf.constant(0, tf.int64)
 
 
+@pytest.mark.slow
 def test_a_linear_one_spans_the_principal_subspace():
     """Of 300 points in five dimensions: the same subspace, and the same error, to 1e-3 of the variance."""
     rng = np.random.RandomState(0)

@@ -127,6 +127,7 @@ def elbo_of_each(log_p, log_q):
     return -tf.reduce_sum(tf.exp(log_q) * (log_p - log_q), axis=0)
 
 
+@pytest.mark.slow
 def test_bounds_rise_from_the_elbo_to_the_evidence():
     model = net()
     log_p, log_q = tables(model, EVENTS)
@@ -163,6 +164,7 @@ def test_nvil_has_the_gradient_of_the_elbo_but_for_the_scales():
     assert_means_are(estimates(update, variables), exact(elbo, model, variables), scales)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("estimator", "objective"), [("vimco", bound), ("rws", reweighted)])
 def test_estimators_of_several_samples_have_their_enumerated_means(estimator, objective):
     model = net(estimator=estimator, num_samples=K, sleep_weight=0.5)

@@ -84,6 +84,7 @@ def deviations(found, wanted):
     return max(worst)
 
 
+@pytest.mark.slow
 def test_the_density_sums_to_one_and_bounds_are_in_order():
     model, z = planted()
     events = np.float32(list(itertools.product([0, 1], repeat=4))).reshape(-1, 2, 2, 1)

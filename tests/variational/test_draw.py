@@ -58,6 +58,7 @@ def test_posterior_and_pictures_are_distributions(integrated):
     np.testing.assert_allclose(np.exp(evidence).sum(), 1.0, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_bounds_against_quadrature(tiny, integrated):
     """ELBO + KL(q || exact posterior) = log p(x); the objective's ELBO is that one, by steps."""
     log_prior, log_q, log_p_x, cell = integrated

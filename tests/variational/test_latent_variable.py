@@ -69,6 +69,7 @@ def test_bound_and_gap_add_up_to_the_evidence(listed):
     np.testing.assert_allclose(drawn.kl, kl, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_bounds_of_more_samples_rise_from_the_elbo_towards_the_evidence(listed):
     model, log_joint, log_q = listed
     evidence = special.logsumexp(log_joint, axis=1)
@@ -198,6 +199,7 @@ def gradients_by_seed(vae, x, num):
     return loss.numpy(), [f.numpy() for f in found]
 
 
+@pytest.mark.slow
 def test_doubly_reparameterized_gradients_against_those_of_the_same_bound():
     """Equal means, of the decoder equal draws; a ratio of signal to noise that does not fall as K grows."""
     x, ratio = linear_data(3), {}
@@ -219,6 +221,7 @@ def test_doubly_reparameterized_gradients_against_those_of_the_same_bound():
     assert ratio[64][0] < 0.8 * ratio[2][0] and ratio[64][1] > 1.5 * ratio[2][1]
 
 
+@pytest.mark.slow
 def test_at_the_exact_posterior_every_path_gradient_is_zero():
     vae = linear_vae("full", objective="dreg", num_samples=2)
     _, (encoder, _) = gradients_by_seed(vae, linear_data(4), 3)
@@ -229,6 +232,7 @@ def test_at_the_exact_posterior_every_path_gradient_is_zero():
     assert np.abs(encoder).max() > 0.05
 
 
+@pytest.mark.slow
 def test_doubly_reparameterized_gradients_of_groups_and_shares():
     vae = [
         linear_vae("diagonal", objective=name, num_samples=2, num_groups=2, elbo_share=0.5)

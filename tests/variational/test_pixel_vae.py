@@ -49,6 +49,7 @@ def test_pixels_given_z_are_a_distribution_that_hears_z(given):
     assert np.abs(log_p[0] - log_p[-1]).max() > 0.3
 
 
+@pytest.mark.slow
 def test_the_bound_rises_to_the_integral_over_z(tiny, given):
     _, weights, log_p = given
     exact = np.log(weights @ np.exp(log_p))
@@ -65,6 +66,7 @@ def test_samples_follow_the_integral_over_z(tiny, given):
     assert_follows(tiny, drawn, p / p.sum())
 
 
+@pytest.mark.slow
 def test_without_features_it_is_its_pixel_cnn(tiny):
     """With z cut: the same weights without a condition give the same density, mode and samples."""
     cut = PixelVAE(**TINY)

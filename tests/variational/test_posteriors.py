@@ -61,6 +61,7 @@ def test_an_inverse_autoregressive_flow_integrates_to_one_and_is_no_gaussian():
         assert abs(drawn[:, axis].mean() - mean) < 5 * error + 2e-3
 
 
+@pytest.mark.slow
 def test_bounds_by_flows_sum_to_one_over_all_x():
     """Importance weights p(x, z) / q(z | x) have mean p(x), whatever q."""
     keras.utils.set_random_seed(0)

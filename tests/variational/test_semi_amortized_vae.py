@@ -46,6 +46,7 @@ def test_bounds_are_those_of_the_parameters_with_the_same_noise():
         np.testing.assert_allclose(refined[key], log_p - kl, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_many_steps_reach_the_best_diagonal_posterior_of_each_x():
     """From an encoder that says nothing: what is lost is what any diagonal Gaussian loses."""
     known = linear_vae("diagonal")
@@ -62,6 +63,7 @@ def test_many_steps_reach_the_best_diagonal_posterior_of_each_x():
     assert GAP - 0.02 < lost < GAP + 0.1
 
 
+@pytest.mark.slow
 def test_the_objective_is_differentiated_through_every_step():
     """Against finite differences, of which derivatives with the steps held fixed are far."""
     vae = make(refine_steps=4)

@@ -97,6 +97,7 @@ def test_objectives_against_their_formulas_on_the_same_samples(num_samples):
     np.testing.assert_allclose([loss, held_out["loss"], -held_out["elbo"]], reconstruction + kl, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kwargs",
     [
@@ -183,6 +184,7 @@ def marginal(vae):
     return joint.sum(1) * (z[1] - z[0])
 
 
+@pytest.mark.slow
 def test_bound_and_samples_agree_with_the_marginal():
     vae = binary_vae()
     p = marginal(vae)
@@ -210,6 +212,7 @@ def test_means_belong_to_the_samples():
     assert abs(np.corrcoef((x - mean).ravel(), mean.ravel())[0, 1]) < 0.06
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prior", ["mixture", "flow", "autoregressive"])
 def test_learned_priors_integrate_to_one_and_sample_their_density(prior):
     vae = VAE(4, latent_size=2, hidden=(3,), prior=prior)
@@ -457,6 +460,7 @@ def commands_of_the_table():
     return re.findall(r"`tfgen vae ([^`]+)`", text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flags", commands_of_the_table())
 def test_other_libraries_models_are_flags(flags):
     _, values = load("vae").parse([*flags.split(), "--hidden=4", "--latent_size=2"])

@@ -108,6 +108,7 @@ def test_temperature_zero_is_the_likelihoods_mode_for_the_modes_of_the_codes(tin
     np.testing.assert_array_equal(drawn, np.repeat(mode.astype("float32"), 3, axis=0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codebook", ["ema", "gradient"])
 def test_objective_by_hand(codebook):
     keras.utils.set_random_seed(2)

@@ -92,6 +92,7 @@ def test_the_bound_is_one_term_of_the_exact_sum(tiny, terms):
         assert np.all(bound < exact)
 
 
+@pytest.mark.slow
 def test_codes_are_drawn_from_both_priors_under_the_label(tiny, terms):
     """Chi-square over all codes: the bottom's sampler reads the top's codes at their places."""
     (top, bottom), priors, _ = terms
