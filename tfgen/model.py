@@ -103,6 +103,8 @@ class GenerativeModel(UpdatedModel, abc.ABC):
       length: For sequences, whose event_shape begins with None: how many steps a sample has unless it is
         said.
       rate: For sounds, samples a second.
+      chain_steps: For models whose samples are the ends of Markov chains, how many steps these take unless it
+        is said.
       num_values: Number of levels, for values "levels".
       missing: Whether NaN stands for an entry of x that is not known, for values "real".
       condition: `Condition`, or None.
@@ -148,6 +150,7 @@ class GenerativeModel(UpdatedModel, abc.ABC):
     main_figures = ("loss",)
     length = None
     rate = None
+    chain_steps = None
     jit_updates = True
     jit_sampler = False
 
@@ -252,8 +255,17 @@ class GenerativeModel(UpdatedModel, abc.ABC):
         return self.score(**self.check_fields(fields), **kwargs)
 
     def sample(
-        self, num, condition=None, seed=None, temperature=1.0, given=None, mask=None, length=None, **kwargs
-    ):  # fmt: skip
+        self,
+        num,
+        condition=None,
+        seed=None,
+        temperature=1.0,
+        given=None,
+        mask=None,
+        length=None,
+        num_steps=None,
+        **kwargs,
+    ):
         """Draws `num` samples, row i from the seed `fold_in(seed, i)` whatever `num` is.
 
         Args:
@@ -264,6 +276,8 @@ class GenerativeModel(UpdatedModel, abc.ABC):
           given: Known entries to complete, `event_shape` or `[num, *event_shape]`.
           mask: 1 where `given` is known, 0 where not, of the shape of `given`; its last axis may be 1.
           length: For sequences, how many steps, an int; None for the model's `length`.
+          num_steps: For models sampled by Markov chains, how many steps of each: the more, the nearer its end
+            is to a draw from the model; None for the model's `chain_steps`.
           **kwargs: The model's own arguments.
 
         Returns:
@@ -284,6 +298,12 @@ class GenerativeModel(UpdatedModel, abc.ABC):
             raise ValueError(f"{type(self).__name__} samples without length: leave it out.")
         if length is not None or self.length is not None:
             kwargs["length"] = checks.whole("length", self.length if length is None else length)
+        if self.chain_steps is not None:
+            steps = self.chain_steps if num_steps is None else num_steps
+            steps = steps if tf.is_tensor(steps) else checks.whole("num_steps", steps)
+            kwargs["num_steps"] = tf.cast(steps, tf.int32)
+        elif num_steps is not None:
+            raise ValueError(f"{type(self).__name__} samples without num_steps: leave it out.")
         if given is not None or mask is not None:
             known = checks.known_entries(given, mask, num, self.space.shape_of(kwargs.get("length")))
             kwargs["given"], kwargs["mask"] = self.space.check_known(*known)

@@ -482,6 +482,12 @@ def test_bad_ways_to_ask_for_samples_are_refused(model):
     else:
         with pytest.raises(ValueError, match="length must be a whole number of at least 1, got 0"):
             model.sample(1, length=0, **conditions(model, 1))
+    if model.chain_steps is None:
+        with pytest.raises(ValueError, match="samples without num_steps"):
+            model.sample(1, num_steps=3, **conditions(model, 1))
+    else:
+        with pytest.raises(ValueError, match="num_steps must be a whole number of at least 1, got 0"):
+            model.sample(1, num_steps=0, **conditions(model, 1))
     with pytest.raises(ValueError, match="temperature must be finite and not negative, got -1"):
         model.sample(1, temperature=-1)
     with pytest.raises(ValueError, match="given and mask go together, got mask=None"):

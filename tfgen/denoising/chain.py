@@ -30,7 +30,7 @@ class ChainModel(GenerativeModel):
 
     def __init__(self, event_shape, num_steps=100, **kwargs):
         super().__init__(event_shape, **kwargs)
-        self.num_steps = checks.whole("num_steps", num_steps)
+        self.chain_steps = checks.whole("num_steps", num_steps)
 
     @abc.abstractmethod
     def start(self, seeds, **given):
@@ -73,7 +73,7 @@ class ChainModel(GenerativeModel):
           **given: As `start` and `advance` take it.
         """
         first, seeds = random.split(seeds)
-        steps = self.num_steps if num_steps is None else num_steps
+        steps = self.chain_steps if num_steps is None else num_steps
         return self.shown(self.run(self.start(first, **given), seeds, steps, **given))
 
     def frames(self, seeds, num, shown=None, **given):
@@ -95,27 +95,6 @@ class ChainModel(GenerativeModel):
         state = self.start(first, **given)
         start = shown(state)
         return tf.concat([start[None], tf.scan(step, tf.range(num), (state, start))[1]], axis=0)
-
-    def sample(self, num, condition=None, seed=None, num_steps=None, **kwargs):
-        """As in the base class, by chains.
-
-        Args:
-          num: Number of samples.
-          condition: As there.
-          seed: Python int or int32 [2]; None draws a fresh one.
-          num_steps: Steps of each chain; None for the model's own number.
-          **kwargs: As there.
-
-        Returns:
-          float32 `[num, *event_shape]`.
-
-        Raises:
-          ValueError: If an argument does not fit.
-        """
-        num_steps = self.num_steps if num_steps is None else num_steps
-        if not tf.is_tensor(num_steps):
-            checks.whole("num_steps", num_steps)
-        return super().sample(num, condition, seed, num_steps=tf.cast(num_steps, tf.int32), **kwargs)
 
     def check_steps(self, steps):
         """Numbers of steps of a request, int32 `[n]`, each 0 to 100,000."""

@@ -348,7 +348,7 @@ class GenerativeStochasticNetwork(ChainModel):
         known = tf.broadcast_to(known, x.shape)
         covered = tf.where(known, x, self.space.value_range[0])
         drawn = [self.complete(x, tf.cast(known, tf.float32), s) for s in random.split(seeds)]
-        told = f"first halves known, {self.num_steps} steps of chains with these clamped"
+        told = f"first halves known, {self.chain_steps} steps of chains with these clamped"
         return {
             "reconstructions": View(
                 tf.concat([x[None], back], axis=0),

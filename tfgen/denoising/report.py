@@ -41,7 +41,7 @@ def report_parzen(model, data, seed):
 
     # A film of all steps; those before are dropped.
     draw = tf.function(model.film_of_means, autograph=False, jit_compile=model.jit_sampler)
-    film = draw(random.rows(seed, chains), model.num_steps + num // chains - 1)[model.num_steps :]
+    film = draw(random.rows(seed, chains), model.chain_steps + num // chains - 1)[model.chain_steps :]
     centers = {"": film.numpy().reshape(num, -1) / highest, "real_": unit(data.train, num)}
     choosing, test = unit(data.validation, _CHOOSING), unit(data.test, _CENTERS)
     found = {}

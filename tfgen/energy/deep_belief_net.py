@@ -96,7 +96,7 @@ class DeepBeliefNet(GenerativeModel):
         self.transposed = transposed
         self.fine_tuning = checks.one_of("fine_tuning", fine_tuning, ("none", "up_down", "discriminative"))
         self.num_gibbs = checks.whole("num_gibbs", num_gibbs)
-        self.num_sweeps = checks.whole("num_sweeps", num_sweeps)
+        self.chain_steps = checks.whole("num_sweeps", num_sweeps)
         self.condition = label_or_vector(
             checks.one_of("condition", condition, ("none", "label")), num_classes
         )
@@ -332,7 +332,7 @@ class DeepBeliefNet(GenerativeModel):
         Args:
           seeds: int32 `[n, 2]`.
           condition: Labels `[n]`, clamped, of a net with label units.
-          num_steps: Sweeps of the top; None for `num_sweeps`.
+          num_steps: Sweeps of the top; None for `chain_steps`.
           temperature: Divides the log odds; 0 takes the likelier value of each unit in turn.
           given: float32 `[n, *event_shape]`, kept where `mask` holds.
           mask: bool `[n, *event_shape]`; None with `given`.
@@ -341,7 +341,7 @@ class DeepBeliefNet(GenerativeModel):
           float32 `[n, *event_shape]`.
         """
         chain, below = random.split(seeds)
-        num_steps = self.num_sweeps if num_steps is None else num_steps
+        num_steps = self.chain_steps if num_steps is None else num_steps
         labels = {} if condition is None else {"condition": condition}
         if mask is None:
             h = self.top.sample_rows(chain, num_steps=num_steps, temperature=temperature, **labels)
@@ -389,28 +389,6 @@ class DeepBeliefNet(GenerativeModel):
         longest = tf.reduce_max(num_steps)
         x = tf.while_loop(lambda i, _: i < longest, step, (tf.constant(0), start))[1]
         return tf.reshape(x, [-1, *self.event_shape])
-
-    def sample(self, num, condition=None, seed=None, num_steps=None, **kwargs):
-        """As in the base class, by Gibbs chains of the top RBM.
-
-        Args:
-          num: Number of samples.
-          condition: A label or `num` of them, of a net with label units.
-          seed: Python int or int32 [2]; None draws a fresh one.
-          num_steps: Sweeps of each chain, None for `num_sweeps`; a sample's distribution approaches p(x) as
-            it grows.
-          **kwargs: `temperature`, `given` and `mask`.
-
-        Returns:
-          float32 `[num, *event_shape]`.
-
-        Raises:
-          ValueError: If an argument does not fit.
-        """
-        num_steps = self.num_sweeps if num_steps is None else num_steps
-        if not tf.is_tensor(num_steps):
-            checks.whole("num_steps", num_steps)
-        return super().sample(num, condition, seed, num_steps=tf.cast(num_steps, tf.int32), **kwargs)
 
     def complete(self, x, mask, seeds, **kwargs):
         """`sample_rows` with x, `[n, *event_shape]`, kept where `mask`, of the same shape, is 1."""

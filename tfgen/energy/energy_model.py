@@ -115,7 +115,7 @@ class EnergyModel(GenerativeModel):
         self.num_temperatures = checks.whole("num_temperatures", num_temperatures, at_least=2)
         self.num_flips = checks.whole("num_flips", num_flips)
         self.num_noise = checks.whole("num_noise", num_noise)
-        self.num_sweeps = checks.whole("num_sweeps", num_sweeps)
+        self.chain_steps = checks.whole("num_sweeps", num_sweeps)
         self.weight_decay = checks.number("weight_decay", weight_decay, at_least=0.0)
         self.sparsity = sparsity
         if sparsity is not None:
@@ -472,7 +472,7 @@ class EnergyModel(GenerativeModel):
         Args:
           seeds: int32 `[n, 2]`.
           condition: Labels `[n]`, clamped, of a model with labels.
-          num_steps: Sweeps; None for `num_sweeps`.
+          num_steps: Sweeps; None for `chain_steps`.
           temperature: Divides the logits; 0 takes the likelier value of each unit in turn.
           given: float32 `[n, *event_shape]`, clamped where `mask` holds.
           mask: bool `[n, *event_shape]`; None with `given`.
@@ -481,7 +481,7 @@ class EnergyModel(GenerativeModel):
           float32 `[n, *event_shape]`.
         """
         first, seeds = random.split(seeds)
-        num_steps = self.num_sweeps if num_steps is None else num_steps
+        num_steps = self.chain_steps if num_steps is None else num_steps
         clamp = self._clamp(condition, given, mask)
         start = self._held_fast(self.start(first, tf.shape(seeds)[0]), clamp)
         return self._chain(start, seeds, num_steps, temperature, clamp)
@@ -548,29 +548,6 @@ class EnergyModel(GenerativeModel):
             last = random.split(random.fold_in(seeds, num_steps), len(order))
             state = self.joint.draw(order, state, last, 1.0, temperature, clamp)
         return tf.reshape(state[self.visible[0]], [-1, *self.event_shape])
-
-    def sample(self, num, condition=None, seed=None, num_steps=None, **kwargs):
-        """As in the base class, by Gibbs chains; known units and labels are clamped.
-
-        Args:
-          num: Number of samples.
-          condition: A label or `num` of them, of a model with labels.
-          seed: Python int or int32 [2]; None draws a fresh one.
-          num_steps: Sweeps of each chain, None for `num_sweeps`; a sample's distribution approaches p(v) as
-            it grows.
-          **kwargs: `temperature`, `given` and `mask`; temperature 0 settles in a state where no layer's
-            update changes it.
-
-        Returns:
-          float32 `[num, *event_shape]`.
-
-        Raises:
-          ValueError: If an argument does not fit.
-        """
-        num_steps = self.num_sweeps if num_steps is None else num_steps
-        if not tf.is_tensor(num_steps):
-            checks.whole("num_steps", num_steps)
-        return super().sample(num, condition, seed, num_steps=tf.cast(num_steps, tf.int32), **kwargs)
 
     def complete(self, x, mask, seeds, **kwargs):
         """`sample_rows` with x, `[n, *event_shape]`, clamped where `mask`, of the same shape, is 1."""

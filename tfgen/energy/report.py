@@ -21,7 +21,7 @@ def report_views(model, data, num, seed):
     every, few = tf.range(num), min(num, _FEW)
     labels = {} if model.condition is None else {"condition": every % model.condition.width}
     # Of the samples' first chains as many as the program that draws samples serves, too.
-    sweeps = [*(k for k in _SWEEPS if k < model.num_sweeps), model.num_sweeps]
+    sweeps = [*(k for k in _SWEEPS if k < model.chain_steps), model.chain_steps]
     drawn = [model.sample(num, seed=seed, num_steps=k, **labels) for k in sweeps]
     title = "chains of Gibbs sampling from independent units on, by sweep"
     heads = [str(k) for k in sweeps]
@@ -72,7 +72,7 @@ def _completions(model, x, given, seed):
         tf.stack([x, tf.where(mask, x, tf.zeros_like(x)), found]),
         "rows",
         ("data", "given", "completed"),
-        f"test examples and their lower halves after {model.num_sweeps:,} sweeps with the upper ones clamped",
+        f"test examples, and their lower halves after {model.chain_steps:,} sweeps, the upper ones clamped",
     )
 
 
