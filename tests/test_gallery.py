@@ -401,6 +401,7 @@ def test_curves_have_one_quantity_an_axis_with_its_unit(tmp_path, monkeypatch):
         lambda *given, **options: drawn.append((given, options)) or Image.new("RGB", (2, 2)),
     )
     vae = VAE((8, 8, 1), latent_size=2, hidden=(4,))
+    vae.stage.assign([1, 5, 9])
     save_curves(VAE_ROWS, tmp_path, vae)
     save_curves(GAN_ROWS, tmp_path, GAN((8, 8, 1), hidden=(4,), latent_size=6))
     bits = [row | {"val_bits_per_dim": row["val_loss"] / 4.0} for row in VAE_ROWS]
@@ -424,10 +425,13 @@ def test_curves_have_one_quantity_an_axis_with_its_unit(tmp_path, monkeypatch):
         },
     }  # fmt: skip
     assert next(iter(of_bits)) == "-log p(x) [nats]"
-    assert drawn[2][1] == {"second": {"-log p(x) [nats]": ("bits/dim", 0.25)}, "best": "val_loss"}
+    of_one_stage = {"best": "val_loss", "after": 0}
+    assert drawn[2][1] == {"second": {"-log p(x) [nats]": ("bits/dim", 0.25)}} | of_one_stage
+    # The best step is one of the last stage.
+    assert drawn[0][1] == {"second": {}, "best": "val_loss", "after": 5}
     # The value of a loss that only has the right gradient is not shown, nor is a best step without a density.
     assert of_machine == {"-log pseudo-likelihood [nats]": {"val_loss": "validation"}}
-    assert [options["best"] for _, options in drawn] == ["val_loss", None, "val_loss", "val_loss"]
+    assert [options.get("best") for _, options in drawn] == ["val_loss", None, "val_loss", "val_loss"]
     weighed = VAE((8, 8, 1), latent_size=2, hidden=(4,), beta=4.0)
     save_curves(VAE_ROWS, tmp_path, weighed)
     assert "weighed loss [nats]" in drawn[-1][0][1]

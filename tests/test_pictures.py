@@ -195,6 +195,13 @@ def test_curves_have_a_panel_for_each_quantity():
     # The ring around the lowest validation loss, the first: pixels up to 6 from it that are not on the line.
     start = red[red[:, 1] < red[:, 1].min() + 12]
     assert np.ptp(start[:, 0]) >= 9
+    # Of another stage it is not the best: the ring is at the second.
+    later = _marks(pictures.curves(history, panels, best="val_loss", after=1.0).crop((0, 40, 470, 290)), RED)
+    middle = (later[:, 1] > 0.5 * (red[:, 1].min() + red[:, 1].max()) - 8) & (
+        later[:, 1] < 0.5 * (red[:, 1].min() + red[:, 1].max()) + 8
+    )
+    begun = later[later[:, 1] < later[:, 1].min() + 12]
+    assert np.ptp(begun[:, 0]) < 9 <= np.ptp(later[middle][:, 0])
     both = pictures.curves(history, {"nats": panels["nats"]}, second={"nats": ("bits/dim", 0.1)})
     assert both.size == (720, 400)
     # The second axis: its words stand on the far right.

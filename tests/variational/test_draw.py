@@ -197,7 +197,7 @@ def test_its_bound_is_above_that_of_a_vae_at_equal_steps():
     x, bounds = digits.test.x, {}
     for model in (DRAW((8, 8, 1)), VAE((8, 8, 1))):
         train(
-            model, digits, 1000, batch_size=100, optimizer=keras.optimizers.Adam(2e-3), log=lambda line: None
+            model, digits, 2000, batch_size=100, optimizer=keras.optimizers.Adam(2e-3), log=lambda line: None
         )
         bounds[type(model).__name__] = model.log_prob(x, num_samples=20, seed=random.as_seed(1)).numpy()
     gain = bounds["DRAW"] - bounds["VAE"]

@@ -504,8 +504,11 @@ def save_curves(rows, directory, model=None):
             ratio = next((bits / nats for nats, bits in pairs if nats and bits), None)
             if ratio:
                 second[words] = ("bits/dim", ratio)
-    best = "val_loss" if model is not None and model.density != "none" else None
-    pictures.save(pictures.curves(history, panels, second=second, best=best), directory / "curves.png")
+    options = {}
+    if model is not None and model.density != "none":
+        # Stages minimize losses of their own, and the last one's best weights are kept.
+        options = {"best": "val_loss", "after": int(model.stage.numpy()[1])}
+    pictures.save(pictures.curves(history, panels, second=second, **options), directory / "curves.png")
     return directory / "curves.png"
 
 

@@ -228,6 +228,10 @@ class ConvolutionalRBM(EnergyModel):
         h = self.joint.units["h"].draw_within(hidden, field, pooled, temperature)
         return self.joint.draw(("v",), {"h": h}, [visible], temperature=temperature)["v"]
 
+    def test_metrics(self, data, seed):
+        """As `EnergyModel`; none of a stack, whose log Z is not that of its first machine."""
+        return super().test_metrics(data, seed) if self.above is None else {}
+
     def views(self, data, num, seed):
         """Filters of each machine; of one machine by itself also what `EnergyModel` shows.
 

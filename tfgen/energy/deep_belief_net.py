@@ -67,7 +67,7 @@ class DeepBeliefNet(GenerativeModel):
     jit_sampler = True
     visible = ("v",)
     quantities = {  # noqa: RUF012
-        "loss": "-log p(x) by pseudo-likelihood of the layer that learns [nats]",
+        "loss": "-log p(x), pseudo-likelihood of the layer that learns [nats]",
         "pseudo_nats": None,
         "reconstruction_error": "mean squared reconstruction error",
         "discriminative/loss": "cross-entropy of labels [nats]",

@@ -5,6 +5,7 @@ import math
 import numbers
 import os
 import pathlib
+import textwrap
 import warnings
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
@@ -692,6 +693,7 @@ def curves(
     size: tuple[int, int] | None = None,
     second: Mapping[str, tuple[str, float]] | None = None,
     best: str | None = None,
+    after: float = -math.inf,
 ) -> "Image.Image":
     """Lines of training, each with its name and its last value, a panel for each quantity.
 
@@ -705,6 +707,7 @@ def curves(
         second: A second scale of a panel, by the words at its axis: what it is called, and its units in one
             of the first.
         best: The column whose lowest value is marked.
+        after: The step after which it is looked for: what came before was another stage.
 
     Returns:
         An RGB picture.
@@ -733,10 +736,10 @@ def curves(
     for axes, (words, lines) in zip(panes, panels.items(), strict=False):
         _plain(axes)
         for name, told in lines.items():
-            _line(axes, history[step], history[name], told, colors[told], name == best)
+            _line(axes, history[step], history[name], told, colors[told], after if name == best else None)
         axes.set_xlabel(step, color=_TEXT)
         axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.set_ylabel(words, color=_TEXT)
+        axes.set_ylabel(textwrap.fill(words, 36), color=_TEXT)
         axes.grid(axis="y", color="#e2e0d8", lw=0.8)
         axes.margins(x=0.03)
         if second and words in second:
@@ -757,14 +760,15 @@ def curves(
     return _render(figure)
 
 
-def _line(axes, steps, values, name: str, color: str, best: bool) -> None:
-    """One line of a panel, and a ring around its lowest point."""
+def _line(axes, steps, values, name: str, color: str, after: float | None) -> None:
+    """One line of a panel, and a ring around its lowest point after a step; none with None."""
     x, y = np.array(steps, np.float64), np.array(values, np.float64)
     there = np.isfinite(y)
     told = f"{name}  {y[there][-1]:.4g}" if there.any() else f"{name}  no values"
     marker = "o" if there.sum() < 20 else None
-    if best and there.any():
-        lowest = np.flatnonzero(there)[np.argmin(y[there])]
+    candidates = [] if after is None else np.flatnonzero(there & (x > after))
+    if len(candidates):
+        lowest = candidates[np.argmin(y[candidates])]
         told += f" (lowest {y[lowest]:.4g} at {x[lowest]:g})"
         axes.plot(x[lowest], y[lowest], "o", ms=10, mfc="none", mec=color, mew=1.6)
     axes.plot(x[there], y[there], color=color, lw=1.8, marker=marker, ms=4, label=told)

@@ -241,17 +241,18 @@ class CodeModel(GenerativeModel):
         measured = {name: f"-log p({name}) [nats]" for name in self.levels}
         measured |= {f"{name}_perplexity": "perplexity of the codebook [codes]" for name in self.levels}
         measured |= {f"{name}_commitment": "|z - e|^2 of an example" for name in self.levels}
-        return measured | {"reconstruction": "reconstruction -log p(x | k) [nats]"}
+        measured |= {"reconstruction": "reconstruction -log p(x | k) [nats]"}
+        # Of the priors' stage alone it is a bound, and their update's loss is that of the codes.
+        return measured | {"loss": "reconstruction, then bound of -log p(x) [nats]", "priors/loss": None}
 
     def test_metrics(self, data, seed):
         """The bound's parts, and how the codebooks are used, on a data set's test split."""
         shares, parts = self._counted(data, seed)
         kind = "nats, the part of the bound that is {}, mean over the test split"
-        found = {
-            f"{name}_nats": {"value": value, "kind": kind.format(f"-log p({name})" if name in self.levels else
-            "-log p(x | codes)")}
-            for name, value in parts.items()
-        }  # fmt: skip
+        found = {}
+        for name, value in parts.items():
+            part = f"-log p({name})" if name in self.levels else "-log p(x | codes)"
+            found[f"{name}_nats"] = {"value": value, "kind": kind.format(part)}
         for name, share in shares.items():
             used = f"of {len(share)} codes, test split"
             found[f"{name}_perplexity"] = {

@@ -95,8 +95,8 @@ class VQVAE2(CodeModel):
         condition_size: int | None = None,
         **kwargs,
     ):
-        told = (condition, num_classes, condition_size)
         law = (likelihood, num_values, likelihood_size)
+        told = (condition, num_classes, condition_size)
         super().__init__(event_shape, law, told, commitment, prior_share, **kwargs)
         checks.whole("code_size", code_size)
         checks.whole("prior_filters", prior_filters)
@@ -118,9 +118,8 @@ class VQVAE2(CodeModel):
         both, outputs = (*bottom[:2], 2 * code_size), channels * self.outputs
         self.decoder = residual_decoder(both, filters, halvings, *blocks, outputs, policy, "decoder")
         bottom_codes = num_codes if bottom_codes is None else checks.whole("bottom_codes", bottom_codes, 2)
-        told = (codebook, decay, revive)
         quantizers = [
-            VectorQuantizer(num, *told, name=name)
+            VectorQuantizer(num, codebook, decay, revive, name=name)
             for num, name in zip((num_codes, bottom_codes), self.levels, strict=True)
         ]
         for quantizer in quantizers:
