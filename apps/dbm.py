@@ -31,7 +31,7 @@ app = App(
         "discriminative": {
             "dataset": "mnist",
             "binarize": "threshold",
-            "num_labels": 54_000,
+            "num_labels": 50_000,
             "hidden": (500, 1000),
             "fine_tuning": "discriminative",
             "optimizer": {

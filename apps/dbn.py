@@ -40,7 +40,7 @@ app = App(
         "discriminative": {
             "dataset": "mnist",
             "binarize": "threshold",
-            "num_labels": 54_000,
+            "num_labels": 50_000,
             "hidden": (500, 500, 2000),
             "estimator": "cd",
             "fine_tuning": "discriminative",

@@ -230,6 +230,7 @@ def test_the_vae_shows_the_means_behind_its_samples_and_reconstructions(tmp_path
     names = [p.name for p in save_views(model, tmp_path, 20, 5, digits)]
     assert names == ["samples_mean.png", "samples_reconstructions.png", "samples_interpolations.png"]
     assert set(tensorboard_pictures(model, digits)) == {"samples", *views}
+    assert set(tensorboard_pictures(model, digits, views=False)) == {"samples"}
 
 
 def test_interpolations_of_the_vae_go_from_one_reconstruction_to_another():

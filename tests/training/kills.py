@@ -35,6 +35,14 @@ def finish(process):
     return out
 
 
+def trained(process):
+    """Waits until a training has written its last checkpoint and does without the figures and the export."""
+    if not process.wait_for("checkpoint, step"):
+        return finish(process)
+    process.kill()
+    return process.communicate()[0]
+
+
 def digest(directory):
     """What must be equal: the last checkpoint's files and the history."""
     files = sorted((directory / "checkpoints").glob("ckpt-*")) + [directory / "metrics.csv"]
@@ -48,8 +56,11 @@ def newest(directory):
     return max((f.stat().st_mtime_ns for f in (directory / "checkpoints").glob("ckpt-*.index")), default=0)
 
 
-def killed(app, directory, kills, rng):
+def killed(app, directory, kills, rng, end=finish):
     """Trains, killing the process `kills` times at a random moment after it wrote a checkpoint.
+
+    Args:
+      end: What the last process is waited for with, `finish` or `trained`.
 
     Returns:
       What each process said of where it resumed.
@@ -63,7 +74,7 @@ def killed(app, directory, kills, rng):
         process.send_signal(signal.SIGKILL)
         said.append(process.communicate()[0])
         process = start(app, directory, "--resume")
-    said.append(finish(process))
+    said.append(end(process))
     return [line for out in said for line in out.splitlines() if "resumed" in line or "torn" in line]
 
 

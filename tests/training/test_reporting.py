@@ -174,3 +174,16 @@ def test_a_terminal_shows_where_the_training_is(tmp_path, monkeypatch, width):
     assert any("validating" in part for part in shown) and any("saving" in part for part in shown)
     rewritten = [re.sub(r"\x1b\[K", "", part) for part in re.findall(r"\r([^\r\n]*)\x1b\[K", out.getvalue())]
     assert max(map(len, rewritten)) == width - 1 and out.getvalue().endswith("\n") is False
+
+
+def test_costly_pictures_are_drawn_four_times(tmp_path):
+    """10 steps, an evaluation each: a quarter has gone by at 3, half at 5, three quarters at 8."""
+    asked = []
+
+    def pictures(model, views):
+        asked.append((model.step.numpy(), views))
+        return {}
+
+    go(Moments(), 10, tmp_path, checkpoint_every=1, pictures=pictures)
+    assert [step for step, _ in asked] == list(range(1, 11))
+    assert [step for step, views in asked if views] == [3, 5, 8, 10]

@@ -96,7 +96,7 @@ def train(config, run, settings, arguments):
             flags["checkpoint_every"],
             settings["resume"],
             settings["early_stopping"],
-            pictures=lambda m: tensorboard_pictures(m, data),
+            pictures=lambda m, views: tensorboard_pictures(m, data, views),
             log=progress.write,
         )
     except Interrupted as interrupted:

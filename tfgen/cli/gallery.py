@@ -577,10 +577,13 @@ def _words(model, density, update, scalar):
     return f"{words} [nats]" if scalar in _NATS else words
 
 
-def tensorboard_pictures(model, data, num=64):
+def tensorboard_pictures(model, data, views=True, num=64):
     """The same samples at each evaluation, and the model's views, as arrays for TensorBoard by name.
 
     Only samples that a picture shows are drawn, and of frames the last is shown.
+
+    Args:
+      views: Whether the views are drawn too; those of a model without samples always are.
     """
     seed, drawn = random.as_seed(0), {}
     if model.samples and (model.kind in ("image", "video", "counts") or _plotted(model)):
@@ -589,5 +592,6 @@ def tensorboard_pictures(model, data, num=64):
         x = model.sample(num, seed=seed, **keywords).numpy()
         samples = Panel("samples", x, _captions(model, x, keywords, data.meaning))
         drawn["samples"] = [draw(model, [real_panel(model, data, num, seed), samples], data.meaning)]
-    drawn |= {name: draw_view(model, view, data) for name, view in model.views(data, num, seed).items()}
+    if views or not drawn:
+        drawn |= {name: draw_view(model, view, data) for name, view in model.views(data, num, seed).items()}
     return {n: tf.constant(np.asarray(each[-1].convert("RGB"))) for n, each in drawn.items() if each}

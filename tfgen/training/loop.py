@@ -1,6 +1,7 @@
 """The training loop: several steps a call, any strategy, exact resume."""
 
 import contextlib
+import functools
 import math
 import pathlib
 import signal
@@ -99,7 +100,8 @@ def train(
       early_stopping: End a stage after this many evaluations in it without a better validation loss; the
         stages after it keep their lengths.
       validation_examples: How many held-out examples each evaluation reads, at most.
-      pictures: `f(model) -> {name: uint8 array}` for TensorBoard.
+      pictures: `f(model, all) -> {name: uint8 array}` for TensorBoard at each evaluation; `all` is true at
+        four of them, for what takes as long as many steps of a small model.
       callbacks: More Keras callbacks; an epoch is an evaluation and bears its step as its number. One that
         sets `model.stop_training` ends the run.
       log: Called with each line for the user.
@@ -322,11 +324,16 @@ class Run:
         history = History(path / "metrics.csv" if path else None, self.step)
         chosen, told = [history, *more], contextlib.nullcontext()
         if path:
-            show = (lambda: pictures(self.model)) if pictures else None
             reporter = Progress(self, every)
+            show = functools.partial(self._show, pictures, every) if pictures else None
             chosen += [reporter, TensorBoard(path / "tensorboard", show)]
             told = reporter.shown()
         return history, chosen, told
+
+    def _show(self, pictures, every):
+        """Pictures of the evaluation at this step, the costly ones at the first of each quarter of the run."""
+        end, before = self.stages[-1].end, max(self.step - every, 0)
+        return pictures(self.model, self.step * 4 // end > before * 4 // end)
 
     def go(self, every, early_stopping, validation_examples, pictures, more):
         """Trains to the end.
