@@ -219,7 +219,7 @@ MUTANTS = (
         "tests/test_gallery.py -k two_latent_variables",
     ),
     Mutant(
-        "pictures: ellipses of variances", "tfgen/media/pictures.py",
+        "charts: ellipses of variances", "tfgen/media/charts.py",
         "circle = deviations * np.stack", "circle = deviations**2 * np.stack",
         "tests/test_gallery.py -k two_standard_deviations",
     ),

@@ -24,7 +24,7 @@ from tfgen.cli.gallery import (
 )
 from tfgen.data import Data, Meaning, Split, load
 from tfgen.energy import RBM
-from tfgen.media import pictures
+from tfgen.media import charts, pictures
 from tfgen.media.text import Vocabulary
 from tfgen.model import Condition, View
 from tfgen.variational import VAE
@@ -333,7 +333,7 @@ def test_views_of_numbers_are_plots_and_those_of_points_are_clouds(tmp_path):
 
 def test_curves_of_points_are_drawn_over_the_data_in_the_datas_units(monkeypatch):
     drawn = []
-    monkeypatch.setattr(pictures, "scatter", lambda *given, **options: drawn.append((given, options)))
+    monkeypatch.setattr(charts, "scatter", lambda *given, **options: drawn.append((given, options)))
     model = VAE((2,), latent_size=2, hidden=(4,), likelihood="gaussian")
     part = Split(np.eye(2, dtype=np.float32))
     meaning = Meaning(columns=("age", "income"), mean=(10.0, 100.0), deviation=(1.0, 10.0))
@@ -366,7 +366,7 @@ def test_a_cloud_shows_more_samples_than_are_written(tmp_path, monkeypatch):
 
 def test_sounds_are_captioned_by_their_files(tmp_path, monkeypatch):
     shown = []
-    monkeypatch.setattr(pictures, "sounds", lambda *given: shown.append(given) or Image.new("RGB", (2, 2)))
+    monkeypatch.setattr(charts, "sounds", lambda *given: shown.append(given) or Image.new("RGB", (2, 2)))
     tones = load("tones")
     model = WaveNet(filters=2, num_layers=1, head=2)
     save_samples(model, tmp_path, 3, 1, tones, length=20)
@@ -397,7 +397,7 @@ GAN_ROWS = [
 def test_curves_have_one_quantity_an_axis_with_its_unit(tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr(
-        pictures,
+        charts,
         "curves",
         lambda *given, **options: drawn.append((given, options)) or Image.new("RGB", (2, 2)),
     )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfgen.media import pictures
+from tfgen.media import charts, pictures
 
 
 def test_grid_puts_every_pixel_where_it_belongs():
@@ -95,7 +95,7 @@ def _blobs(marks, gap=12):
 def test_scatter_draws_clouds_side_by_side_in_the_same_axes():
     """The same corners in both clouds are in the same places of both panels, large enough to see."""
     corners = np.array([[-1.0, -1.0], [1.0, 1.0], [1.0, -1.0]])
-    picture = pictures.scatter({"data": corners, "samples": corners[:2] * 0.5}, size=300)
+    picture = charts.scatter({"data": corners, "samples": corners[:2] * 0.5}, size=300)
     assert picture.size == (600, 320)
     # Points are paler than the color, as they are drawn over each other.
     pale = [np.array(c) * 0.55 + 255 * 0.45 for c in (BLUE, RED)]
@@ -112,7 +112,7 @@ def test_scatter_draws_clouds_side_by_side_in_the_same_axes():
 def test_scatter_says_how_many_points_lie_outside():
     reference = np.random.RandomState(0).uniform(-1, 1, (50, 2))
     inside, outside = np.zeros((3, 2)), np.array([[0, 0], [9, 9], [np.nan, 0.0]])
-    shown = [pictures.scatter({"data": reference, "samples": p}, size=300) for p in (inside, outside)]
+    shown = [charts.scatter({"data": reference, "samples": p}, size=300) for p in (inside, outside)]
     titles = [np.asarray(picture.crop((300, 0, 600, 24))).astype(int) for picture in shown]
     words = [(title[..., 0] - title[..., 2] > 40).sum() for title in titles]
     assert words[0] == 0 and words[1] > 20
@@ -122,7 +122,7 @@ def test_lines_are_drawn_over_the_first_cloud_where_they_are():
     """A square of ink around the middle of the data: as wide as half the data, in pixels."""
     data = np.array([[-1.0, -1.0], [1.0, 1.0]])
     square = 0.5 * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1], [-1, -1]])
-    shown = [pictures.scatter({"data": data}, lines=lines, size=400) for lines in ([], [square])]
+    shown = [charts.scatter({"data": data}, lines=lines, size=400) for lines in ([], [square])]
     drawn = np.argwhere((np.asarray(shown[0]) != np.asarray(shown[1])).any(axis=-1))
     corners = _blobs(_marks(shown[0], np.array(BLUE) * 0.55 + 255 * 0.45))
     np.testing.assert_allclose(np.ptp(drawn, axis=0), np.ptp(corners, axis=0) / 2, atol=4)
@@ -131,21 +131,21 @@ def test_lines_are_drawn_over_the_first_cloud_where_they_are():
 
 def test_points_of_a_class_have_its_color():
     points, labels = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), ("cat", "dog", "cat")
-    picture = pictures.classes(points, labels, title="posterior means")
+    picture = charts.classes(points, labels, title="posterior means")
     # The colors of a plot of two classes, a little pale.
     blue, orange = (_marks(picture, 0.7 * np.array(c) + 76.5) for c in ((31, 119, 180), (255, 127, 14)))
     assert len(_blobs(blue[blue[:, 1] < 600])) == 2 and len(_blobs(orange[orange[:, 1] < 600])) == 1
     # Each once more in the legend.
     assert (blue[:, 1] > 600).any() and (orange[:, 1] > 600).any()
     with pytest.raises(ValueError, match="labels has 1 classes for 3"):
-        pictures.classes(points, ("cat",))
+        charts.classes(points, ("cat",))
 
 
 def test_pairs_plot_each_column_against_each_other():
     """A column against itself turned around: its cloud falls where the one beside it rises."""
     up = np.linspace(0.0, 1.0, 50)
     table = np.stack([up, 1000.0 * up, -up], axis=1)
-    picture = np.asarray(pictures.pairs({"data": table, "samples": table[:9]}, ("a", "b", "c")))
+    picture = np.asarray(charts.pairs({"data": table, "samples": table[:9]}, ("a", "b", "c")))
     height, width = picture.shape[0] // 3, picture.shape[1] // 3
     slopes = {}
     for i, j in ((1, 0), (2, 0), (2, 1)):
@@ -153,14 +153,14 @@ def test_pairs_plot_each_column_against_each_other():
         marks = _marks(pane, RED, 120)
         slopes[i, j] = np.polyfit(marks[:, 1], -marks[:, 0], 1)[0]
     assert slopes[1, 0] > 0.3 and slopes[2, 0] < -0.3 and slopes[2, 1] < -0.3
-    assert pictures.pairs({"data": table}, ("a", "b", "c"), most=2).size == (600, 630)
+    assert charts.pairs({"data": table}, ("a", "b", "c"), most=2).size == (600, 630)
     with pytest.raises(ValueError, match=r"data has shape \(50, 3\): give \[N, 2\]"):
-        pictures.pairs({"data": table}, ("a", "b"))
+        charts.pairs({"data": table}, ("a", "b"))
 
 
 def test_shades_have_one_scale_of_colors():
     """The lowest and the highest number of all are the ends of the colors, in whichever panel they are."""
-    picture = pictures.shades({"data": np.zeros((2, 3)), "samples": np.array([[0.0, 4.0]])})
+    picture = charts.shades({"data": np.zeros((2, 3)), "samples": np.array([[0.0, 4.0]])})
     dark, bright = (_marks(picture, color, 12) for color in ((68, 1, 84), (253, 231, 36)))
     half = picture.width // 2 - 40
     # All of the data, and the left half of the samples; the color bar stands on the far right.
@@ -170,7 +170,7 @@ def test_shades_have_one_scale_of_colors():
 
 def test_curves_fall_where_values_fall():
     history = {"step": [0, 1, 2, 3], "loss": [4.0, None, 2.0, float("nan")]}
-    line = _marks(pictures.curves(history, ["loss"], size=(400, 300)), BLUE)
+    line = _marks(charts.curves(history, ["loss"], size=(400, 300)), BLUE)
     line = line[line[:, 0] > 40]  # Without the legend above.
     first, last = line[line[:, 1].argmin()], line[line[:, 1].argmax()]
     assert last[0] > first[0] + 50
@@ -185,7 +185,7 @@ def test_curves_have_a_panel_for_each_quantity():
         "share": [900.0, 0, 900],
     }
     panels = {"nats": {"loss": "training", "val_loss": "validation"}, "share": {"share": "training"}}
-    picture = pictures.curves(history, panels, best="val_loss")
+    picture = charts.curves(history, panels, best="val_loss")
     assert picture.size == (940, 330)
     left, right = picture.crop((0, 40, 470, 290)), picture.crop((470, 40, 940, 290))
     blue = {name: _marks(half, BLUE) for name, half in (("left", left), ("right", right))}
@@ -196,17 +196,17 @@ def test_curves_have_a_panel_for_each_quantity():
     start = red[red[:, 1] < red[:, 1].min() + 12]
     assert np.ptp(start[:, 0]) >= 9
     # Of another stage it is not the best: the ring is at the second.
-    later = _marks(pictures.curves(history, panels, best="val_loss", after=1.0).crop((0, 40, 470, 290)), RED)
+    later = _marks(charts.curves(history, panels, best="val_loss", after=1.0).crop((0, 40, 470, 290)), RED)
     middle = (later[:, 1] > 0.5 * (red[:, 1].min() + red[:, 1].max()) - 8) & (
         later[:, 1] < 0.5 * (red[:, 1].min() + red[:, 1].max()) + 8
     )
     begun = later[later[:, 1] < later[:, 1].min() + 12]
     assert np.ptp(begun[:, 0]) < 9 <= np.ptp(later[middle][:, 0])
-    both = pictures.curves(history, {"nats": panels["nats"]}, second={"nats": ("bits/dim", 0.1)})
+    both = charts.curves(history, {"nats": panels["nats"]}, second={"nats": ("bits/dim", 0.1)})
     assert both.size == (720, 400)
     # The second axis: its words stand on the far right.
     words = [
-        (np.asarray(p.convert("L"))[:, -18:] < 128).sum() for p in (both, pictures.curves(history, ["loss"]))
+        (np.asarray(p.convert("L"))[:, -18:] < 128).sum() for p in (both, charts.curves(history, ["loss"]))
     ]
     assert words[0] > 100 > 10 > words[1]
 
@@ -214,15 +214,15 @@ def test_curves_have_a_panel_for_each_quantity():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: pictures.scatter({"points": np.zeros((3, 3))}), r"points has shape \(3, 3\)"),
-        (lambda: pictures.scatter({"a": np.zeros((3, 2)), "b": np.zeros((0, 2))}), "b has shape"),
+        (lambda: charts.scatter({"points": np.zeros((3, 3))}), r"points has shape \(3, 3\)"),
+        (lambda: charts.scatter({"a": np.zeros((3, 2)), "b": np.zeros((0, 2))}), "b has shape"),
         (
-            lambda: pictures.scatter({"a": np.zeros((3, 2))}, lines=[np.ones((2, 2))], captions=()),
+            lambda: charts.scatter({"a": np.zeros((3, 2))}, lines=[np.ones((2, 2))], captions=()),
             "0 words for 1",
         ),
-        (lambda: pictures.shades({"a": np.zeros(3)}), r"a has shape \(3,\)"),
-        (lambda: pictures.curves({"step": [1]}, ["loss"]), "no column 'loss'"),
-        (lambda: pictures.curves({"step": [1], "loss": [1, 2]}, ["loss"]), "2 values for 1"),
+        (lambda: charts.shades({"a": np.zeros(3)}), r"a has shape \(3,\)"),
+        (lambda: charts.curves({"step": [1]}, ["loss"]), "no column 'loss'"),
+        (lambda: charts.curves({"step": [1], "loss": [1, 2]}, ["loss"]), "2 values for 1"),
     ],
 )
 def test_figures_refuse(call, message):
@@ -273,13 +273,13 @@ def test_sounds_show_their_pitch_and_their_wave():
     """A high tone beside a low one: the brightest row of each spectrogram is where its frequency is."""
     time = np.arange(4000) / 8000
     waves = np.sin(2 * np.pi * np.array([[500.0], [3000.0]]) * time)
-    picture = np.asarray(pictures.sounds(waves, 8000, labels=["low", "high"]))
+    picture = np.asarray(charts.sounds(waves, 8000, labels=["low", "high"]))
     assert picture.shape == (250, 590, 3)
     bright = picture[..., 0].astype(int) + picture[..., 1] - picture[..., 2]
     rows = [np.argmax(bright[100:210, half].sum(1)) for half in (slice(60, 240), slice(310, 480))]
     # 2.5 of 4 kHz apart, of a spectrogram some 110 pixels high.
     assert 50 < rows[0] - rows[1] < 90
-    silence = pictures.sounds(np.zeros((1, 3)), 8000)
+    silence = charts.sounds(np.zeros((1, 3)), 8000)
     assert silence.size == (330, 250)
     assert np.asarray(silence.convert("L"))[130:180, 80:220].mean() < 20
 
@@ -289,7 +289,7 @@ def test_sounds_of_two_groups_stand_below_each_other_in_one_scale():
     wave = 0.9 * np.sin(2 * np.pi * 1000.0 * np.arange(2000) / 8000)[None]
     groups = {"data": wave, "samples": np.repeat(wave, 2, axis=0) / 1000.0}
     labels = {"data": None, "samples": ["samples_00.wav", "samples_01.wav"]}
-    picture = pictures.sounds(groups, 8000, labels)
+    picture = charts.sounds(groups, 8000, labels)
     assert picture.size == (590, 2 * 250 + 2 * 26)
     # Two panes a row, left of the bars of colors.
     yellow, violet = (
@@ -307,7 +307,7 @@ def test_sounds_of_two_groups_stand_below_each_other_in_one_scale():
 )
 def test_sounds_refuse(waves, labels, message):
     with pytest.raises(ValueError, match=message):
-        pictures.sounds(waves, 8000, labels)
+        charts.sounds(waves, 8000, labels)
 
 
 def test_rows_have_their_captions_before_them():
@@ -366,12 +366,12 @@ def test_names_of_users_are_no_formulas_and_need_no_letters_of_the_font():
     """A dollar opens a formula in matplotlib, and two of them that make none are an error there."""
     names, x = ("$x_{$", "$\\frac$", "猫"), np.eye(3)
     sizes = [
-        pictures.pairs({"$_$": x, "samples": x}, names).size,
-        pictures.scatter({"$_$": x[:, :2]}, names[:2], [x[:, :2]], ("$^$",)).size,
-        pictures.classes(x[:, :2], names).size,
-        pictures.counts(x, names, names).size,
-        pictures.sounds({"$_$": x}, 8000, {"$_$": names}).size,
-        pictures.curves({"step": [1], "a": [1.0]}, {"$_$": {"a": "$^$"}}).size,
+        charts.pairs({"$_$": x, "samples": x}, names).size,
+        charts.scatter({"$_$": x[:, :2]}, names[:2], [x[:, :2]], ("$^$",)).size,
+        charts.classes(x[:, :2], names).size,
+        charts.counts(x, names, names).size,
+        charts.sounds({"$_$": x}, 8000, {"$_$": names}).size,
+        charts.curves({"step": [1], "a": [1.0]}, {"$_$": {"a": "$^$"}}).size,
     ]
     assert sizes == [(570, 600), (460, 480), (680, 560), (720, 200), (850, 276), (720, 400)]
 
@@ -382,7 +382,7 @@ def test_classes_are_named_in_the_order_of_their_numbers():
     pale = [0.7 * np.array(c) + 76.5 for c in ((31, 119, 180), (255, 127, 14), (44, 160, 44))]
     places = []
     for color in pale:
-        marks = _marks(pictures.classes(points, ("10", "b", "2")), color)
+        marks = _marks(charts.classes(points, ("10", "b", "2")), color)
         places.append(_blobs(marks[marks[:, 1] < 600])[0])
     two, ten, b = places
     # 2 is up left, 10 down left, b down right.
@@ -407,20 +407,20 @@ def test_histograms_leave_out_what_is_far_from_all():
     """One number far off changes the words in the corner and no bar."""
     values = np.random.RandomState(0).randn(200)
     plain, far = (
-        np.asarray(pictures.histograms({"a": group}, "x"))
+        np.asarray(charts.histograms({"a": group}, "x"))
         for group in (values, np.append(values, [7e3, np.inf]))
     )
     np.testing.assert_array_equal(plain[120:], far[120:])
     assert not np.array_equal(plain[:120], far[:120])
-    moved = np.asarray(pictures.histograms({"a": values + (values > 1.0)}, "x"))
+    moved = np.asarray(charts.histograms({"a": values + (values > 1.0)}, "x"))
     assert not np.array_equal(plain[120:], moved[120:])
     with pytest.raises(ValueError, match="group 'b' holds no finite number"):
-        pictures.histograms({"a": values, "b": [np.nan]}, "x")
+        charts.histograms({"a": values, "b": [np.nan]}, "x")
 
 
 def test_counts_are_bars():
     values = np.array([[0, 9, 3, 0], [1, 1, 1, 1]])
-    drawn = np.asarray(pictures.counts(values, labels=("a", "b")))
+    drawn = np.asarray(charts.counts(values, labels=("a", "b")))
     assert drawn.shape == (200, 480, 3)
     blue = (np.abs(drawn.astype(int) - BLUE).sum(axis=-1) < 12).sum(axis=0)  # A column's height.
     first = blue[:240]
@@ -429,8 +429,8 @@ def test_counts_are_bars():
     assert heights[0] / min(heights) == pytest.approx(3.0, rel=0.1)
     for names, words in ((("x",), "names has 1 entries for 4"), (None, "give .N, V.")):
         with pytest.raises(ValueError, match=words):
-            pictures.counts(values if names else values[0], names)
-    assert pictures.counts(values, ("w", "x", "y", "z"), most=2).size == (480, 200)
+            charts.counts(values if names else values[0], names)
+    assert charts.counts(values, ("w", "x", "y", "z"), most=2).size == (480, 200)
 
 
 def test_pictures_side_by_side():

@@ -14,7 +14,7 @@ from tests.classical.passes import run_passes
 from tfgen import data
 from tfgen.classical import HiddenMarkovModel
 from tfgen.data import regimes
-from tfgen.media import pictures
+from tfgen.media import charts
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -531,11 +531,11 @@ def test_texts_are_taken_and_answered_as_strings():
 def test_pictures_show_states_transitions_and_emissions():
     """Two steps of state 0, two of state 1: the picture's colours change in its middle."""
     x, path = np.array([[0.0], [0.0], [5.0], [5.0]]), np.array([0, 0, 1, 1])
-    picture = np.asarray(pictures.states(x, path, np.eye(2)[path]))
+    picture = np.asarray(charts.states(x, path, np.eye(2)[path]))
     row = picture[10, 60:-10].astype(int)
     changes = np.flatnonzero(np.abs(np.diff(row, axis=0)).sum(axis=1) > 30)
     assert np.any(row[100] != row[450]) and np.abs(changes - len(row) / 2).min() < 30
-    shades = np.asarray(pictures.matrix(np.array([[0.9, 0.1], [0.0, 1.0]]), numbers=False)).astype(int)
+    shades = np.asarray(charts.matrix(np.array([[0.9, 0.1], [0.0, 1.0]]), numbers=False)).astype(int)
     blue = shades.sum(axis=-1) < 400
     assert (
         blue.any() and blue[:, : blue.shape[1] // 2].sum() > 10 and blue[:, blue.shape[1] // 2 :].sum() > 10

@@ -60,6 +60,10 @@ def killed(app, directory, kills, rng, end=finish):
     """Trains, killing the process `kills` times at a random moment after it wrote a checkpoint.
 
     Args:
+      app: Of `RUNS`.
+      directory: Of the run.
+      kills: How many.
+      rng: A `random.Random`.
       end: What the last process is waited for with, `finish` or `trained`.
 
     Returns:

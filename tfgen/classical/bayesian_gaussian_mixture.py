@@ -11,7 +11,7 @@ from tfgen import checks, random
 from tfgen.classical import conjugate
 from tfgen.classical.components import classify, means_by_weight
 from tfgen.classical.start import clusters
-from tfgen.media import pictures
+from tfgen.media import charts
 from tfgen.model import GenerativeModel, Update, View
 
 tfd, tfb = tfp.distributions, tfp.bijectors
@@ -382,7 +382,7 @@ class BayesianGaussianMixture(GenerativeModel):
             course = np.concatenate([self.course.numpy()[: len(passed)], now[None]])
             factors = np.linalg.cholesky(course[..., 2:6].reshape(*course.shape[:2], 2, 2))
             held = course[..., 6] * self.counts.numpy().sum() >= 1.0
-            ellipses = pictures.outlines(course[..., :2], factors * held[..., None, None])
+            ellipses = charts.outlines(course[..., :2], factors * held[..., None, None])
             heads = [f"round {number}" for number in (*passed, rounds)]
             title = "components, two standard deviations about their means"
             return {"components": View(ellipses, "curves", title=title, heads=heads)}

@@ -10,7 +10,7 @@ import tensorflow_probability as tfp
 from tfgen import checks, random
 from tfgen.classical.components import classify, means_by_weight
 from tfgen.classical.start import STARTS, clusters
-from tfgen.media import pictures
+from tfgen.media import charts
 from tfgen.model import GenerativeModel, Update, View
 
 tfd, tfb = tfp.distributions, tfp.bijectors
@@ -184,7 +184,7 @@ class GaussianMixture(GenerativeModel):
         del data, seed
         if self.kind == "points" and self.likelihood == "gaussian":
             scales = tf.linalg.diag(self.scales.value) if self.covariance == "diag" else self.scales.value
-            ellipses = pictures.outlines(self.means.numpy(), scales.numpy())
+            ellipses = charts.outlines(self.means.numpy(), scales.numpy())
             title = "components, two standard deviations about their means"
             return {"components": View(ellipses, "curves", title=title)}
         weights = tf.nn.softmax(self.logits.value).numpy()

@@ -10,7 +10,7 @@ from tfgen.classical import trellis
 from tfgen.classical.emissions import FAINT, Gaussians, Symbols, by_class, of_class
 from tfgen.distributions.model_distribution import ModelDistribution
 from tfgen.estimators.matching import matched
-from tfgen.media import pictures
+from tfgen.media import charts
 from tfgen.media.text import tokens_of
 from tfgen.model import GenerativeModel, Signature, Update, View
 from tfgen.space import label_or_vector
@@ -546,7 +546,7 @@ class HiddenMarkovModel(GenerativeModel):
         )
         symbols = None if self.text is None else self.text.symbols
         shown = [
-            pictures.states(x[:n], path[:n], chances[:n], symbols)
+            charts.states(x[:n], path[:n], chances[:n], symbols)
             for x, path, chances, n in zip(fields["x"], paths, probabilities, lengths, strict=True)
         ]
         names = None
@@ -557,8 +557,7 @@ class HiddenMarkovModel(GenerativeModel):
             names = [str(known[c]) for c in classes]
         of_class = [{} if self.condition is None else {"condition": np.array([c], np.int32)} for c in classes]
         transitions = [
-            pictures.matrix(self._first(self.transition_distribution(**c).probs_parameter()))
-            for c in of_class
+            charts.matrix(self._first(self.transition_distribution(**c).probs_parameter())) for c in of_class
         ]
         emissions = [self._picture_of_emissions(data, **c) for c in of_class]
         told = "p(x | state)" if self.values == "levels" else "means of x by state"
@@ -585,10 +584,10 @@ class HiddenMarkovModel(GenerativeModel):
             table = self._first(law.probs_parameter())
             symbols = [str(i) for i in range(self.num_values)] if self.text is None else self.text.symbols
             often = np.argsort(-table.max(axis=0), kind="stable")[:_SYMBOLS]
-            return pictures.matrix(table[:, often], columns=[symbols[i] for i in often], numbers=False)
+            return charts.matrix(table[:, often], columns=[symbols[i] for i in often], numbers=False)
         mean = self._first(law.mean())
         if mean.shape[1] != 2:
-            return pictures.matrix(mean, numbers=False, signed=True)
+            return charts.matrix(mean, numbers=False, signed=True)
         reference = None
         if data is not None:
             split = data.test.take(slice(0, _SEQUENCES * 10))
@@ -596,7 +595,7 @@ class HiddenMarkovModel(GenerativeModel):
             reference = split.x[np.arange(split.x.shape[1]) < lengths[:, None]]
         components = law.components_distribution
         parts = self._first(components.mean()), self._first(components.covariance())
-        return pictures.ellipses(*parts, reference)
+        return charts.ellipses(*parts, reference)
 
 
 def _log_shares(counts, present):

@@ -7,7 +7,7 @@ import tensorflow_probability as tfp
 
 from tfgen import checks, random
 from tfgen.classical import conjugate
-from tfgen.media import pictures
+from tfgen.media import charts
 from tfgen.media.text import Vocabulary
 from tfgen.model import GenerativeModel, Signature, Update, View
 
@@ -394,7 +394,7 @@ class LatentDirichletAllocation(GenerativeModel):
                 self.posterior(x).mean().numpy(),
                 "shares of the topics (columns) in test documents",
             )
-            picture = pictures.matrix(shares, columns=range(self.num_topics), title=title, numbers=False)
+            picture = charts.matrix(shares, columns=range(self.num_topics), title=title, numbers=False)
             found["documents"] = View(np.asarray(picture)[None])
         return found
 

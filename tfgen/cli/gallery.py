@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfgen import random
 from tfgen.data import Meaning
-from tfgen.media import ink, pictures, sounds
+from tfgen.media import charts, ink, pictures, sounds
 from tfgen.media.text import TURN, write_counts
 from tfgen.training.callbacks import write_text
 
@@ -119,11 +119,11 @@ def draw(model, panels, meaning=None):
     if _plotted(model):
         clouds = {panel.title: meaning.original(panel.x) for panel in panels}
         names = meaning.columns or [f"x[{i}]" for i in range(*model.event_shape)]
-        return (pictures.scatter if model.kind == "points" else pictures.pairs)(clouds, names)
+        return (charts.scatter if model.kind == "points" else charts.pairs)(clouds, names)
     if model.kind == "counts":
         return _draw_counts(model, panels)
     if model.kind == "numbers":
-        return pictures.shades({p.title: np.reshape(p.x, (len(p.x), -1)) for p in panels})
+        return charts.shades({p.title: np.reshape(p.x, (len(p.x), -1)) for p in panels})
     if model.kind == "strokes":
         return _draw_strokes(model, [panel.first(_DRAWINGS) for panel in panels])
     if model.kind == "audio":
@@ -131,7 +131,7 @@ def draw(model, panels, meaning=None):
             panel.first(_SOUNDS if i == len(panels) - 1 else _SOUNDS // 2) for i, panel in enumerate(panels)
         ]
         waves = {panel.title: np.stack(model.decode(panel.x)) for panel in few}
-        return pictures.sounds(waves, model.rate, {panel.title: panel.captions for panel in few})
+        return charts.sounds(waves, model.rate, {panel.title: panel.captions for panel in few})
     return None
 
 
@@ -204,7 +204,7 @@ def _draw_counts(model, panels):
         told = few.captions or [str(i) for i in range(len(few.x))]
         values.append(np.reshape(few.x, (len(few.x), -1)))
         labels += [f"{few.title}: {caption}" for caption in told]
-    return pictures.counts(np.concatenate(values), names, labels)
+    return charts.counts(np.concatenate(values), names, labels)
 
 
 def _meaning(data):
@@ -219,7 +219,7 @@ def draw_view(model, view, data=None, meaning=None):
     images = as_images(model, array)
     title = view.title or ("x" if images is None else "")
     if view.layout == "plane":
-        return [pictures.classes(array, captions, view.heads or ("z[0]", "z[1]"), view.title)]
+        return [charts.classes(array, captions, view.heads or ("z[0]", "z[1]"), view.title)]
     if view.layout == "curves":
         return _draw_curves(model, view, data, meaning)
     if view.layout == "frames":
@@ -259,7 +259,7 @@ def _draw_curves(model, view, data, meaning):
             cloud = {title or "points of the curves": np.concatenate(lines)}
         else:
             cloud = {f"{title},\nover {real.title}" if title else real.title: meaning.original(real.x)}
-        found.append(pictures.scatter(cloud, names, lines, view.captions, size=640))
+        found.append(charts.scatter(cloud, names, lines, view.captions, size=640))
     return found
 
 
@@ -508,7 +508,7 @@ def save_curves(rows, directory, model=None):
     if model is not None and model.density != "none":
         # Stages minimize losses of their own, and the last one's best weights are kept.
         options = {"best": "val_loss", "after": int(model.stage.numpy()[1])}
-    pictures.save(pictures.curves(history, panels, second=second, **options), directory / "curves.png")
+    pictures.save(charts.curves(history, panels, second=second, **options), directory / "curves.png")
     return directory / "curves.png"
 
 
@@ -583,7 +583,10 @@ def tensorboard_pictures(model, data, views=True, num=64):
     Only samples that a picture shows are drawn, and of frames the last is shown.
 
     Args:
+      model: A `GenerativeModel`.
+      data: A `tfgen.data.Data`, for what stands beside the samples.
       views: Whether the views are drawn too; those of a model without samples always are.
+      num: How many samples.
     """
     seed, drawn = random.as_seed(0), {}
     if model.samples and (model.kind in ("image", "video", "counts") or _plotted(model)):

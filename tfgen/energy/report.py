@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen import random
-from tfgen.media import pictures
+from tfgen.media import charts
 from tfgen.model import View
 
 # Examples that are reconstructed and completed; chains that are shown, and after how many sweeps.
@@ -91,7 +91,7 @@ def _energies(model, data, samples, labels, seed):
     }
     name = "free energy" + (", bound above it" if model.density == "unnormalized_bound" else "")
     values = {key: -model.log_prob(x, **given).numpy() for key, (x, given) in by_name.items()}
-    return View(np.asarray(pictures.histograms(values, f"{name} [nats]"))[None])
+    return View(np.asarray(charts.histograms(values, f"{name} [nats]"))[None])
 
 
 def report_metrics(model, data, seed):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfgen.media.pictures import _COLORS, _MUTED, _TEXT, _canvas, _render
+from tfgen.media.charts import COLORS, MUTED, TEXT, canvas, render
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -38,7 +38,7 @@ def spreads(
     colors = dict(zip(names, _colors(len(names)), strict=True))
     height = 110 + max(26 * len(names), 230 if curves else 60)
     labels = 7 * max(map(len, names), default=0)
-    figure = _canvas(labels + 330 * len(panes) + (460 if curves else 0), height)
+    figure = canvas(labels + 330 * len(panes) + (460 if curves else 0), height)
     axes = figure.subplots(
         1, len(panes) + bool(curves), squeeze=False, width_ratios=[330] * len(panes) + [460] * bool(curves)
     )[0]
@@ -56,7 +56,7 @@ def spreads(
         _rows(axes[i], names if i == 0 else [""] * len(names))
     if curves:
         _bands(axes[-1], curves, colors, of_curves, step)
-    return _render(figure)
+    return render(figure)
 
 
 def _bands(axes, curves, colors, title, step):
@@ -109,7 +109,7 @@ def intervals(
     names = list(dict.fromkeys(name for values in panes.values() for name in values))
     colors = _colors(len(names))
     labels = 7 * max(map(len, names), default=0)
-    figure = _canvas(labels + 420 * len(panes), 110 + 26 * max(3, len(names)))
+    figure = canvas(labels + 420 * len(panes), 110 + 26 * max(3, len(names)))
     axes = figure.subplots(1, len(panes), squeeze=False)[0]
     for pane, (title, values) in zip(axes, panes.items(), strict=True):
         _style(pane, title, "x")
@@ -121,7 +121,7 @@ def intervals(
             if low is not None and high is not None:
                 pane.plot([low, high], [row, row], color=colors[row], lw=2)
         _rows(pane, names if pane is axes[0] else [""] * len(names))
-    return _render(figure)
+    return render(figure)
 
 
 def _finite(values):
@@ -130,8 +130,8 @@ def _finite(values):
 
 
 def _colors(count):
-    if count <= len(_COLORS):
-        return _COLORS[:count]
+    if count <= len(COLORS):
+        return COLORS[:count]
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
 
@@ -146,7 +146,7 @@ def _rows(axes, names):
 
 def _style(axes, title, grid):
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(_MUTED)
-    axes.tick_params(color=_MUTED, labelcolor=_TEXT, labelsize=9)
-    axes.set_title(title, fontsize=10, color=_TEXT)
+    axes.spines[["left", "bottom"]].set_color(MUTED)
+    axes.tick_params(color=MUTED, labelcolor=TEXT, labelsize=9)
+    axes.set_title(title, fontsize=10, color=TEXT)
     axes.grid(axis=grid, color=_GRID, lw=0.8)

@@ -331,7 +331,7 @@ class Run:
         return history, chosen, told
 
     def _show(self, pictures, every):
-        """Pictures of the evaluation at this step, the costly ones at the first of each quarter of the run."""
+        """Pictures of the evaluation at this step, the costly ones as each quarter of the run ends."""
         end, before = self.stages[-1].end, max(self.step - every, 0)
         return pictures(self.model, self.step * 4 // end > before * 4 // end)
 
