@@ -55,6 +55,10 @@ VAE_TESTS, RBM_TESTS, GAN_TESTS = (
 )
 
 DRAW_TESTS = "tests/variational/test_draw.py"
+WORLD_TESTS, WORLD_MODEL_TESTS = (
+    "tests/environments/test_bouncing.py",
+    "tests/variational/test_world_model.py",
+)
 MACHINES, GAUSSIAN_RBM = "tests/energy/test_machines.py", "tests/energy/test_gaussian_rbm.py"
 NET, DEEP_MACHINE, CONVOLUTIONAL = (
     "tests/energy/test_deep_belief_net.py",
@@ -460,6 +464,64 @@ MUTANTS = (
         "everywhere = self.condition.features(condition)[:, None, None]",
         "everywhere = 0.0 * self.condition.features(condition)[:, None, None]",
         "tests/variational/test_vq_vae_2.py -k bottom_hears",
+    ),
+    Mutant(
+        "a ball caught beside the paddle", "tfgen/environments/bouncing.py",
+        "(x < paddle + self.paddle)", "(x <= paddle + self.paddle)",
+        f"{WORLD_TESTS} -k pixel_by_pixel",
+    ),
+    Mutant(
+        "a ball that turns one row too late", "tfgen/environments/bouncing.py",
+        "reached = place >= highest", "reached = place > highest",
+        f"{WORLD_TESTS} -k pixel_by_pixel",
+    ),
+    Mutant(
+        "rewards that stand a frame too late", "tfgen/data/bouncing.py",
+        "state, rewards[:, t] = world.step(state, actions[:, t])",
+        "state, rewards[:, (t + 1) % steps] = world.step(state, actions[:, t])",
+        f"{WORLD_TESTS} -k holds_games",
+    ),
+    Mutant(
+        "a world model's bound without the entropy of its codes", "tfgen/variational/world_model.py",
+        "self.log_prior(z, actions)[0] - log_q", "self.log_prior(z, actions)[0]",
+        f"{WORLD_MODEL_TESTS} -k bound_is",
+    ),
+    Mutant(
+        "a world model that sees each code before it is asked for", "tfgen/variational/transition.py",
+        "self.cell.sequence(tf.pad(read, [[0, 0], [1, 0], [0, 0]]))",
+        "self.cell.sequence(tf.pad(read, [[0, 0], [0, 1], [0, 0]]))",
+        f"{WORLD_MODEL_TESTS} -k 'densities or one_by_one'",
+    ),
+    Mutant(
+        "a temperature of variances taken for one of deviations", "tfgen/variational/transition.py",
+        "loc + tf.sqrt(heat) * scale", "loc + heat * scale",
+        f"{WORLD_MODEL_TESTS} -k at_a_temperature",
+    ),
+    Mutant(
+        "a dream that remembers each action a frame too early", "tfgen/variational/world_model.py",
+        "z[:, :-1], actions[:, : seen - 1])", "z[:, :-1], actions[:, 1:seen])",
+        f"{WORLD_MODEL_TESTS} -k fed_its_own",
+    ),
+    Mutant(
+        "a player that forgets what it did", "tfgen/variational/world_model.py",
+        "self.dynamics.advance(memory, z, actions[:, 0])",
+        "self.dynamics.advance(memory, z, 0 * actions[:, 0])",
+        f"{WORLD_MODEL_TESTS} -k best_of_all_plans",
+    ),
+    Mutant(
+        "plans drawn evenly in every round", "tfgen/variational/planning.py",
+        "probs = (1.0 - self.floor) * share", "probs = 0.0 * share",
+        f"{WORLD_MODEL_TESTS} -k cross_entropy",
+    ),
+    Mutant(
+        "rewards that weigh twice", "tfgen/variational/world_model.py",
+        "error / (2.0 * self.reward_scale**2)", "error / self.reward_scale**2",
+        f"{WORLD_MODEL_TESTS} -k loss_of_the_dynamics",
+    ),
+    Mutant(
+        "roll-outs compared with the first frame", "tfgen/variational/world_report.py",
+        "x[:, seen - 1 : seen]", "x[:, :1]",
+        f"{WORLD_MODEL_TESTS} -k what_they_say",
     ),
     Mutant(
         "a map of features of which the sampler reads the first row", "tfgen/layers/masked.py",

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 
 LEAVES = {"random", "checks", "media", "progress", "stored"}
 CONTRACT = {"model", "space", "update", "keras_model"}
-FAMILY_MAY = {*LEAVES, *CONTRACT, "distributions", "layers", "networks", "estimators"}
+FAMILY_MAY = {*LEAVES, *CONTRACT, "distributions", "layers", "networks", "estimators", "environments"}
 # What each part of tfgen may import of tfgen, besides itself.
 MAY_IMPORT = {
     "random": set(),
@@ -29,7 +29,8 @@ MAY_IMPORT = {
     "checks": {"stored"},
     "media": set(),
     "progress": set(),
-    "data": {"media", "stored"},
+    "environments": set(),
+    "data": {"media", "stored", "environments"},
     "update": {"random", "checks"},
     "keras_model": {"random", "checks", "update"},
     "space": {"random", "checks", "media", "stored"},

@@ -52,6 +52,7 @@ from tfgen.variational import (
     SemiAmortizedVAE,
     SemiSupervisedVAE,
     SigmoidBeliefNet,
+    WorldModel,
 )
 
 
@@ -576,6 +577,31 @@ CASES = {
             {"prior": "flat"},
             {"posterior": "round"},
         ),
+    ),
+    "WorldModel": Case(
+        WorldModel,
+        {
+            "event_shape": (2, 1, 2, 1),
+            "latent_size": 1,
+            "hidden": (4,),
+            "activation": "tanh",
+            "units": 4,
+            "num_components": 2,
+        },
+        shapes=((3, 3, 5, 3),),
+        bad=(
+            {"event_shape": (4, 4, 1)},
+            {"event_shape": (1, 2, 2, 1)},
+            {"num_actions": 1},
+            {"latent_size": 0},
+            {"hidden": (0,)},
+            {"units": 0},
+            {"num_components": 0},
+            {"reward_scale": 0.0},
+            {"dynamics_share": 0.0},
+            {"likelihood": "round"},
+        ),
+        enumerable=True,
     ),
     "ConditionalVAE": Case(
         ConditionalVAE,

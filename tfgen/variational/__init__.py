@@ -22,6 +22,7 @@ from tfgen.variational.sigmoid_belief_net import SigmoidBeliefNet
 from tfgen.variational.vae import VAE
 from tfgen.variational.vq_vae import VQVAE
 from tfgen.variational.vq_vae_2 import VQVAE2
+from tfgen.variational.world_model import WorldModel
 
 __all__ = [
     "DRAW",
@@ -44,4 +45,5 @@ __all__ = [
     "VQVAE",
     "VQVAE2",
     "VampPrior",
+    "WorldModel",
 ]
