@@ -358,13 +358,13 @@ MUTANTS = (
         "tests/networks/test_attention.py -k equations",
     ),
     Mutant(
-        "a canvas whose error has the wrong sign", "tfgen/variational/canvas_model.py",
+        "a canvas whose error has the wrong sign", "tfgen/variational/draw.py",
         'error = x - self._planes_of(self.picture(state["canvas"]).mean())',
         'error = self._planes_of(self.picture(state["canvas"]).mean()) - x',
         f"{DRAW_TESTS} -k 'equations or own_values'",
     ),
     Mutant(
-        "a step of DRAW that sees its own noise's scale squared", "tfgen/variational/canvas_model.py",
+        "a step of DRAW that sees its own noise's scale squared", "tfgen/variational/draw.py",
         'return state | {"encoder": encoder}, loc, tf.exp(log_scale)',
         'return state | {"encoder": encoder}, loc, tf.exp(2.0 * log_scale)',
         f"{DRAW_TESTS} -k equations",

@@ -53,7 +53,6 @@ APP_MAY = {"cli"}
 COMPOSED: dict[str, set[str]] = {
     "denoising.plug_and_play": {"variational"},
     "energy.deep_belief_net": {"variational"},
-    "variational.code_model": {"autoregressive"},
     "variational.pixel_vae": {"autoregressive"},
     "variational.vq_vae": {"autoregressive"},
     "variational.vq_vae_2": {"autoregressive"},

@@ -152,6 +152,18 @@ def shape(name, value, open_steps=False):
     return tuple(None if size is None else int(size) for size in given)
 
 
+def image_shape(event_shape):
+    """`event_shape`, if it is that of an image.
+
+    Raises:
+      ValueError: If it is not (rows, columns, channels).
+    """
+    shape = tuple(event_shape) if isinstance(event_shape, (tuple, list)) else (event_shape,)
+    if len(shape) != 3 or None in shape:
+        raise ValueError(f"event_shape must be (rows, columns, channels), got {event_shape!r}.")
+    return shape
+
+
 def number(name, value, at_least=None, above=None, at_most=None, below=None):
     """`value` as a float.
 

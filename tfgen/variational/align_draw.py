@@ -10,8 +10,7 @@ from tfgen.layers.text_encoder import TextEncoder
 from tfgen.media.text import Vocabulary
 from tfgen.model import Condition, View
 from tfgen.networks.attention import WordAttention
-from tfgen.variational.canvas_model import CanvasModel
-from tfgen.variational.stepwise import Recurrence, StepwiseNormal
+from tfgen.variational.draw import CanvasModel, Recurrence, StepwiseNormal
 
 tfd = tfp.distributions
 

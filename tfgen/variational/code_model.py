@@ -8,7 +8,6 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfgen import checks, random
-from tfgen.autoregressive.pixels.pixel_model import image_shape
 from tfgen.distributions.draw import draw
 from tfgen.layers.vector_quantizer import code_shares, perplexity
 from tfgen.model import GenerativeModel, Signature, Stage, Update, View
@@ -84,7 +83,7 @@ class CodeModel(GenerativeModel):
     jit_sampler = True
 
     def __init__(self, event_shape, likelihood, condition, commitment, prior_share, /, **kwargs):
-        super().__init__(image_shape(event_shape), **kwargs)
+        super().__init__(checks.image_shape(event_shape), **kwargs)
         self._law, self.outputs, self.num_values = make_likelihood(*likelihood)
         self.values = values_under(self._law, self.num_values)
         self.condition = label_or_vector(*condition)

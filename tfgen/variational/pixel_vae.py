@@ -8,7 +8,6 @@ import tensorflow as tf
 
 from tfgen import checks, random
 from tfgen.autoregressive.pixels.gated_pixel_cnn import GatedPixelCNN
-from tfgen.autoregressive.pixels.pixel_model import image_shape
 from tfgen.distributions.draw import draw
 from tfgen.model import View
 from tfgen.networks.default import convolutional_decoder, default_encoder
@@ -84,7 +83,7 @@ class PixelVAE(LatentVariableModel):
         num_values=2,
         **kwargs,
     ):
-        super().__init__(image_shape(event_shape), **kwargs)
+        super().__init__(checks.image_shape(event_shape), **kwargs)
         self.num_values = checks.whole("num_values", num_values, at_least=2)
         self.latent_shape = (checks.whole("latent_size", latent_size),)
         policy, size = self.dtype_policy, (*self.event_shape[:2], checks.whole("features", features))

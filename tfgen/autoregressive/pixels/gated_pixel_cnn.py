@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from tfgen import checks
-from tfgen.autoregressive.pixels.pixel_model import PixelModel, Walk, image_shape
+from tfgen.autoregressive.pixels.pixel_model import PixelModel, Walk
 from tfgen.distributions.laws import Levels
 from tfgen.keras_model import Layer
 from tfgen.layers.masked import ByPixel, MaskedConv2D, Readout, RowsAboveConv2D, affine, convolve_above
@@ -75,7 +75,7 @@ class GatedPixelCNN(PixelModel):
         law = Levels(num_values, one_hot)
         if condition == "image":
             size = checks.whole("condition_size", condition_size)
-            told = Condition("image", (*image_shape(event_shape)[:2], size))
+            told = Condition("image", (*checks.image_shape(event_shape)[:2], size))
         else:
             told = label_or_vector(condition, num_classes, condition_size)
         super().__init__(event_shape, law, told, **kwargs)

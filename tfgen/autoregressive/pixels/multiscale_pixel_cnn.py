@@ -7,7 +7,6 @@ import tensorflow as tf
 from tfgen import checks
 from tfgen.autoregressive.autoregressive_model import AutoregressiveModel
 from tfgen.autoregressive.pixels.pixel_cnn import PixelCNN
-from tfgen.autoregressive.pixels.pixel_model import image_shape
 from tfgen.distributions.laws import Draws, Levels
 from tfgen.keras_model import Layer
 from tfgen.layers.masked import condition_matrix, location_bias
@@ -73,7 +72,7 @@ class MultiScalePixelCNN(AutoregressiveModel):
         **kwargs,
     ):
         law, told = Levels(num_values, one_hot), label_or_vector(condition, num_classes, condition_size)
-        super().__init__(image_shape(event_shape), law, told, **kwargs)
+        super().__init__(checks.image_shape(event_shape), law, told, **kwargs)
         channels = self.event_shape[-1]
         checks.whole("base_size", base_size)
         checks.whole("filters", filters)

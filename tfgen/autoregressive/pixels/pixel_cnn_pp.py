@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from tfgen import checks
-from tfgen.autoregressive.pixels.pixel_model import PixelModel, Walk, image_shape
+from tfgen.autoregressive.pixels.pixel_model import PixelModel, Walk
 from tfgen.autoregressive.pixels.two_streams import Resolution, ResolutionsByPixel
 from tfgen.distributions.laws import LogisticMixture
 from tfgen.layers.masked import convolve_above
@@ -64,7 +64,7 @@ class PixelCNNPlusPlus(PixelModel):
         position=False,
         **kwargs,
     ):
-        law = LogisticMixture(image_shape(event_shape)[-1], num_components, num_values)
+        law = LogisticMixture(checks.image_shape(event_shape)[-1], num_components, num_values)
         super().__init__(event_shape, law, label_or_vector(condition, num_classes, condition_size), **kwargs)
         self.filters = checks.whole("filters", filters)
         checks.whole("num_blocks", num_blocks)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from tfgen import checks
 from tfgen.autoregressive.autoregressive_model import AutoregressiveModel
 from tfgen.layers.scan import scan
 
@@ -62,7 +63,7 @@ class PixelModel(AutoregressiveModel):
     jit_updates = False
 
     def __init__(self, event_shape, law, condition=None, /, **kwargs):
-        super().__init__(image_shape(event_shape), law, condition, **kwargs)
+        super().__init__(checks.image_shape(event_shape), law, condition, **kwargs)
 
     @abc.abstractmethod
     def walk(self, num, condition=None):
@@ -159,15 +160,3 @@ class PixelModel(AutoregressiveModel):
     def drawing_order(self):
         """When each pixel is drawn: ints `[rows, columns]`."""
         return np.arange(math.prod(self.event_shape[:2])).reshape(self.event_shape[:2])
-
-
-def image_shape(event_shape):
-    """`event_shape`, if it is that of an image.
-
-    Raises:
-      ValueError: If it is not (rows, columns, channels).
-    """
-    shape = tuple(event_shape) if isinstance(event_shape, (tuple, list)) else (event_shape,)
-    if len(shape) != 3 or None in shape:
-        raise ValueError(f"event_shape must be (rows, columns, channels), got {event_shape!r}.")
-    return shape
