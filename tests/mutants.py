@@ -706,14 +706,14 @@ MUTANTS = (
         f"{MACHINES} -k 'invariant and general'",
     ),
     Mutant(
-        "a centred energy that forgets what couplings see of zero", "tfgen/energy/joint.py",
+        "a centred energy that forgets what couplings see of zero", "tfgen/energy/units.py",
         "return summed if self.offset is None else summed - beta * self._seen_of_zero(field)",
         "return summed",
         f"{MACHINES} -k 'free_energies and centred'",
     ),
     Mutant(
-        "variances that the field is not divided by", "tfgen/energy/joint.py",
-        "return s * tf.exp(-_read(self.log_variance, s))", "return s",
+        "variances that the field is not divided by", "tfgen/energy/units.py",
+        "return s * tf.exp(-read_like(self.log_variance, s))", "return s",
         f"{GAUSSIAN_RBM} -k log_z",
     ),
     Mutant(
@@ -756,13 +756,13 @@ MUTANTS = (
         f"{DEEP_MACHINE} -k fixed_point",
     ),
     Mutant(
-        "blocks in which more than one unit may be 1", "tfgen/energy/convolutional_rbm.py",
-        "return tf.reduce_sum(tf.reduce_logsumexp(self.logits(field, beta), axis=-1), axis=-1)",
-        "return tf.reduce_sum(tf.math.softplus(self.logits(field, beta)[..., 1:]), axis=[-2, -1])",
+        "blocks in which more than one unit may be 1", "tfgen/energy/units.py",
+        "return tf.reduce_sum(tf.reduce_logsumexp(self.block_logits(field, beta), axis=-1), axis=-1)",
+        "return tf.reduce_sum(tf.math.softplus(self.block_logits(field, beta)[..., 1:]), axis=[-2, -1])",
         f"{CONVOLUTIONAL} -k pooling_sums",
     ),
     Mutant(
-        "a stack that forgets its pooled units", "tfgen/energy/convolutional_rbm.py",
+        "a stack that forgets its pooled units", "tfgen/energy/units.py",
         "return self.from_blocks(pooled[..., None] * which)", "return self.from_blocks(which)",
         f"{CONVOLUTIONAL} -k within_known_pools",
     ),

@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "model": {*LEAVES, *CONTRACT},
     "distributions": {*LEAVES, *CONTRACT},
     "layers": {*LEAVES, *CONTRACT, "distributions"},
-    "networks": {*LEAVES, "keras_model", "layers"},
+    "networks": {*LEAVES, "update", "keras_model", "layers"},
     "estimators": {*LEAVES, *CONTRACT, "distributions"},
     "evaluation": {*LEAVES, *CONTRACT, "estimators"},
     "serving": {*LEAVES, *CONTRACT},

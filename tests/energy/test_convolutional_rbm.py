@@ -12,7 +12,7 @@ import tensorflow as tf
 from scipy.special import logsumexp
 
 from tfgen.energy import RBM, ConvolutionalRBM
-from tfgen.energy.convolutional_rbm import Blocks
+from tfgen.energy.units import Blocks
 
 
 def states(units):

@@ -6,7 +6,8 @@ import keras
 
 from tfgen import checks
 from tfgen.energy.energy_model import EnergyModel
-from tfgen.energy.joint import MOST_STATES, Binary, Dense, Joint, Within
+from tfgen.energy.joint import MOST_STATES, Dense, Joint, Within
+from tfgen.energy.units import Binary
 
 
 @keras.saving.register_keras_serializable("tfgen")

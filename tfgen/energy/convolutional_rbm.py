@@ -11,8 +11,9 @@ import tensorflow as tf
 from tfgen import checks, random
 from tfgen.energy.energy_model import EnergyModel
 from tfgen.energy.estimators import pseudo_likelihood
-from tfgen.energy.joint import Binary, Coupling, Gaussian, Joint, Units
+from tfgen.energy.joint import Coupling, Joint
 from tfgen.energy.layerwise import greedy_stages
+from tfgen.energy.units import Binary, Blocks, Gaussian, Shared
 from tfgen.model import View
 
 # Gibbs sweeps of a lower machine whose pooled units are known.
@@ -314,28 +315,6 @@ def _detection_shape(image, filters, size, pool):
     return shape
 
 
-class Shared:
-    """A weight for each channel, read as one for each entry of an image.
-
-    Args:
-      variable: `[channels]`.
-      places: Number of places of the image.
-    """
-
-    def __init__(self, variable, places):
-        self.variable, self.places = variable, places
-        self.shape = (places * variable.shape[0],)
-
-    @property
-    def value(self):
-        """`[places * channels]`."""
-        return tf.tile(self.variable.value, [self.places])
-
-    def assign(self, values):
-        """The mean over places of values `[places * channels]`."""
-        self.variable.assign(np.reshape(values, [self.places, -1]).mean(0))
-
-
 class Correlation(Coupling):
     """Coupling of an image and detection units by filters that all places share.
 
@@ -380,120 +359,3 @@ class Correlation(Coupling):
             (self.image, self.to_second) if name == self.first else (self.detection, self.to_first)
         )
         return brings(tf.one_hot(index, math.prod(shape)))
-
-
-class Blocks(Units):
-    """Binary units in square blocks, of each at most one being 1: probabilistic max-pooling.
-
-    p(h_i = 1 | field) = exp(a_i) / (1 + sum over the block of exp(a_j)), a = bias + field.
-
-    Args:
-      bias: `[channels]`, one for all places.
-      shape: `(height, width, channels)`.
-      pooling: Height and width of a block, which divides the shape's.
-
-    References:
-      Lee, Grosse, Ranganath & Ng, ICML 2009, section 3.3.
-    """
-
-    def __init__(self, bias, shape, pooling):
-        self.bias, self.shape, self.pooling = Shared(bias, shape[0] * shape[1]), tuple(shape), pooling
-        self.size = math.prod(shape)
-        self.num_blocks = self.size // pooling**2
-        self.num_states = (pooling**2 + 1) ** self.num_blocks
-        rows, columns = shape[0] // pooling, shape[1] // pooling
-        self._split = [rows, pooling, columns, pooling, shape[2]]
-
-    def statistic(self, s):
-        """s itself."""
-        return s
-
-    def own(self, s):
-        """bias . s, `[...]`."""
-        return tf.linalg.matvec(s, tf.cast(self.bias.value, s.dtype))
-
-    def base(self, s):
-        """0: all states of a block are alike at beta = 0."""
-        return tf.zeros(tf.shape(s)[:-1], s.dtype)
-
-    def logits(self, field, beta=1.0):
-        """Of each block 0 for none and its units' log odds against that: `[..., blocks, units + 1]`."""
-        a = tf.cast(self.bias.value, field.dtype) + field
-        if not (isinstance(beta, float) and beta == 1.0):
-            a = a * tf.cast(beta, field.dtype)[..., None]
-        return tf.concat([tf.zeros_like(self.blocks(a)[..., :1]), self.blocks(a)], axis=-1)
-
-    def blocks(self, s):
-        """`[..., size]` by block: `[..., blocks, units of a block]`."""
-        lead = tf.shape(s)[:-1]
-        apart = tf.reshape(s, [-1, *self._split])
-        apart = tf.reshape(tf.transpose(apart, [0, 1, 3, 5, 2, 4]), [-1, self.num_blocks, self.pooling**2])
-        return tf.reshape(apart, tf.concat([lead, [self.num_blocks, self.pooling**2]], axis=0))
-
-    def from_blocks(self, b):
-        """`[..., blocks, units of a block]` as `[..., size]`."""
-        lead = tf.shape(b)[:-2]
-        rows, pooling, columns, _, channels = self._split
-        apart = tf.reshape(b, [-1, rows, columns, channels, pooling, pooling])
-        apart = tf.transpose(apart, [0, 1, 4, 2, 5, 3])
-        return tf.ensure_shape(
-            tf.reshape(apart, tf.concat([lead, [self.size]], axis=0)), [*b.shape[:-2], self.size]
-        )
-
-    def mean(self, field, beta=1.0):
-        """p(h = 1 | field), `[..., size]`."""
-        return self.from_blocks(tf.nn.softmax(self.logits(field, beta))[..., 1:])
-
-    def draw(self, seed, field, beta=1.0, temperature=1.0):
-        """Draws each block: one of its units, or none; at temperature 0 the likeliest of these."""
-        logits = self.logits(field, beta) / tf.maximum(temperature, 1e-6)
-        index = random.categorical(seed, logits)
-        return self.from_blocks(tf.one_hot(index - 1, self.pooling**2, dtype=field.dtype))
-
-    def draw_of_mean(self, seed, mean):
-        """Draws each block by its probabilities."""
-        each = self.blocks(mean)
-        none = tf.maximum(1.0 - tf.reduce_sum(each, axis=-1, keepdims=True), 0.0)
-        index = random.categorical(seed, tf.math.log(tf.concat([none, each], axis=-1)))
-        return self.from_blocks(tf.one_hot(index - 1, self.pooling**2, dtype=mean.dtype))
-
-    def draw_within(self, seed, field, pooled, temperature=1.0):
-        """Draws given which blocks have a unit that is 1, `pooled` `[..., blocks]`: p(h | field, p)."""
-        logits = self.logits(field)[..., 1:] / tf.maximum(temperature, 1e-6)
-        index = random.categorical(seed, logits)
-        which = tf.one_hot(index, self.pooling**2, dtype=field.dtype)
-        return self.from_blocks(pooled[..., None] * which)
-
-    def pooled(self, s):
-        """Which blocks have a unit that is 1, or the probabilities of that of means: `[..., blocks]`."""
-        return tf.reduce_sum(self.blocks(s), axis=-1)
-
-    def log_sum(self, field, beta=1.0):
-        """sum over blocks of log(1 + sum exp(a_j)), `[...]`."""
-        return tf.reduce_sum(tf.reduce_logsumexp(self.logits(field, beta), axis=-1), axis=-1)
-
-    def log_sum_change(self, field, beta, next_beta):
-        """`log_sum` at next_beta minus that at beta, in float64."""
-        field64, beta, next_beta = (tf.cast(v, tf.float64) for v in (field, beta, next_beta))
-        return tf.cast(self.log_sum(field64, next_beta) - self.log_sum(field64, beta), field.dtype)
-
-    def entropy(self, mean):
-        """Entropy of independent blocks of these means, `[...]`."""
-        each = self.blocks(mean)
-        none = tf.maximum(1.0 - tf.reduce_sum(each, axis=-1), 0.0)
-        every = tf.reduce_sum(tf.math.xlogy(each, each), axis=-1) + tf.math.xlogy(none, none)
-        return -tf.reduce_sum(every, axis=-1)
-
-    def states(self, numbers):
-        """States by their numbers, whose digits to the base units + 1 say which of each block is 1."""
-        base = self.pooling**2 + 1
-        power = tf.constant([base**k for k in range(self.num_blocks)], tf.int64)
-        digits = tf.cast(numbers[:, None] // power % base, tf.int32)
-        return self.from_blocks(tf.one_hot(digits - 1, base - 1, dtype=tf.float64))
-
-    def begin(self, s):
-        """Nothing is known of hidden units."""
-
-    def uniform(self):
-        """The same units."""
-        return self

@@ -9,13 +9,18 @@ import tensorflow as tf
 from tfgen import checks, random
 from tfgen.distributions.draw import draw
 from tfgen.energy.estimators import gibbs_chain, pseudo_likelihood
-from tfgen.energy.layerwise import discriminative_stage, greedy_stages, sigmoid_classifier
+from tfgen.energy.layerwise import greedy_stages
 from tfgen.energy.rbm import RBM
 from tfgen.energy.report import report_views
 from tfgen.estimators.importance import seeds_of
 from tfgen.estimators.precision import full_float32
 from tfgen.model import Condition, GenerativeModel, Signature, Stage, Update
-from tfgen.networks.classifier import label_losses, report_label_error
+from tfgen.networks.classifier import (
+    discriminative_stage,
+    label_losses,
+    report_label_error,
+    sigmoid_classifier,
+)
 from tfgen.space import label_or_vector
 from tfgen.variational.belief_layers import BeliefLayers
 

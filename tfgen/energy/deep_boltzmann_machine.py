@@ -8,10 +8,15 @@ import tensorflow as tf
 from tfgen import checks, random
 from tfgen.energy.energy_model import EnergyModel
 from tfgen.energy.estimators import ESTIMATORS
-from tfgen.energy.joint import Binary, Dense, Joint
-from tfgen.energy.layerwise import discriminative_stage, sigmoid_classifier, start_chains
+from tfgen.energy.joint import Dense, Joint
+from tfgen.energy.units import Binary
 from tfgen.model import Condition, Signature, Stage, Update
-from tfgen.networks.classifier import label_losses, report_label_error
+from tfgen.networks.classifier import (
+    discriminative_stage,
+    label_losses,
+    report_label_error,
+    sigmoid_classifier,
+)
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -159,7 +164,7 @@ class DeepBoltzmannMachine(EnergyModel):
             machine.joint.units["v"].begin(x.numpy().astype("float64"))
             if not k:
                 self.begin(batch, seed)
-            start_chains(machine, dict.fromkeys(machine.visible, x), chains)
+            machine.start_chains(dict.fromkeys(machine.visible, x), chains)
 
         moved = [self.kernels[k], self.lower_biases[k], self.biases[k + 1]]
         moved += [] if machine.chains is None else [machine.chains]
@@ -180,7 +185,7 @@ class DeepBoltzmannMachine(EnergyModel):
             upper.assign((upper.value + lower.value) / 2.0)
         observed = self.observed(batch["x"][: self.num_chains])
         means = self.joint.mean_field(observed)
-        start_chains(self, {name: (means | observed)[name] for name in self.kept}, seed)
+        self.start_chains({name: (means | observed)[name] for name in self.kept}, seed)
 
     def features(self, x):
         """What the classifier reads: flat v beside the means of h_2, float32 `[batch, visible + n_2]`."""

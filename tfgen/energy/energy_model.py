@@ -16,8 +16,8 @@ A machine that inherits from `EnergyModel` provides, in its constructor and afte
 Sampler, estimators of the gradient (tfgen/energy/estimators.py), log Z, annealing from independent units,
 clamped completion, views and signatures then follow. Chains are flat tensors `[..., size]` of the kept
 groups, in the order of `joint.units`; `joint.pack` and `joint.unpack` go between them and groups by name.
-Laws of units and couplings of one's own subclass `Units` and `Coupling`. A machine of several stages lists
-them in `stages`, and takes `objective` or the estimators for each as it needs.
+Laws of units and couplings of one's own subclass `Units` (tfgen/energy/units.py) and `Coupling`. A machine of
+several stages lists them in `stages`, and takes `objective` or the estimators for each as it needs.
 """
 
 import math
@@ -34,8 +34,8 @@ from tfgen.energy.estimators import (
     gibbs_chain,
     pseudo_likelihood,
 )
-from tfgen.energy.joint import Binary
 from tfgen.energy.report import report_metrics, report_views
+from tfgen.energy.units import Binary
 from tfgen.estimators.ais import annealed_importance_sampling
 from tfgen.estimators.precision import full_float32
 from tfgen.model import GenerativeModel, Signature, Update
@@ -171,6 +171,18 @@ class EnergyModel(GenerativeModel):
             self.joint.units[name].begin(np.asarray(s, np.float64))
         if self.estimator == "nce":
             self.log_z.assign(self._log_z_without_couplings())
+
+    def start_chains(self, state, seed):
+        """Starts persistent chains of "pcd" at data, where learned weights would else meet coin flips.
+
+        Args:
+          state: {name: `[examples, size]`} of the kept groups, of data.
+          seed: int32 [2].
+        """
+        if self.estimator == "pcd":
+            rows = {n: tf.gather(s, tf.range(self.num_chains) % tf.shape(s)[0]) for n, s in state.items()}
+            drawn = self.joint.draw(self.held, rows, random.split(seed, len(self.held)))
+            self.chains.assign(self.joint.pack({name: drawn[name] for name in self.held}))
 
     def flat(self, x):
         """x `[batch, *event_shape]` as `[batch, num_visible]`."""

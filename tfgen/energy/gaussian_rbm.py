@@ -6,7 +6,8 @@ import keras
 
 from tfgen import checks
 from tfgen.energy.energy_model import EnergyModel
-from tfgen.energy.joint import Binary, Dense, Gaussian, Joint
+from tfgen.energy.joint import Dense, Joint
+from tfgen.energy.units import Binary, Gaussian
 
 
 @keras.saving.register_keras_serializable("tfgen")

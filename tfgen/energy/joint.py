@@ -1,6 +1,6 @@
 """Joint densities exp(-E) over named groups of units: couplings, conditionals, free energies, mean field.
 
-A machine is a `Joint`: groups of units, each with a law of its own (`Binary`, `Gaussian`, `OneHot`), and
+A machine is a `Joint`: groups of units, each with a law of its own (tfgen/energy/units.py), and
 couplings between them (`Dense`, `Within`, or of one's own). With w_g the own term of a group and t_g(s_g)
 what couplings see of it,
 
@@ -17,345 +17,13 @@ import abc
 import itertools
 import math
 
-import numpy as np
 import tensorflow as tf
 
 from tfgen import random
+from tfgen.energy.units import cooled, is_one, read_like
 
 # Bits of the states that are enumerated at most, and of those enumerated at once.
 MOST_STATES, _CHUNK_BITS = 20, 12
-
-
-class Units(abc.ABC):
-    """A group of units that are independent given the others: p(s | field) ~ exp(w(s) + t(s) . field).
-
-    `field` is what all couplings bring, `[..., size]`. Weights are Keras variables of the model, read at each
-    call.
-
-    Attributes:
-      size: Number of units.
-      num_states: Number of states of the group, or None where they cannot be listed.
-    """
-
-    size = None
-    num_states = None
-
-    @abc.abstractmethod
-    def statistic(self, s):
-        """t(s), what couplings see: `[..., size]`."""
-
-    @abc.abstractmethod
-    def own(self, s):
-        """w(s), `[...]`."""
-
-    @abc.abstractmethod
-    def base(self, s):
-        """w0(s), the own term at beta = 0, `[...]`."""
-
-    @abc.abstractmethod
-    def mean(self, field, beta=1.0):
-        """E(s | field) at beta, `[..., size]`."""
-
-    @abc.abstractmethod
-    def draw(self, seed, field, beta=1.0, temperature=1.0):
-        """Draws s given the field from the path's density at beta, ^ 1 / temperature; 0 takes the mode."""
-
-    @abc.abstractmethod
-    def draw_of_mean(self, seed, mean):
-        """Draws s given its mean at beta = 1, where that is known already: no sigmoid is taken twice."""
-
-    @abc.abstractmethod
-    def log_sum(self, field, beta=1.0):
-        """log of the sum over s of exp(beta (w(s) + t(s) . field) + (1 - beta) w0(s)), `[...]`."""
-
-    @abc.abstractmethod
-    def log_sum_change(self, field, beta, next_beta):
-        """`log_sum` at next_beta minus that at beta, keeping the digits of small differences."""
-
-    @abc.abstractmethod
-    def entropy(self, mean):
-        """Entropy of independent units of these means, `[...]`."""
-
-    @abc.abstractmethod
-    def states(self, numbers):
-        """States by their numbers, int64 `[n]`: float64 `[n, size]`."""
-
-    @abc.abstractmethod
-    def begin(self, s):
-        """Starts own and base terms at independent units that are like `s`, an array `[examples, size]`."""
-
-    @abc.abstractmethod
-    def uniform(self):
-        """The same units with a path that begins without base rates."""
-
-
-class Binary(Units):
-    """Units of 0 and 1: w(s) = bias . s, p(s = 1 | field) = sigmoid(bias + field).
-
-    Args:
-      bias: `[size]`.
-      base: Log odds at beta = 0, `[size]`; None for fair coins.
-      offset: What couplings see is s - offset (centring), `[size]`; None for s itself.
-
-    References:
-      Montavon & Mueller, "Deep Boltzmann machines and the centering trick", 2012.
-    """
-
-    def __init__(self, bias, base=None, offset=None):
-        self.bias, self.base_logits, self.offset = bias, base, offset
-        self.size = bias.shape[0]
-        self.num_states = 2**self.size
-
-    def statistic(self, s):
-        """s - offset."""
-        return s if self.offset is None else s - _read(self.offset, s)
-
-    def own(self, s):
-        """bias . s."""
-        return _dot(s, _read(self.bias, s))
-
-    def base(self, s):
-        """Log odds at beta = 0 . s."""
-        if self.base_logits is None:
-            return tf.zeros(tf.shape(s)[:-1], s.dtype)
-        return _dot(s, _read(self.base_logits, s))
-
-    def logits(self, field, beta=1.0):
-        """Log odds of 1 given the field at beta, `[..., size]`."""
-        return self._blend(beta, _read(self.bias, field) + field)
-
-    def _blend(self, beta, end):
-        if _is_one(beta):
-            return end
-        beta = _column(beta, end)
-        if self.base_logits is None:
-            return beta * end
-        return (1.0 - beta) * _read(self.base_logits, end) + beta * end
-
-    def mean(self, field, beta=1.0):
-        """sigmoid(logits)."""
-        return tf.sigmoid(self.logits(field, beta))
-
-    def draw(self, seed, field, beta=1.0, temperature=1.0):
-        """Bernoulli draws; at temperature 0 the likelier value, a fair coin where both are."""
-        return random.bernoulli(seed, tf.sigmoid(_cooled(self.logits(field, beta), temperature)))
-
-    def draw_of_mean(self, seed, mean):
-        """Bernoulli draws."""
-        return random.bernoulli(seed, mean)
-
-    def log_sum(self, field, beta=1.0):
-        """sum softplus(logits), less beta offset . field where there is an offset."""
-        summed = tf.reduce_sum(softplus(self.logits(field, beta)), axis=-1)
-        return summed if self.offset is None else summed - beta * self._seen_of_zero(field)
-
-    def log_sum_change(self, field, beta, next_beta):
-        """By softplus(a + d) - softplus(a) = relu(d) + log1p(sigmoid(-sign(d) a) expm1(-|d|))."""
-        logits = self.logits(field, beta)
-        rise = _read(self.bias, field) + field
-        if self.base_logits is not None:
-            rise -= _read(self.base_logits, field)
-        change = _column(next_beta - beta, field) * rise
-        side = tf.sigmoid(tf.where(change > 0, -logits, logits))
-        summed = tf.nn.relu(change) + tf.math.log1p(side * tf.math.expm1(-tf.abs(change)))
-        summed = tf.reduce_sum(summed, axis=-1)
-        return summed if self.offset is None else summed - (next_beta - beta) * self._seen_of_zero(field)
-
-    def _seen_of_zero(self, field):
-        """offset . field: minus what couplings see of units that are 0."""
-        return _dot(field, _read(self.offset, field))
-
-    def entropy(self, mean):
-        """Of Bernoullis."""
-        return -tf.reduce_sum(tf.math.xlogy(mean, mean) + tf.math.xlog1py(1.0 - mean, -mean), axis=-1)
-
-    def states(self, numbers):
-        """Their bits, lowest first."""
-        bits = tf.bitwise.right_shift(numbers[:, None], tf.range(self.size, dtype=tf.int64))
-        return tf.cast(tf.bitwise.bitwise_and(bits, tf.constant(1, tf.int64)), tf.float64)
-
-    def begin(self, s):
-        """At the log odds of 1, each value counted once more; the offset at the share of 1."""
-        ones = s.sum(0)
-        logits = np.log(ones + 1.0) - np.log(len(s) - ones + 1.0)
-        self.bias.assign(logits)
-        if self.base_logits is not None:
-            self.base_logits.assign(logits)
-        if self.offset is not None:
-            self.offset.assign((ones + 1.0) / (len(s) + 2.0))
-
-    def uniform(self):
-        """Fair coins at beta = 0."""
-        return Binary(self.bias, None, self.offset)
-
-
-class OneHot(Units):
-    """One unit of k values as a one-hot vector, a label: p(s = e_i | field) = softmax(bias + field)_i.
-
-    Args:
-      bias: `[k]`.
-      base: Log probabilities at beta = 0 up to a constant, `[k]`; None for equal ones.
-    """
-
-    def __init__(self, bias, base=None):
-        self.bias, self.base_logits = bias, base
-        self.size = self.num_states = bias.shape[0]
-
-    def statistic(self, s):
-        """s."""
-        return s
-
-    def own(self, s):
-        """bias . s."""
-        return _dot(s, _read(self.bias, s))
-
-    def base(self, s):
-        """Log probabilities at beta = 0 . s."""
-        if self.base_logits is None:
-            return tf.zeros(tf.shape(s)[:-1], s.dtype)
-        return _dot(s, _read(self.base_logits, s))
-
-    def logits(self, field, beta=1.0):
-        """Log probabilities of the values up to a constant, `[..., k]`."""
-        end = _read(self.bias, field) + field
-        if _is_one(beta):
-            return end
-        beta = _column(beta, field)
-        if self.base_logits is None:
-            return beta * end
-        return (1.0 - beta) * _read(self.base_logits, field) + beta * end
-
-    def mean(self, field, beta=1.0):
-        """softmax(logits)."""
-        return tf.nn.softmax(self.logits(field, beta))
-
-    def draw(self, seed, field, beta=1.0, temperature=1.0):
-        """A one-hot draw; at temperature 0 the likeliest value."""
-        index = random.categorical(seed, _cooled(self.logits(field, beta), temperature))
-        return tf.one_hot(index, self.size, dtype=field.dtype)
-
-    def draw_of_mean(self, seed, mean):
-        """A one-hot draw."""
-        return tf.one_hot(random.categorical(seed, tf.math.log(mean)), self.size, dtype=mean.dtype)
-
-    def log_sum(self, field, beta=1.0):
-        """logsumexp(logits)."""
-        return tf.reduce_logsumexp(self.logits(field, beta), axis=-1)
-
-    def log_sum_change(self, field, beta, next_beta):
-        """The difference in float64."""
-        return _in_float64(self.log_sum, field, beta, next_beta)
-
-    def entropy(self, mean):
-        """Of a categorical distribution."""
-        return -tf.reduce_sum(tf.math.xlogy(mean, mean), axis=-1)
-
-    def states(self, numbers):
-        """One for each value."""
-        return tf.one_hot(numbers, self.size, dtype=tf.float64)
-
-    def begin(self, s):
-        """At the log frequencies, each value counted once more."""
-        logits = np.log(s.sum(0) + 1.0) - math.log(len(s) + self.size)
-        self.bias.assign(logits)
-        if self.base_logits is not None:
-            self.base_logits.assign(logits)
-
-    def uniform(self):
-        """Equal probabilities at beta = 0."""
-        return OneHot(self.bias)
-
-
-class Gaussian(Units):
-    """Real units of learned variances: w(s) = -sum_i (s_i - mean_i)^2 / (2 var_i), t(s) = s / var.
-
-    s | field ~ N(mean + field, var): Cho et al.'s energy, where a unit's variance does not scale its field.
-
-    Args:
-      mean: `[size]`.
-      log_variance: `[size]`.
-      base: (mean, log variance) at beta = 0, each `[size]`; None for the units' own.
-
-    References:
-      Cho, Ilin & Raiko, "Improved learning of Gaussian-Bernoulli restricted Boltzmann machines", 2011.
-    """
-
-    def __init__(self, mean, log_variance, base=None):
-        self.loc, self.log_variance = mean, log_variance
-        self.base_loc, self.base_log_variance = (mean, log_variance) if base is None else base
-        self.size = mean.shape[0]
-
-    def statistic(self, s):
-        """s / variance."""
-        return s * tf.exp(-_read(self.log_variance, s))
-
-    def own(self, s):
-        """-sum (s - mean)^2 / (2 variance)."""
-        return _gaussian(s, self.loc, self.log_variance)
-
-    def base(self, s):
-        """The same with mean and variance at beta = 0."""
-        return _gaussian(s, self.base_loc, self.base_log_variance)
-
-    def _natural(self, field, beta):
-        """Precision and precision times mean at beta."""
-        precision = tf.exp(-_read(self.log_variance, field))
-        pull = precision * (_read(self.loc, field) + field)
-        if _is_one(beta):
-            return precision, pull
-        beta = _column(beta, field)
-        base = tf.exp(-_read(self.base_log_variance, field))
-        start = base * _read(self.base_loc, field)
-        return (1.0 - beta) * base + beta * precision, (1.0 - beta) * start + beta * pull
-
-    def mean(self, field, beta=1.0):
-        """mean + field at beta = 1."""
-        precision, pull = self._natural(field, beta)
-        return pull / precision
-
-    def draw(self, seed, field, beta=1.0, temperature=1.0):
-        """Normal draws; at temperature 0 the mean."""
-        precision, pull = self._natural(field, beta)
-        noise = random.normal(seed, tf.shape(pull)[seed.shape.rank - 1 :])
-        return pull / precision + tf.sqrt(temperature / precision) * noise
-
-    def draw_of_mean(self, seed, mean):
-        """Normal draws of the units' variances."""
-        noise = random.normal(seed, tf.shape(mean)[seed.shape.rank - 1 :])
-        return mean + tf.exp(0.5 * _read(self.log_variance, mean)) * noise
-
-    def log_sum(self, field, beta=1.0):
-        """log of the integral over s."""
-        precision, pull = self._natural(field, beta)
-        zero = tf.zeros_like(field)
-        at_zero = beta * self.own(zero) + (1.0 - beta) * self.base(zero)
-        each = tf.square(pull) / precision + math.log(2.0 * math.pi) - tf.math.log(precision)
-        return at_zero + 0.5 * tf.reduce_sum(each, axis=-1)
-
-    def log_sum_change(self, field, beta, next_beta):
-        """The difference in float64."""
-        return _in_float64(self.log_sum, field, beta, next_beta)
-
-    def entropy(self, mean):
-        """Not there: mean field is of units of few values."""
-        raise ValueError("mean field sums over units of few values, and Gaussian units are real.")
-
-    def states(self, numbers):
-        """Not there: real units have none."""
-        raise ValueError("Gaussian units have no states to list.")
-
-    def begin(self, s):
-        """At the mean and variance of each unit, this at least a hundredth of their average."""
-        mean, variance = s.mean(0), s.var(0)
-        # Entries that never change would make a density without end.
-        log_variance = np.log(np.maximum(variance, max(0.01 * variance.mean(), 1e-6)))
-        for variables in ((self.loc, self.log_variance), (self.base_loc, self.base_log_variance)):
-            variables[0].assign(mean)
-            variables[1].assign(log_variance)
-
-    def uniform(self):
-        """The units' own mean and variance at beta = 0."""
-        return Gaussian(self.loc, self.log_variance)
 
 
 class Coupling(abc.ABC):
@@ -402,11 +70,11 @@ class Dense(Coupling):
 
     def to_second(self, t):
         """t K."""
-        return _product(t, _read(self.kernel, t))
+        return _product(t, read_like(self.kernel, t))
 
     def to_first(self, t):
         """K t'."""
-        return _product(t, _read(self.kernel, t), transpose_b=True)
+        return _product(t, read_like(self.kernel, t), transpose_b=True)
 
     def penalty(self):
         """Half the sum of squares of the matrix."""
@@ -431,7 +99,7 @@ class Within:
 
     def matrix(self, like):
         """K + K', symmetric with zeros on the diagonal."""
-        kernel = _read(self.kernel, like)
+        kernel = read_like(self.kernel, like)
         upper = kernel - tf.linalg.band_part(kernel, -1, 0)
         return upper + tf.transpose(upper)
 
@@ -524,7 +192,7 @@ class Joint:
         """
         fields = self._summable(state, fields)
         total = self._among(state)
-        if not _is_one(beta):
+        if not is_one(beta):
             base = self._sum(units.base(state[name]) for name, units in self._of(state))
             total = beta * total + (1.0 - beta) * base
         return self._sum([total, *(self.units[name].log_sum(f, beta) for name, f in fields.items())])
@@ -604,7 +272,7 @@ class Joint:
         u = random.uniform(seed, tf.shape(s)[seed.shape.rank - 1 :])
 
         def value(i, logit):
-            return tf.cast(u[..., i] < tf.sigmoid(_cooled(logit, temperature)), s.dtype)
+            return tf.cast(u[..., i] < tf.sigmoid(cooled(logit, temperature)), s.dtype)
 
         return self._in_turn(name, s, field, beta, mask, value)
 
@@ -727,7 +395,7 @@ class Joint:
         fields, units = self._summable(state, fields), self.units[name]
         change = 1.0 - 2.0 * tf.gather(state[name], index, batch_dims=1)
         # A row of biases for each s, gathered from within it, has a dense gradient.
-        own = tf.broadcast_to(_read(units.bias, state[name]), tf.shape(state[name]))
+        own = tf.broadcast_to(read_like(units.bias, state[name]), tf.shape(state[name]))
         if any(self.coupled(name, other) for other in state):
             own += self.field(name, state)
         fall = change * tf.gather(own, index, batch_dims=1)
@@ -806,18 +474,6 @@ class Joint:
         return found if state is None else found + self._among(state)
 
 
-@tf.custom_gradient
-def softplus(logits):
-    """log(1 + exp(logits)), off by 1e-7 at most.
-
-    Value and gradient share the sigmoid that Gibbs sampling needs as well; `tf.nn.softplus` and its gradient
-    are the dearest part of a compiled step after the matrix products.
-    """
-    on = tf.sigmoid(logits)
-    value = tf.nn.relu(logits) - tf.math.log(tf.maximum(on, 1.0 - on))
-    return value, lambda upstream: upstream * on
-
-
 def _product(units, kernel, transpose_b=False):
     """`units @ kernel` of units `[..., n]`, as one matrix product."""
     if units.shape.rank == 1:
@@ -826,39 +482,3 @@ def _product(units, kernel, transpose_b=False):
     flat = tf.reshape(units, [-1, units.shape[-1]])
     product = tf.reshape(tf.matmul(flat, kernel, transpose_b=transpose_b), shape)
     return tf.ensure_shape(product, [*units.shape[:-1], kernel.shape[0 if transpose_b else 1]])
-
-
-def _dot(units, weights):
-    """`units . weights` of units `[..., n]`, as one matrix product."""
-    if units.shape.rank == 2:
-        return tf.linalg.matvec(units, weights)
-    flat = tf.linalg.matvec(tf.reshape(units, [-1, units.shape[-1]]), weights)
-    return tf.reshape(flat, tf.shape(units)[:-1])
-
-
-def _read(variable, like):
-    """A weight in the dtype of what it meets: float64 where states are enumerated."""
-    return tf.cast(variable.value, like.dtype)
-
-
-def _is_one(beta):
-    return isinstance(beta, float) and beta == 1.0
-
-
-def _column(beta, like):
-    """beta `[...]` for a tensor with one more axis."""
-    return tf.cast(beta, like.dtype)[..., None]
-
-
-def _cooled(logits, temperature):
-    """At temperature 0 logits become huge; those that are 0 stay a fair coin."""
-    return logits if _is_one(temperature) else logits / tf.maximum(temperature, 1e-6)
-
-
-def _in_float64(log_sum, field, beta, next_beta):
-    field64, beta64, next64 = (tf.cast(v, tf.float64) for v in (field, beta, next_beta))
-    return tf.cast(log_sum(field64, next64) - log_sum(field64, beta64), field.dtype)
-
-
-def _gaussian(s, loc, log_variance):
-    return -0.5 * tf.reduce_sum(tf.square(s - _read(loc, s)) * tf.exp(-_read(log_variance, s)), axis=-1)

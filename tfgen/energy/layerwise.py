@@ -2,12 +2,10 @@
 
 import dataclasses
 
-import keras
 import tensorflow as tf
 
 from tfgen import random
-from tfgen.model import Stage, Update
-from tfgen.networks.classifier import label_losses
+from tfgen.model import Stage
 
 
 def greedy_stages(machines, inputs, below_done, transposed=True):
@@ -41,7 +39,7 @@ def greedy_stages(machines, inputs, below_done, transposed=True):
             machine.begin(fields, own)
             if transposed and k:
                 start_transposed(machine, machines[k - 1])
-            start_chains(machine, machine.observed(**fields), chains)
+            machine.start_chains(machine.observed(**fields), chains)
 
         name = f"layer_{k + 1}"
         return Stage(name, 1.0, [dataclasses.replace(update, name=name, objective=objective)], enter)
@@ -71,56 +69,3 @@ def start_transposed(machine, below):
     machine.visible_bias.assign(below.hidden_bias.value)
     machine.hidden_bias.assign(tf.concat([below.visible_bias.value, tf.zeros([more])], axis=0))
     return True
-
-
-def start_chains(machine, state, seed):
-    """Starts persistent chains at data, where weights that have learned already would else meet coin flips.
-
-    Args:
-      machine: An `EnergyModel`; one of "pcd" has such chains.
-      state: {name: `[examples, size]`} of the groups that its chains walk over, of data.
-      seed: int32 [2].
-    """
-    if machine.estimator == "pcd":
-        num = machine.num_chains
-        rows = {name: tf.gather(s, tf.range(num) % tf.shape(s)[0]) for name, s in state.items()}
-        drawn = machine.joint.draw(machine.held, rows, random.split(seed, len(machine.held)))
-        machine.chains.assign(machine.joint.pack({name: drawn[name] for name in machine.held}))
-
-
-def sigmoid_classifier(inputs, hidden, num_classes, dtype=None):
-    """Network of p(y | x): sigmoid layers that can begin as those of another net, and log odds of classes.
-
-    Args:
-      inputs: Number of inputs.
-      hidden: Sizes of the hidden layers.
-      num_classes: Number of classes.
-      dtype: Keras dtype policy.
-
-    Returns:
-      `keras.Sequential`, built.
-    """
-    dense = [keras.layers.Dense(size, "sigmoid", dtype=dtype) for size in hidden]
-    network = keras.Sequential([*dense, keras.layers.Dense(num_classes, dtype=dtype)])
-    network.build((None, inputs))
-    return network
-
-
-def discriminative_stage(network, features, on_enter, share=1.0):
-    """Stage that fits a network of p(y | x) to the examples of the stream "labelled" (Hinton 2007).
-
-    Args:
-      network: Keras layer from features to log odds of the classes.
-      features: `f(x)`: its inputs.
-      on_enter: `f()`: starts its hidden layers.
-      share: Its share of the steps, relative to the other stages'.
-    """
-
-    def objective(batch, seed, step):
-        del seed, step
-        few = batch["labelled"]
-        losses = label_losses(network(features(few["x"])), few["label"])
-        return losses["label_nats"], {"label_error": losses["label_error"]}
-
-    update = Update("discriminative", objective, network.trainable_variables)
-    return Stage("discriminative", share, [update], lambda batch, seed: on_enter())

@@ -8,7 +8,8 @@ import tensorflow_probability as tfp
 
 from tfgen import checks
 from tfgen.energy.energy_model import EnergyModel
-from tfgen.energy.joint import Binary, Dense, Joint, OneHot
+from tfgen.energy.joint import Dense, Joint
+from tfgen.energy.units import Binary, OneHot
 from tfgen.space import label_or_vector
 
 tfd = tfp.distributions

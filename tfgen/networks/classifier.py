@@ -1,10 +1,12 @@
-"""Classifiers by the shape of x, and what they are trained on and measured by."""
+"""Classifiers by the shape of x, what they are trained on and measured by, and a stage that trains one."""
 
 import math
 
+import keras
 import tensorflow as tf
 
 from tfgen.networks.default import default_encoder
+from tfgen.update import Stage, Update
 
 
 def default_classifier(network, event_shape, num_classes, hidden, filters, activation="relu", dtype=None):
@@ -30,6 +32,24 @@ def default_classifier(network, event_shape, num_classes, hidden, filters, activ
     )
 
 
+def sigmoid_classifier(inputs, hidden, num_classes, dtype=None):
+    """A network of p(y | x): sigmoid layers that can begin as those of another net, and log odds of classes.
+
+    Args:
+      inputs: Number of inputs.
+      hidden: Sizes of the hidden layers.
+      num_classes: Number of classes.
+      dtype: Keras dtype policy.
+
+    Returns:
+      `keras.Sequential`, built.
+    """
+    dense = [keras.layers.Dense(size, "sigmoid", dtype=dtype) for size in hidden]
+    network = keras.Sequential([*dense, keras.layers.Dense(num_classes, dtype=dtype)])
+    network.build((None, inputs))
+    return network
+
+
 def label_losses(logits, label):
     """Cross-entropy in nats and share of errors, averages over the batch, float32 scalars by name.
 
@@ -44,6 +64,26 @@ def label_losses(logits, label):
         "label_nats": tf.reduce_mean(nats),
         "label_error": tf.reduce_mean(tf.cast(wrong, tf.float32)),
     }
+
+
+def discriminative_stage(network, features, on_enter, share=1.0):
+    """Stage that fits a network of p(y | x) to the examples of the stream "labelled" (Hinton 2007).
+
+    Args:
+      network: Keras layer from features to log odds of the classes.
+      features: `f(x)`: its inputs.
+      on_enter: `f()`: starts its hidden layers.
+      share: Its share of the steps, relative to the other stages'.
+    """
+
+    def objective(batch, seed, step):
+        del seed, step
+        few = batch["labelled"]
+        losses = label_losses(network(features(few["x"])), few["label"])
+        return losses["label_nats"], {"label_error": losses["label_error"]}
+
+    update = Update("discriminative", objective, network.trainable_variables)
+    return Stage("discriminative", share, [update], lambda batch, seed: on_enter())
 
 
 def report_label_error(model, data, seed, size=1000):
