@@ -729,6 +729,18 @@ MUTANTS = (
         "tests/estimators/test_ais.py",
     ),
     Mutant(
+        "an interval of one standard error", "tfgen/estimators/ais.py",
+        "(estimate, estimate - 3.0 * error, estimate + 3.0 * error,",
+        "(estimate, estimate - error, estimate + error,",
+        f"{DEEP_MACHINE} -k intervals_cover",
+    ),
+    Mutant(
+        "annealing that starts beside its path", "tfgen/energy/units.py",
+        "        return (1.0 - beta) * read_like(self.base_logits, end) + beta * end",
+        "        return beta * end",
+        f"{NET} -k intervals_cover",
+    ),
+    Mutant(
         "a layer turned over without its biases", "tfgen/energy/layerwise.py",
         "machine.visible_bias.assign(below.hidden_bias.value)",
         "machine.visible_bias.assign(0.0 * below.hidden_bias.value)",

@@ -14,6 +14,7 @@ import scipy.stats
 import tensorflow as tf
 from scipy.special import expit, logsumexp
 
+from tests.energy.machine_checks import assert_annealing_covers
 from tfgen import random
 from tfgen.energy import DeepBoltzmannMachine
 
@@ -89,6 +90,12 @@ def test_ais_within_its_interval():
     exact = logsumexp(log_joint(model))
     estimate, low, high = (float(v) for v in model.log_partition("ais", num_temperatures=1000))
     assert low <= exact <= high and abs(estimate - exact) < 0.05
+
+
+@pytest.mark.slow
+def test_annealing_is_unbiased_and_its_intervals_cover():
+    model = with_weights()
+    assert_annealing_covers(model, logsumexp(log_joint(model)))
 
 
 @pytest.mark.slow

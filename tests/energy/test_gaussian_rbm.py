@@ -6,7 +6,13 @@ import scipy.stats
 import tensorflow as tf
 from scipy.special import logsumexp
 
-from tests.energy.machine_checks import assert_mean_is, gradients, slope, states
+from tests.energy.machine_checks import (
+    assert_annealing_covers,
+    assert_mean_is,
+    gradients,
+    slope,
+    states,
+)
 from tfgen.energy import GaussianBernoulliRBM
 
 H = states(3)
@@ -103,6 +109,11 @@ def test_annealing_holds_log_z(model, start):
         found = model.anneal(300, 200, seed=3, start=start, reverse=reverse)
         assert float(found.low) <= exact <= float(found.high)
         assert float(found.high - found.low) < 0.6 and found.effective_sample_size > 100
+
+
+@pytest.mark.slow
+def test_annealing_is_unbiased_and_its_intervals_cover(model):
+    assert_annealing_covers(model, quadrature(parameters(model)))
 
 
 def test_gradients():
