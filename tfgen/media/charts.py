@@ -522,7 +522,8 @@ def curves(
         for name, told in lines.items():
             _line(axes, history[step], history[name], told, colors[told], after if name == best else None)
         axes.set_xlabel(step, color=TEXT)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        # Steps of six digits stand apart.
+        axes.xaxis.get_major_locator().set_params(integer=True, nbins=6)
         axes.set_ylabel(textwrap.fill(words, 36), color=TEXT)
         axes.grid(axis="y", color="#e2e0d8", lw=0.8)
         axes.margins(x=0.03)
