@@ -1012,6 +1012,16 @@ MUTANTS = (
         f"{HIDDEN} -k never_came",
     ),
     Mutant(
+        "batches cut one step before their end", "tfgen/classical/hidden_markov_model.py",
+        'few_sizes(tf.reduce_max(batch["lengths"]))', 'few_sizes(tf.reduce_max(batch["lengths"])) - 1',
+        f"{HIDDEN} -k few_numbers",
+    ),
+    Mutant(
+        "statistics of a pass that are compiled where nothing is", "tfgen/update.py",
+        "if _REPLICA.jit else function", "if True else function",
+        f"{LOOP} -k what_statistics_name",
+    ),
+    Mutant(
         "symbols unseen in training scored in silence", "tfgen/classical/emissions.py",
         "<= 0.5 * NEVER", "<= 2.0 * NEVER",
         f"{HIDDEN} -k bad_arguments",

@@ -16,7 +16,7 @@ import tensorflow as tf
 from tfgen import checks, progress, random, stored
 from tfgen.keras_model import UpdatedModel
 from tfgen.space import Condition, Space, default_kind
-from tfgen.update import Stage, Update, assign_replica_rows, replica_rows
+from tfgen.update import Stage, Update, assign_replica_rows, compiled, few_sizes, replica_rows
 
 __all__ = [
     "Condition",
@@ -27,6 +27,8 @@ __all__ = [
     "Update",
     "View",
     "assign_replica_rows",
+    "compiled",
+    "few_sizes",
     "replica_rows",
 ]
 

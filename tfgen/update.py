@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from tfgen import checks, random
 
+_FEW = sorted({max(1, quarters * 2**octave // 4) for octave in range(30) for quarters in range(4, 8)})
 # The batch of the current pass over the data, which updates over an epoch take.
 PASS = -1
 
@@ -251,9 +252,9 @@ def averages_of(optimizer):
 
 
 class _Replica(threading.local):
-    """Which part of the global batch the code being traced is working on."""
+    """Which part of the global batch the code being traced is working on, and whether XLA may have parts."""
 
-    index, count = 0, 1
+    index, count, jit = 0, 1, False
 
 
 _REPLICA = _Replica()
@@ -287,13 +288,37 @@ def assign_replica_rows(variable, rows):
     variable.assign(rows)
 
 
+def compiled(function):
+    """A part of the statistics of a pass, compiled by XLA where the training compiles its updates.
+
+    The batches of a pass have several sizes, so that a pass is not compiled as a whole. What this part is
+    given should be of few shapes: XLA compiles anew for each.
+
+    Args:
+      function: Function of tensors without checks, which XLA would drop.
+    """
+    return tf.function(function, jit_compile=True, autograph=False) if _REPLICA.jit else function
+
+
+def few_sizes(size):
+    """The next larger of few numbers, four in each octave, so that XLA compiles for few shapes.
+
+    Args:
+      size: int scalar of at least 0, less than 2^30.
+
+    Returns:
+      int32 scalar of at least `size`, at least 1, and by less than a quarter too large.
+    """
+    return tf.gather(_FEW, tf.searchsorted(_FEW, [tf.cast(size, tf.int32)])[0])
+
+
 class Step:
     """Carries out the updates of one training step, in a replica context or without any strategy.
 
     Args:
       updates: The updates, in order.
       optimizers: Keras optimizers by update name, for the updates that have an objective.
-      jit: Compile objective and gradient with XLA.
+      jit: Compile objective and gradient, or what `compiled` names of statistics of a pass, with XLA.
       clip_norm: Clip each update's gradients, averaged over replicas, to this global norm; None does not.
     """
 
@@ -315,9 +340,10 @@ class Step:
                 optimizer._all_reduce_sum_gradients = list
 
     def _compiled(self, update):
-        function = functools.partial(_compute, update)
-        # A pass ends with a smaller batch, for which XLA would compile once more.
-        if not self.jit or update.over == "epoch":
+        # The statistics of a pass say themselves what of them is compiled.
+        over_epoch = update.over == "epoch"
+        function = functools.partial(_compute, update, self.jit and over_epoch)
+        if not self.jit or over_epoch:
             return function
         return tf.function(function, jit_compile=True, autograph=False)
 
@@ -429,9 +455,9 @@ class Step:
         return any(u.over == "epoch" for u in self.updates)
 
 
-def _compute(update, batch, seed, step, replica, replicas):
+def _compute(update, jit, batch, seed, step, replica, replicas):
     """Pure part of an update: its gradients or sums, and the values it assigns (None where it does not)."""
-    _REPLICA.index, _REPLICA.count = replica, replicas
+    _REPLICA.index, _REPLICA.count, _REPLICA.jit = replica, replicas, jit
     trainable = update.trainable
     values = [tf.convert_to_tensor(v.value) for v in trainable]
     grads, sums, scalars = [], None, {}
@@ -447,7 +473,7 @@ def _compute(update, batch, seed, step, replica, replicas):
         if update.objective:
             grads = tape.gradient(loss, values)
     finally:
-        _REPLICA.index, _REPLICA.count = 0, 1
+        _REPLICA.index, _REPLICA.count, _REPLICA.jit = 0, 1, False
     unused = [v.path for v, g in zip(trainable, grads, strict=bool(update.objective)) if g is None]
     if unused:
         raise ValueError(f"the objective of update {update.name!r} does not depend on {unused}.")

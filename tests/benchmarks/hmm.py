@@ -62,7 +62,7 @@ def iteration(model, x):
 
     from tfgen.update import Step
 
-    engine = Step(model.updates(), {})
+    engine = Step(model.updates(), {}, jit=model.jit_updates)
     engine.prepare({"x": x})
     step = tf.function(
         lambda: engine(lambda *_: {"x": x}, tf.constant([0, 1]), tf.constant(0, tf.int64)), autograph=False

@@ -6,7 +6,7 @@ import tensorflow as tf
 from tfgen.update import Step
 
 
-def run_passes(model, fields, passes, batch_size=128):
+def run_passes(model, fields, passes, batch_size=128, jit=False):
     """Full passes in batches, the last one smaller.
 
     Args:
@@ -14,11 +14,12 @@ def run_passes(model, fields, passes, batch_size=128):
       fields: The data: a dict of fields, or x alone.
       passes: How many.
       batch_size: Rows of a batch.
+      jit: Whether XLA compiles what statistics name.
 
     Returns:
       The loss before each pass's step; of updates over a batch, of each pass's last batch: NumPy `[...]`.
     """
-    engine, losses = Step(model.updates(), {}), []
+    engine, losses = Step(model.updates(), {}, jit), []
     fields = fields if isinstance(fields, dict) else {"x": np.asarray(fields, np.float32)}
     fields = {k: tf.constant(v) for k, v in fields.items()}
     spec = {k: tf.TensorSpec([None, *v.shape[1:]], v.dtype) for k, v in fields.items()}

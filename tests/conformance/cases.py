@@ -130,6 +130,7 @@ CASES = {
             {"event_shape": (4,)},
         ),
         enumerable=True,
+        jit=True,
     ),
     "HiddenMarkovModel by label": Case(
         HiddenMarkovModel,

@@ -24,6 +24,7 @@ from tfgen.training.checkpoints import (
     restore_weights,
     weights_of,
 )
+from tfgen.update import Step, Update, compiled
 
 
 def go(model, steps, directory=None, **keywords):
@@ -167,6 +168,21 @@ def test_statistics_over_an_epoch_count_every_example_once(replicas):
     history = go(model, 14, batch_size=6, strategy=strategy, checkpoint_every=7)
     np.testing.assert_allclose(model.loc.numpy(), fitting(model).train.x.mean(axis=0), atol=1e-6)
     assert [row["mean/count"] for row in history if "mean/count" in row] == [40, 40]
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_what_statistics_name_is_compiled_where_the_training_is(jit):
+    def total(batch, seed, step):
+        return compiled(lambda x: tf.reduce_sum(x, axis=0))(batch["x"])
+
+    engine = Step([Update("total", statistics=total, apply=lambda sums: {}, over="epoch")], {}, jit)
+    engine.prepare({"x": tf.zeros([2, 3])})
+    traced = tf.function(
+        lambda: engine(lambda *_: {"x": tf.ones([2, 3])}, tf.constant([0, 1]), tf.constant(0, tf.int64))
+    ).get_concrete_function()
+    assert (b"_XlaMustCompile" in traced.graph.as_graph_def().SerializeToString()) == jit
+    traced()
+    np.testing.assert_array_equal(engine.sums["total"][0], [2.0, 2.0, 2.0])
 
 
 def test_moving_averages_are_those_of_the_definition(tmp_path):

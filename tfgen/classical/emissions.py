@@ -23,8 +23,6 @@ FAINT = 1e-10
 _ROUNDING = 1e-12
 # Stands for log 0: finite, so that sums and ratios are numbers.
 NEVER = -1e6
-# Symbols beyond which counts are added one by one instead of by a product with one-hot rows.
-_ONE_HOT = 512
 
 
 def of_class(values, condition):
@@ -91,9 +89,9 @@ class Symbols(_Emission):
         return symbol if condition is None else symbol + self.num_values * condition
 
     def unseen(self, x, condition):
-        """Which x no state emits, bool `[T, batch]`."""
-        best = tf.reshape(tf.reduce_max(self.logits.value, axis=-2), [-1])
-        return tf.gather(best, self._index(x, condition)) <= 0.5 * NEVER
+        """Which x no state emits, bool `[batch, T]` as x are."""
+        never = tf.reshape(tf.reduce_max(self.logits.value, axis=-2) <= 0.5 * NEVER, [-1])
+        return tf.gather(never, self._index(x, None if condition is None else condition[:, None]))
 
     def sums(self, x, states, condition):
         """Expected counts of each symbol in each state, float64 `[*classes, S, num_values]`, in a dict.
@@ -106,10 +104,8 @@ class Symbols(_Emission):
         symbols = math.prod(self.classes) * self.num_values
         index = tf.reshape(self._index(x, condition), [-1])
         rows = tf.reshape(states, [-1, self.num_states])
-        if symbols <= _ONE_HOT:
-            counts = tf.matmul(tf.one_hot(index, symbols), rows, transpose_a=True)
-        else:
-            counts = tf.math.unsorted_segment_sum(rows, index, symbols)
+        # Rows are added one by one: a product with one-hot rows takes five times as long.
+        counts = tf.math.unsorted_segment_sum(rows, index, symbols)
         counts = tf.reshape(counts, (*self.classes, self.num_values, self.num_states))
         return {"symbols": tf.cast(tf.linalg.matrix_transpose(counts), tf.float64)}
 

@@ -12,7 +12,7 @@ from tfgen.distributions.model_distribution import ModelDistribution
 from tfgen.estimators.matching import matched
 from tfgen.media import charts
 from tfgen.media.text import tokens_of
-from tfgen.model import GenerativeModel, Signature, Update, View
+from tfgen.model import GenerativeModel, Signature, Update, View, compiled, few_sizes
 from tfgen.space import label_or_vector
 
 tfd = tfp.distributions
@@ -69,7 +69,6 @@ class HiddenMarkovModel(GenerativeModel):
     density = "exact"
     # Of whole sequences, also where others have it by the step.
     quantities = {"loss": "-log p(x) [nats]"}  # noqa: RUF012
-    jit_updates = False
 
     def __init__(
         self,
@@ -159,19 +158,25 @@ class HiddenMarkovModel(GenerativeModel):
           ValueError: If a sequence has no steps, or a symbol never occurred in training; in a graph,
             InvalidArgumentError.
         """
-        name, observed = type(self).__name__, None
+        return self._evidence(self._require(x, lengths, condition), lengths, condition)
+
+    def _evidence(self, x, lengths, condition):
+        observed = None if lengths is None else tf.transpose(tf.sequence_mask(lengths, tf.shape(x)[1]))
+        table, take = self.emission.table(_steps_first(x), condition)
+        return trellis.Evidence(table, take, observed)
+
+    def _require(self, x, lengths, condition):
+        """x, checked for steps and for symbols that occurred in training."""
+        name = type(self).__name__
         steps = tf.fill(tf.shape(x)[:1], tf.shape(x)[1]) if lengths is None else lengths
         message, remedy = f"{name}: sequences must have steps", "leave out those of length 0"
         checked = checks.require(tf.reduce_all(steps > 0), steps, message, remedy)
         with tf.control_dependencies([checked]):
             x = tf.identity(x)
-        if lengths is not None:
-            observed = tf.transpose(tf.sequence_mask(lengths, tf.shape(x)[1]))
-        x = tf.transpose(x, (1, 0, *range(2, x.shape.rank)))
         if self.values == "levels" and not self.smoothing:
             unseen = self.emission.unseen(x, condition)
-            if observed is not None:
-                unseen &= observed
+            if lengths is not None:
+                unseen &= tf.sequence_mask(lengths, tf.shape(x)[1])
             # The symbols in question, for the message.
             shown = tf.where(unseen, x, tf.reduce_max(tf.where(unseen, x, -1.0)))
             message = f"{name}: x must hold symbols that occurred in training"
@@ -179,8 +184,7 @@ class HiddenMarkovModel(GenerativeModel):
             checked = checks.require(~tf.reduce_any(unseen), shown, message, remedy)
             with tf.control_dependencies([checked]):
                 x = tf.identity(x)
-        table, take = self.emission.table(x, condition)
-        return trellis.Evidence(table, take, observed)
+        return x
 
     def begin(self, batch, seed):
         """Starts at clusters of vectors, at random preferences of symbols, or at even parts of sequences.
@@ -205,7 +209,7 @@ class HiddenMarkovModel(GenerativeModel):
                 f"num_states={self.num_states} needs as many steps in the data, got {observed.sum()}: use "
                 "fewer, or give more data."
             )
-        x = tf.transpose(x, (1, 0, *range(2, x.shape.rank)))
+        x = _steps_first(x)
         first, second = random.split(random.as_seed(seed))
         if self._starts:
             states = self.emission.guess(x, observed, condition, first)
@@ -232,10 +236,10 @@ class HiddenMarkovModel(GenerativeModel):
     def _statistics(self, batch, seed, step):
         del seed, step
         if "lengths" in batch:
-            # What the batch is filled up with need not be computed.
-            longest = tf.maximum(tf.reduce_max(batch["lengths"]), 1)
-            batch = batch | {"x": batch["x"][:, :longest]}
-        return self.expected(**batch)
+            # What the batch is filled up with need not be computed; XLA compiles for each number of steps.
+            batch = batch | {"x": batch["x"][:, : few_sizes(tf.reduce_max(batch["lengths"]))]}
+        batch = batch | {"x": self._require(**{"lengths": None, "condition": None} | batch)}
+        return compiled(self._expected)(**batch)
 
     def expected(self, x, lengths=None, condition=None):
         """Expected counts under p(z | x) and log p(x): the sums over a batch that EM needs, float64.
@@ -245,12 +249,15 @@ class HiddenMarkovModel(GenerativeModel):
           lengths: int32 `[batch]`, or None.
           condition: int32 `[batch]`, or None.
         """
-        chain, evidence = self.chain(condition), self.evidence(x, lengths, condition)
+        return self._expected(self._require(x, lengths, condition), lengths, condition)
+
+    def _expected(self, x, lengths=None, condition=None):
+        chain, evidence = self.chain(condition), self._evidence(x, lengths, condition)
         forward = trellis.forward(chain, evidence)
         found = trellis.backward(chain, evidence, forward)
         if evidence.observed is not None:
             found = found._replace(states=tf.where(evidence.observed[..., None], found.states, 0.0))
-        x = tf.transpose(x, (1, 0, *range(2, x.shape.rank)))
+        x = _steps_first(x)
         sums = self._sums_of_chain(found, condition) | self.emission.sums(x, found.states, condition)
         log_p = tf.reduce_sum(tf.cast(forward.log_p, tf.float64))
         return sums | {"log_p": log_p, "sequences": tf.cast(tf.shape(x)[1], tf.float64)}
@@ -596,6 +603,11 @@ class HiddenMarkovModel(GenerativeModel):
         components = law.components_distribution
         parts = self._first(components.mean()), self._first(components.covariance())
         return charts.ellipses(*parts, reference)
+
+
+def _steps_first(x):
+    """`[T, batch, ...]` of `[batch, T, ...]`."""
+    return tf.transpose(x, (1, 0, *range(2, x.shape.rank)))
 
 
 def _log_shares(counts, present):

@@ -139,7 +139,8 @@ def forward(chain, evidence, filtered=True):
     def scaled(predicted, ratios):
         joint = predicted * ratios
         scale = tf.reduce_sum(joint, axis=-1, keepdims=True)
-        state = joint / scale
+        # A division for each state took a third of the step.
+        state = joint * (1.0 / scale)
         return tf.einsum(f"bi,{chain.rows}ij->bj", state, matrix), state, scale
 
     def in_logs(predicted, logs):
@@ -187,16 +188,16 @@ def _backward_scaled(chain, evidence, found, counted):
     matrix, relative = tf.exp(chain.transitions), evidence.relative()
 
     def step(beta, given):
-        arrived = relative(given["t"]) / given["scale"] * beta
+        arrived = relative(given["t"]) * given["shrink"] * beta
         out = {"beta": beta, "arrived": arrived * given["counted"]}
         return tf.einsum(f"bj,{chain.rows}ij->bi", arrived, matrix), out
 
-    given = {"t": tf.range(tf.shape(counted)[0]), "scale": found.scale, "counted": counted}
+    given = {"t": tf.range(tf.shape(counted)[0]), "shrink": 1.0 / found.scale, "counted": counted}
     out = dict.fromkeys(("beta", "arrived"), tf.TensorSpec(found.filtered.shape[1:]))
     _, kept = scan(step, given, tf.ones_like(found.filtered[0]), out, reverse=True)
     states = found.filtered * kept["beta"]
     pairs = tf.einsum(f"tbi,tbj->{chain.rows}ij", found.filtered[:-1], kept["arrived"][1:])
-    return Smoothed(states / tf.reduce_sum(states, axis=-1, keepdims=True), pairs * matrix)
+    return Smoothed(states * (1.0 / tf.reduce_sum(states, axis=-1, keepdims=True)), pairs * matrix)
 
 
 def _backward_in_logs(chain, evidence, found, counted):
