@@ -364,6 +364,11 @@ MUTANTS = (
         f"{DRAW_TESTS} -k 'equations or own_values'",
     ),
     Mutant(
+        "a canvas that begins as the mean of channels mixed up", "tfgen/variational/draw.py",
+        "np.transpose(x.sum(0), (0, 2, 1))", "x.sum(0)",
+        f"{DRAW_TESTS} -k mean_picture",
+    ),
+    Mutant(
         "a step of DRAW that sees its own noise's scale squared", "tfgen/variational/draw.py",
         'return state | {"encoder": encoder}, loc, tf.exp(log_scale)',
         'return state | {"encoder": encoder}, loc, tf.exp(2.0 * log_scale)',

@@ -21,7 +21,7 @@ from tfgen.variational.latent_variable import Drawn, LatentVariableModel
 
 tfd = tfp.distributions
 
-_GRID = 5
+_GRID = 8
 # Pictures in a view of the steps, and canvases of one of them.
 _PICTURES, _CANVASES = 8, 12
 
@@ -45,7 +45,7 @@ class CanvasModel(LatentVariableModel):
       latent_size: Latent variables of a step.
       units: Units of each LSTM.
       attention: Whether there are grids; False reads and writes whole pictures.
-      read_size: Side of the grid that reads; None for 5, or for the shorter side of a smaller picture.
+      read_size: Side of the grid that reads; None for 8, or for the shorter side of a smaller picture.
       write_size: Side of the grid that writes; None as for `read_size`.
       likelihood: p(x | c_T), of each entry for itself: "bernoulli", "continuous_bernoulli", "gaussian",
         "discretized_logistic" or a registered function of the canvas `[..., *event_shape, likelihood_size]`
@@ -82,6 +82,7 @@ class CanvasModel(LatentVariableModel):
         self.latent_shape = (checks.whole("num_steps", num_steps), checks.whole("latent_size", latent_size))
         self.units = checks.whole("units", units)
         self._law, size, self.num_values = make_likelihood(likelihood, num_values, likelihood_size)
+        self._log_odds = likelihood == "bernoulli"
         self.values = values_under(self._law, self.num_values)
         self._raw_shape = (*self.event_shape, size)
         height, width, channels = self.event_shape
@@ -110,6 +111,14 @@ class CanvasModel(LatentVariableModel):
                 f"likelihood={likelihood!r} has no mean that the canvas could be seen by: take 'bernoulli', "
                 "'gaussian' or 'discretized_logistic'."
             ) from None
+
+    def begin(self, batch, seed):
+        """Starts the canvas c_0 at the mean picture, where its numbers are log odds of 1."""
+        del seed
+        if self._log_odds:
+            x = np.asarray(batch["x"], np.float64)
+            ones = np.transpose(x.sum(0), (0, 2, 1)).reshape(self.canvas.shape)
+            self.canvas.assign(np.log(ones + 1.0) - np.log(len(x) - ones + 1.0))
 
     def listen(self, condition, copies=1):
         """What `hear` needs of the conditions, repeated so many times; nothing without one."""
