@@ -595,6 +595,49 @@ MUTANTS = (
         "tests/variational/test_autoencoder.py -k corruption",
     ),
     Mutant(
+        "inactive latents with the bound's gradient", "tfgen/variational/dc_ign.py",
+        "tf.where(active, raw, tf.stop_gradient(mean))", "tf.where(active, raw, mean)",
+        "tests/variational/test_dc_ign.py -k difference_from_the_mean",
+    ),
+    Mutant(
+        "latents clamped to the batch's mean, not the group's", "tfgen/variational/dc_ign.py",
+        "tf.cast(group[:, None] == group, tf.float32)", "tf.cast(group[:, None] > -group, tf.float32)",
+        "tests/variational/test_dc_ign.py -k inactive_latents_are",
+    ),
+    Mutant(
+        "an invariance that counts active latents", "tfgen/variational/dc_ign.py",
+        "tf.where(active, 0.0, tf.square(raw - mean))", "tf.square(raw - mean)",
+        "tests/variational/test_dc_ign.py -k difference_from_the_mean",
+    ),
+    Mutant(
+        "groups taken apart", "tfgen/training/batches.py",
+        "permutation[:, None] * self.group_size + np.arange(self.group_size)",
+        "permutation[:, None] + self.num_examples // self.group_size * np.arange(self.group_size)",
+        f"{STREAMS} -k groups",
+    ),
+    Mutant(
+        "mixes of factors held out that are trained on", "tfgen/data/factors.py",
+        "while (again := held_out(shape, found) != unseen).any():",
+        "while unseen and (again := held_out(shape, found) != unseen).any():",
+        "tests/test_factors_data.py -k mixes",
+    ),
+    Mutant(
+        "groups in which a second thing varies", "tfgen/data/factors.py",
+        "rows = again & (varied == number)", "rows = again & (varied <= number)",
+        "tests/test_factors_data.py -k one_thing",
+    ),
+    Mutant(
+        "a mask that weighs as the picture", "tfgen/variational/convolutional_generator.py",
+        "loss += self.mask_weight * error", "loss += error",
+        "tests/variational/test_convolutional_generator.py -k by_hand",
+    ),
+    Mutant(
+        "a variance for a deviation", "tfgen/variational/convolutional_generator.py",
+        "tf.maximum(tf.sqrt(tf.convert_to_tensor(self.variance.value)), _LEAST)",
+        "tf.maximum(tf.convert_to_tensor(self.variance.value), _LEAST)",
+        "tests/variational/test_convolutional_generator.py -k gaussian_around",
+    ),
+    Mutant(
         "a class posterior without its entropy", "tfgen/variational/semi_supervised_vae.py",
         "tf.exp(log_q) * (bounds - log_q)", "tf.exp(log_q) * bounds",
         "tests/variational/test_semi_supervised_vae.py -k by_hand",

@@ -74,6 +74,20 @@ def test_a_small_stream_wraps_within_a_batch():
     assert len({tuple(one) for one in flat.reshape(-1, 3)}) > 1
 
 
+def test_groups_of_a_stream_stay_together():
+    """Six groups of two in batches of four: whole, in their order, each equally often, from any step on."""
+    order = Order(12, 4, 1, (1, 2), wraps=True, group_size=2)
+    pairs = order(0, 9).reshape(-1, 2)
+    assert np.all(pairs[:, 0] % 2 == 0) and np.all(pairs[:, 1] == pairs[:, 0] + 1)
+    for one in pairs.reshape(3, 6, 2):
+        assert sorted(one[:, 0]) == [0, 2, 4, 6, 8, 10]
+    assert len({tuple(one[:, 0]) for one in pairs.reshape(3, 6, 2)}) > 1
+    np.testing.assert_array_equal(order(5, 4), order(0, 9)[5:])
+    np.testing.assert_array_equal(
+        Order(12, 4, 1, (1, 2), wraps=True)(0, 9), Order(12, 4, 1, (1, 2), wraps=True, group_size=1)(0, 9)
+    )
+
+
 @pytest.mark.parametrize("replicas", [1, 2])
 def test_each_labelled_example_comes_equally_often(replicas):
     """Five labelled examples, 40 others, batches of 8: in 10 steps each labelled one comes 16 times."""

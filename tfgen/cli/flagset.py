@@ -219,7 +219,7 @@ def _define_argument(values, argument, default):
     elif kind in (str, MODEL, RUN):
         flags.DEFINE_string(name, default, text, flag_values=values, module_name="model")
     elif argument.element in (str, MODEL, RUN):
-        flags.DEFINE_list(name, default or (), text, flag_values=values, module_name="model")
+        flags.DEFINE_list(name, list(default or ()), text, flag_values=values, module_name="model")
     else:
         parser = _Tuple(argument.element) if kind is tuple else _Number(kind)
         flags.DEFINE(parser, name, default, text, flag_values=values, module_name="model")

@@ -180,6 +180,8 @@ class Data:
         facts += tuple(fact for fact in optional if fact is not None)
         digest = hashlib.sha256(repr(facts).encode())
         for part in (self.train, self.validation, self.test):
+            grouped = {k: s.group_size for k, s in sorted(part.streams.items()) if s.group_size > 1}
+            digest.update(repr(grouped).encode() if grouped else b"")
             for key, array in part.arrays().items():
                 little = array.dtype.newbyteorder("<")
                 digest.update(repr((key, array.shape, little.str)).encode())

@@ -30,15 +30,22 @@ class Split:
         streams: Further splits by name that training draws from beside this one, each in an order of
             its own: "labelled" (the few examples whose labels may be seen), a second domain. They
             hold examples of the same shape and values, any number of them, and no streams.
+        group_size: How many examples in a row belong together: in training every batch of a stream has
+            whole groups, each in its order, as clamped mini-batches are.
     """
 
     x: np.ndarray | Stream
     label: np.ndarray | None = None
     extra: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     streams: Mapping[str, "Split"] = dataclasses.field(default_factory=dict)
+    group_size: int = 1
 
     def __post_init__(self):
         """Checks the lengths and makes the arrays read-only."""
+        if self.group_size < 1 or len(self.x) % self.group_size:
+            raise ValueError(
+                f"group_size={self.group_size} does not divide {len(self.x)} examples of x: give whole groups"
+            )
         label = None if self.label is None else np.asarray(self.label, np.int32)
         extra = {key: _read_only(value) for key, value in self.extra.items()}
         for key, value in {"label": label, **extra}.items():
@@ -63,7 +70,7 @@ class Split:
         return len(self.x)
 
     def take(self, index) -> "Split":
-        """The examples of an index array, a mask or a slice, beside the same streams."""
+        """The examples of an index array, a mask or a slice, each for itself, beside the same streams."""
         return Split(
             chosen(self.x, index),
             None if self.label is None else self.label[index],
@@ -72,7 +79,10 @@ class Split:
         )
 
     def join(self, other: "Split") -> "Split":
-        """These examples and then the other's; so for streams that both have, others are kept."""
+        """These examples and then the other's; so for streams that both have, others are kept.
+
+        They stay in groups where both have groups of one size.
+        """
         both = self.label is not None and other.label is not None
         streams = {**other.streams, **self.streams}
         for key in self.streams.keys() & other.streams.keys():
@@ -82,6 +92,7 @@ class Split:
             np.concatenate([self.label, other.label]) if both else None,
             {key: np.concatenate([self.extra[key], other.extra[key]]) for key in self.extra},
             streams,
+            self.group_size if self.group_size == other.group_size else 1,
         )
 
     def arrays(self) -> dict[str, np.ndarray | Stream]:

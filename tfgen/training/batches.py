@@ -30,12 +30,15 @@ class Order:
       seed: Two words that choose the permutations.
       whole_passes: Begin each pass with a new batch; its last batch is filled up with -1.
       wraps: A batch may be larger than the data, and then holds examples several times.
+      group_size: So many examples in a row stay together, in their order; it divides a batch.
 
     Raises:
       ValueError: If a batch is larger than the data and may not be.
     """
 
-    def __init__(self, num_examples, batch_size, per_step, seed, whole_passes=False, wraps=False):
+    def __init__(
+        self, num_examples, batch_size, per_step, seed, whole_passes=False, wraps=False, group_size=1
+    ):
         if batch_size > num_examples and not wraps:
             raise ValueError(
                 f"batch_size={batch_size} is larger than the {num_examples} training examples; "
@@ -45,6 +48,7 @@ class Order:
         self.shape = (per_step, batch_size)
         self.seed = [int(word) & 0xFFFFFFFF for word in seed]
         self.whole_passes = whole_passes
+        self.group_size = group_size
         self.steps_per_pass = -(-num_examples // batch_size) if whole_passes else None
         self._passes = {}
 
@@ -58,8 +62,11 @@ class Order:
                 permutation = np.pad(permutation, (0, -self.num_examples % self.shape[1]), constant_values=-1)
             else:
                 key = np.array([self.seed[0] << 32 | self.seed[1], number], np.uint64)
-                permutation = np.random.Generator(np.random.Philox(key=key)).permutation(self.num_examples)
-            self._passes[number] = permutation.astype(np.int32)
+                permutation = np.random.Generator(np.random.Philox(key=key)).permutation(
+                    self.num_examples // self.group_size
+                )
+                permutation = permutation[:, None] * self.group_size + np.arange(self.group_size)
+            self._passes[number] = permutation.ravel().astype(np.int32)
         return self._passes[number]
 
     def __call__(self, step, count):
@@ -105,6 +112,7 @@ class Examples:
     Attributes:
       rows_at_once: How many examples are evaluated together.
       streams: `Examples` by name.
+      group_size: How many examples in a row stay together.
       streamed: Whether the examples stay where they are stored, but for those in the window.
       window: How many examples a window has.
     """
@@ -113,6 +121,7 @@ class Examples:
         self.data = data
         self.model = model
         self.length = len(split)
+        self.group_size = split.group_size
         self.rows_at_once = model.rows_at_once(split)
         fields = model.fields(split) if fields is None else fields
         self.window = max(rows, _WINDOW // max(1, sum(_row_bytes(field) for field in fields.values())))

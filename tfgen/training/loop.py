@@ -130,6 +130,14 @@ def train(
     replicas = strategy.num_replicas_in_sync if strategy else 1
     if batch_size % replicas:
         raise ValueError(f"batch_size={batch_size} does not divide into {replicas} replicas.")
+    for name in model.streams:
+        size = data.train.streams[name].group_size
+        if batch_size % (replicas * size):
+            told = f" for each of {replicas} replicas" if replicas > 1 else ""
+            raise ValueError(
+                f"batch_size={batch_size} does not divide into groups of {size}, as the stream {name!r} of "
+                f"{data.name} has them{told}: take a multiple of {replicas * size}."
+            )
     # On one device of each worker, which gathers for all its replicas; a TPU must hold them itself.
     on_tpu = isinstance(strategy, tf.distribute.TPUStrategy)
     held_out = data.validation.take(slice(None, validation_examples))

@@ -64,7 +64,9 @@ class StageRun:
             orders["batch"] = Order(len(run.examples), run.batch_size, per_step, words)
             for i, (name, stream) in enumerate(run.examples.streams.items()):
                 own = random.fold_in(run.seed, self.number, 1 + i).numpy()
-                orders[f"stream {name}"] = Order(len(stream), run.batch_size, per_step, own, wraps=True)
+                orders[f"stream {name}"] = Order(
+                    len(stream), run.batch_size, per_step, own, wraps=True, group_size=stream.group_size
+                )
         if self.engine.over_epoch:
             orders["pass"] = Order(len(run.examples), run.batch_size, 1, words, whole_passes=True)
         return orders

@@ -4,6 +4,8 @@ from tfgen.variational.align_draw import AlignDRAW
 from tfgen.variational.autoencoder import Autoencoder
 from tfgen.variational.categorical_vae import CategoricalVAE
 from tfgen.variational.conditional_vae import ConditionalVAE
+from tfgen.variational.convolutional_generator import ConvolutionalGenerator
+from tfgen.variational.dc_ign import DCIGN
 from tfgen.variational.draw import DRAW
 from tfgen.variational.helmholtz_machine import HelmholtzMachine
 from tfgen.variational.iaf_vae import IAFVAE
@@ -25,12 +27,14 @@ from tfgen.variational.vq_vae_2 import VQVAE2
 from tfgen.variational.world_model import WorldModel
 
 __all__ = [
+    "DCIGN",
     "DRAW",
     "AlignDRAW",
     "Autoencoder",
     "AutoregressivePrior",
     "CategoricalVAE",
     "ConditionalVAE",
+    "ConvolutionalGenerator",
     "CouplingFlowPrior",
     "GaussianMixturePrior",
     "HelmholtzMachine",
