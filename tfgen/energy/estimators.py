@@ -167,8 +167,11 @@ def noise_contrastive(model, x, seed):
 
 def gibbs_chain(model, v, seed, num_sweeps):
     """`v` after a fixed number of Gibbs sweeps, without a gradient."""
-    if num_sweeps == 0:  # A loop that never runs would still keep XLA from fusing what is around it.
+    # A loop that runs once or never would still keep XLA from fusing what is around it.
+    if num_sweeps == 0:
         return tf.stop_gradient(v)
+    if num_sweeps == 1:
+        return tf.stop_gradient(model.gibbs(v, random.fold_in(seed, 0)))
     v = tf.while_loop(
         lambda i, _: i < num_sweeps,
         lambda i, v: (i + 1, model.gibbs(v, random.fold_in(seed, i))),
