@@ -36,7 +36,7 @@ class ConvolutionalGenerator(GenerativeModel):
     `log_prob` is the exact log p(x | c) in nats. `sample` draws from it; its mode, at temperature 0, is m(c).
 
     Args:
-      event_shape: (height, width, channels) of one x.
+      event_shape: (rows, columns, channels) of one x.
       condition: "vector" or "label".
       num_classes: Number of labels, or a tuple of k numbers for k labels at once.
       condition_size: Length of the vector.
@@ -76,9 +76,7 @@ class ConvolutionalGenerator(GenerativeModel):
         name=None,
         dtype=None,
     ):
-        super().__init__(event_shape, name=name, dtype=dtype)
-        if len(self.event_shape) != 3 or None in self.event_shape:
-            raise ValueError(f"event_shape must be (height, width, channels), got {self.event_shape}.")
+        super().__init__(checks.image_shape(event_shape), name=name, dtype=dtype)
         self.condition = label_or_vector(condition, num_classes, condition_size)
         if self.condition is None:
             raise ValueError("condition must be 'label' or 'vector', got 'none': pictures are of attributes.")

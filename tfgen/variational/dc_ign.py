@@ -38,7 +38,8 @@ class DCIGN(EncoderDecoder):
 
     The latter is the gradient of invariance / 2 |r_i - m|^2 over the inactive entries, and no other reaches
     them: all but the active z are told to say the same of the whole group. A batch has several groups, each
-    clamped for itself. `log_prob` bounds log p(x) by the posterior of each picture alone, nothing clamped.
+    clamped for itself; to Keras' `fit` give whole groups, not shuffled, for a picture alone is its own mean.
+    `log_prob` bounds log p(x) by the posterior of each picture alone, nothing clamped.
 
     Args:
       event_shape: Shape of one x.
@@ -242,7 +243,7 @@ class DCIGN(EncoderDecoder):
         paths = self.traverse(x[:1], around=x)[0]
         first = tf.repeat(x[:1][None], len(self.factors), axis=0)
         steps = np.linspace(-_DEVIATIONS, _DEVIATIONS, _STEPS)
-        title = "a test example, and E(x | z) as one z moves, in deviations of its posterior means"
+        title = "a test example, and E(x | z) as one z moves"
         heads = ["data", *(f"{step:.1f}" for step in steps)]
         shown["traversals"] = View(tf.concat([first, paths], axis=1), "rows", self.factors, title, heads)
         return shown
