@@ -309,3 +309,21 @@ def test_what_is_wrong_with_data_and_arguments_is_said(tiny):
         tiny.decode(np.zeros((2, 3, 4)))
     with pytest.raises(ValueError, match="frame must hold integer values 0 to 1"):
         tiny.act(tiny.start(1), np.full((1, 1, 2, 1), 0.5))
+
+
+@pytest.mark.learn
+@pytest.mark.slow
+def test_roll_outs_beat_the_last_frame_and_plans_beat_chance():
+    films = data.load("bouncing")
+    keras.utils.set_random_seed(3)
+    model = WorldModel(films.event_shape, latent_size=12, beta_warmup=800, dynamics_share=1.5)
+    optimizer = {
+        name: keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(2e-3, steps))
+        for name, steps in (("frames", 1200), ("dynamics", 1800))
+    }
+    options = {"batch_size": 16, "optimizer": optimizer, "seed": 3, "clip_norm": 100.0}
+    train(model, films, 3000, **options, log=lambda line: None)
+    found = model.test_metrics(films, SEED)
+    print({name: figure["value"] for name, figure in found.items()})
+    assert found["imagined_error"]["high"] < 0.5 * found["copied_error"]["low"]
+    assert found["planning_margin"]["low"] > 0.5

@@ -41,7 +41,10 @@ class WorldModel(GenerativeModel):
       activation: Activation of V's hidden layers.
       likelihood: p(x_t | z_t): as VAE's.
       num_values: Number of levels of the data, as VAE's.
-      beta: Weight of V's KL term.
+      beta: Weight of V's KL term, of a frame.
+      beta_warmup: Steps over which beta rises linearly from 0: small things in a frame are found before it
+        presses on their codes.
+      free_bits: Nats of KL that each of V's latent variables may use free of charge, as VAE's.
       units: Size of M's LSTM.
       num_components: Gaussians of M's mixture.
       reward_scale: Standard deviation of a reward around its mean, in M's loss: the smaller, the more rewards
@@ -72,6 +75,8 @@ class WorldModel(GenerativeModel):
         likelihood="bernoulli",
         num_values: int | None = None,
         beta=1.0,
+        beta_warmup=0,
+        free_bits=0.0,
         units=128,
         num_components=5,
         reward_scale=0.1,
@@ -97,6 +102,8 @@ class WorldModel(GenerativeModel):
             likelihood=likelihood,
             num_values=num_values,
             beta=beta,
+            beta_warmup=beta_warmup,
+            free_bits=free_bits,
             dtype=self.dtype_policy,
             name="vision",
         )

@@ -15,7 +15,8 @@ _Z95 = 1.959964
 _SEEN, _IMAGINED, _DREAMS = 5, 10, 16
 # Films that are measured at a time, games that are played, and steps of each.
 _BATCH, _GAMES, _STEPS = 100, 32, 40
-_SHOWN, _PLAYED = 6, 4
+# Films and games that are shown, and how wide a frame of them is on the screen.
+_SHOWN, _PLAYED, _WIDTH = 6, 4, 128
 _SEEN_COLOR, _IMAGINED_COLOR = (60, 120, 220), (240, 140, 30)
 
 
@@ -147,12 +148,19 @@ def _pictures(model, x):
     return np.round(255 * grey).astype(np.uint8)
 
 
+def _enlarged(pictures):
+    """Pictures `[..., height, width, 3]` as large as can be seen, each pixel a square."""
+    factor = max(1, _WIDTH // pictures.shape[-2])
+    return pictures.repeat(factor, axis=-3).repeat(factor, axis=-2)
+
+
 def _films(truth, dream, seen):
-    bar = np.empty((*truth.shape[:3], 1, 3), np.uint8)
+    truth, dream = _enlarged(truth), _enlarged(dream)
+    bar = np.empty((*truth.shape[:3], 4, 3), np.uint8)
     bar[:, :seen], bar[:, seen:] = _SEEN_COLOR, _IMAGINED_COLOR
     both = np.swapaxes(np.concatenate([truth, bar, dream], axis=3), 0, 1)
     heads = [f"frame {t + 1}, {'seen' if t < seen else 'imagined'}" for t in range(len(both))]
-    return View(both, "frames", title="truth | roll-out under the same actions,", heads=heads)
+    return View(both, "frames", title="truth | roll-out,", heads=heads)
 
 
 def _strips(truth, dream, seen):
@@ -166,9 +174,9 @@ def _games(model, world, seed):
     frames, totals = [], []
 
     def show(pictures, rewards):
-        frames.append(np.repeat(255 * pictures, 3, axis=-1))
+        frames.append(_enlarged(np.repeat(255 * pictures, 3, axis=-1)))
         totals.append(int(rewards.sum()))
 
     play(model, world, seed, _PLAYED, show=show)
-    heads = [f"step {t}, reward {total:+d} in all" for t, total in enumerate(totals)]
-    return View(np.stack(frames), "frames", title=f"{_PLAYED} games played by planning,", heads=heads)
+    heads = [f"step {t}, reward {total:+d}" for t, total in enumerate(totals)]
+    return View(np.stack(frames), "frames", title=f"{_PLAYED} games,", heads=heads)
