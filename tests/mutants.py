@@ -1479,9 +1479,28 @@ MUTANTS = (
     Mutant(
         "documents that are done and forget their topics",
         "tfgen/classical/latent_dirichlet_allocation.py",
-        "gamma = tf.tensor_scatter_nd_update(gamma, rows[:, None], found)\n",
+        "gamma = tf.tensor_scatter_nd_update(gamma, chosen[:, None], found)\n",
         "pass\n",
         f"{TOPICS} -k natural_gradient",
+    ),
+    Mutant(
+        "documents left out while they move",
+        "tfgen/classical/latent_dirichlet_allocation.py",
+        "tf.argsort(tf.cast(~moving, tf.int32), stable=True)",
+        "tf.argsort(tf.cast(moving, tf.int32), stable=True)",
+        f"{TOPICS} -k all_words_lead",
+    ),
+    Mutant(
+        "words of no topic of a document's, divided by 0",
+        "tfgen/classical/latent_dirichlet_allocation.py",
+        "return tf.maximum(tf.matmul(theta, beta), _LEAST)",
+        "return tf.matmul(theta, beta)",
+        f"{TOPICS} -k no_obstacle",
+    ),
+    Mutant(
+        "digamma's series with a wrong term", "tfgen/classical/conjugate.py",
+        "37.0 / 5760.0", "7.0 / 5760.0",
+        f"{TOPICS} -k exp_digamma",
     ),
     Mutant(
         "documents without the divergence of their shares",

@@ -11,7 +11,7 @@ import sklearn.decomposition
 
 from tests.classical.passes import run_passes
 from tfgen import random
-from tfgen.classical import LatentDirichletAllocation
+from tfgen.classical import LatentDirichletAllocation, conjugate
 from tfgen.data import Data
 
 
@@ -64,6 +64,42 @@ def test_posterior_and_bound_are_those_of_scikit_learn():
     np.testing.assert_allclose(model.posterior(x).mean(), peer.transform(x), atol=2e-3)
     gamma = peer._unnormalized_transform(x)
     np.testing.assert_allclose(model.elbo(x), peer._approx_bound(x, gamma, sub_sampling=False), rtol=1e-4)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_documents_by_their_words_end_where_all_words_lead(jit):
+    """70 documents of 1 to 29 words, filled up and left out by the way; one pass against the dense steps."""
+    draw = np.random.RandomState(0)
+    x = draw.poisson(draw.uniform(0.05, 3.0, (70, 1)), (70, 29)).astype(np.float32)
+    x[:, 0] += x.sum(axis=1) == 0
+    model = begun(x, num_topics=4, document_concentration=0.4)
+    model.topic_counts.assign(20.0 * draw.dirichlet(np.full(29, 0.2), 4))
+    found = model._infer(x)
+    shares = found["theta"].numpy().T @ (x / found["mixture"].numpy())
+    run_passes(model, x, 1, batch_size=70, jit=jit)
+    np.testing.assert_allclose(model.topic_counts, found["beta"] * shares, rtol=2e-3, atol=2e-4)
+
+
+def test_words_of_other_topics_than_a_document_s_are_no_obstacle():
+    """exp(E log theta) of a topic that a document does not have is 0 in float32, and so are such words."""
+    x, topics = planted(40)
+    model = begun(x, num_topics=3, document_concentration=0.002, topic_concentration=0.001)
+    model.topic_counts.assign(1e6 * topics)
+    one = np.zeros((2, 30), np.float32)
+    one[0, 12], one[1, 25] = 5.0, 3.0
+    nats = -np.array([5.0 * np.log(topics[1, 12]), 3.0 * np.log(topics[2, 25])]) + np.log(3.0)
+    np.testing.assert_allclose(model.log_prob(one), -nats, rtol=0.01)
+    assert np.isfinite(run_passes(model, one, 2)).all() and np.isfinite(model.topic_counts).all()
+
+
+def test_exp_digamma_is_as_exact_as_rounding():
+    x = np.exp(np.linspace(np.log(0.01), np.log(1e6), 10_000))
+    exact = np.exp(scipy.special.digamma(x))
+    np.testing.assert_allclose(conjugate.exp_digamma(x), exact, rtol=1e-7)
+    single = x.astype(np.float32)
+    exact = np.exp(scipy.special.digamma(single.astype(np.float64)))
+    # An error of 6e-8 in the exponent -1 / x.
+    np.testing.assert_allclose(conjugate.exp_digamma(single)[2000:], exact[2000:], rtol=3e-6)
 
 
 def test_bound_of_a_document_is_below_its_evidence():

@@ -9,12 +9,16 @@ from tfgen import checks, random
 from tfgen.classical import conjugate
 from tfgen.media import charts
 from tfgen.media.text import Vocabulary
-from tfgen.model import GenerativeModel, Signature, Update, View
+from tfgen.model import GenerativeModel, Signature, Update, View, compiled, few_sizes
 
 tfd = tfp.distributions
 
 # Documents that are looked at together, and test documents whose topics a picture shows, at most.
 _ROWS, _DOCUMENTS = 500, 32
+# Documents whose steps are worth leaving some out.
+_MANY = 32
+# Of the normal numbers of float32: a count of 0 over it is 0.
+_LEAST = 1e-30
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -62,7 +66,6 @@ class LatentDirichletAllocation(GenerativeModel):
         "topics/loss": "upper bound, nats of a word",
         "nats_per_word": "upper bound, nats of a word",
     }
-    jit_updates = False
 
     def __init__(
         self,
@@ -92,6 +95,8 @@ class LatentDirichletAllocation(GenerativeModel):
                 )
             self.text = Vocabulary(tuple(vocabulary), "word")
         self.inference = checks.one_of("inference", inference, ("batch", "svi"))
+        # Steps on a batch are products over all words, which XLA does not make faster.
+        self.jit_updates = self.inference == "batch"
 
         def concentration(name, value):
             return checks.number(name, 1.0 / num_topics if value is None else value, above=0)
@@ -137,7 +142,6 @@ class LatentDirichletAllocation(GenerativeModel):
     def _statistics(self, batch, seed, step):
         del seed, step
         x = batch["x"]
-        # Sums over a pass are never compiled by XLA, which needs shapes that stay.
         found = self._infer(x, self._ascend_by_words if self.inference == "batch" else self._ascend)
         shares = tf.matmul(found["theta"], x / found["mixture"], transpose_a=True)
         return {
@@ -182,8 +186,8 @@ class LatentDirichletAllocation(GenerativeModel):
         words = tf.reduce_sum(x, axis=1, keepdims=True)
         start = self.document_concentration + tf.tile(words / self.num_topics, [1, self.num_topics])
         gamma = (ascend or self._ascend)(x, beta, start)
-        theta = _theta_of(gamma)
-        mixture = tf.matmul(theta, beta)
+        theta = tf.exp(conjugate.expected_log(gamma))
+        mixture = _mixture(theta, beta)
         shift = tf.cast(shift, tf.float32)
         return {"gamma": gamma, "theta": theta, "beta": beta, "shift": shift, "mixture": mixture}
 
@@ -191,59 +195,75 @@ class LatentDirichletAllocation(GenerativeModel):
         """gamma of documents from where it starts until it stays, by products over all words."""
 
         def counts_of(theta):
-            return tf.matmul(x / tf.matmul(theta, beta), beta, transpose_b=True)
+            return tf.matmul(x / _mixture(theta, beta), beta, transpose_b=True)
 
-        return self._steps(counts_of, 0, gamma, 0)[1]
+        return self._steps(counts_of, 0, gamma, tf.fill(tf.shape(x)[:1], True), 0)[1]
 
     def _ascend_by_words(self, x, beta, gamma):
-        """As `_ascend`, by the words that each document has, and without the documents that are done."""
+        """As `_ascend`, by the words that each document has, and without most documents that are done."""
         places = tf.where(x > 0.0)
+        rows = tf.shape(x)[0]
+        longest = tf.reduce_max(tf.math.count_nonzero(x, axis=1))
+        size, width = few_sizes(rows), few_sizes(longest)
 
         def by_document(values):
-            rows = tf.shape(x, tf.int64)[0]
-            ragged = tf.RaggedTensor.from_value_rowids(values, places[:, 0], rows, validate=False)
-            return ragged.to_tensor()
+            ragged = tf.RaggedTensor.from_value_rowids(
+                values, places[:, 0], tf.cast(rows, tf.int64), validate=False
+            )
+            # Filled up with counts of 0 of the first word, and with documents of such.
+            return ragged.to_tensor(shape=tf.stack([size, width]))
 
-        # A short document is filled up with its count of 0 of the first word.
-        counts, words = by_document(tf.gather_nd(x, places)), by_document(places[:, 1])
-        of_words = tf.gather(tf.transpose(beta), words)
+        counts, words = by_document(tf.gather_nd(x, places)), by_document(tf.cast(places[:, 1], tf.int32))
+        filled = tf.pad(gamma, [[0, size - rows], [0, 0]], constant_values=self.document_concentration)
 
-        def go_on(number, gamma, rows, counts, of_words):
-            def counts_of(theta):
-                shares = counts / tf.linalg.matvec(of_words, theta)
-                return tf.matmul(shares[:, None], of_words)[:, 0]
+        def go_on(number, gamma, chosen, moving, counts, words):
+            # Leaving documents out compiles anew: when three quarters are done, while there are many.
+            few = tf.where(tf.size(chosen) > _MANY, tf.size(chosen) // 4, 0)
+            number, found, moving = compiled(self._steps_by_words)(
+                beta, counts, words, number, tf.gather(gamma, chosen), moving, few
+            )
+            gamma = tf.tensor_scatter_nd_update(gamma, chosen[:, None], found)
+            # Those that move, and to their number some that are done and stay.
+            left = tf.argsort(tf.cast(~moving, tf.int32), stable=True)[:few]
+            return number, gamma, *(tf.gather(each, left) for each in (chosen, moving, counts, words))
 
-            # Leaving documents out costs a copy: at every fourth that is done.
-            few = 3 * tf.size(rows) // 4
-            number, found, moving = self._steps(counts_of, number, tf.gather(gamma, rows), few)
-            gamma = tf.tensor_scatter_nd_update(gamma, rows[:, None], found)
-            left = tf.where(moving)[:, 0]
-            return number, gamma, *(tf.gather(each, left) for each in (rows, counts, of_words))
-
-        begin = (0, gamma, tf.range(tf.shape(x)[0]), counts, of_words)
-        shapes = [(), gamma.shape, (None,), (None, None), (None, None, self.num_topics)]
-        return tf.while_loop(
-            lambda number, gamma, rows, *_: (number < self.iterations) & (tf.size(rows) > 0),
+        begin = (0, filled, tf.range(size), tf.range(size) < rows, counts, words)
+        shapes = [(), filled.shape, (None,), (None,), (None, None), (None, None)]
+        found = tf.while_loop(
+            lambda number, gamma, chosen, moving, *_: (number < self.iterations) & tf.reduce_any(moving),
             go_on,
             begin,
             shape_invariants=tuple(tf.TensorShape(shape) for shape in shapes),
         )[1]
+        return found[:rows]
 
-    def _steps(self, counts_of, number, gamma, few):
+    def _steps_by_words(self, beta, counts, words, *steps):
+        """As `_steps`, of documents given by counts `[batch, most words]` and which words these are."""
+        of_words = tf.transpose(tf.gather(tf.transpose(beta), words), (0, 2, 1))
+
+        def counts_of(theta):
+            shares = counts / _mixture(theta[:, None], of_words)[:, 0]
+            return tf.linalg.matvec(of_words, shares)
+
+        return self._steps(counts_of, *steps)
+
+    def _steps(self, counts_of, number, gamma, moving, few):
         """Coordinate steps on gamma until no more than `few` documents move.
 
         Args:
-          counts_of: Function from exp(E log theta) to sum_w x_w beta_kw / mixture_w, both `[batch, K]`.
+          counts_of: Function from what is in proportion to exp(E log theta) to sum_w x_w theta_k beta_kw /
+            (theta beta)_w over theta_k, both `[batch, K]`.
           number: How many steps were made.
           gamma: Where they start, `[batch, K]`.
+          moving: Which documents are to move, bool `[batch]`.
           few: At least 0.
 
         Returns:
-          (steps made, gamma, which documents move, bool `[batch]`).
+          (steps made, gamma, which documents move still).
         """
 
         def step(number, gamma, moving):
-            theta = _theta_of(gamma)
+            theta = conjugate.exp_digamma(gamma)
             new = self.document_concentration + theta * counts_of(theta)
             new = tf.where(moving[:, None], new, gamma)
             return number + 1, new, tf.reduce_mean(tf.abs(new - gamma), axis=1) > self.tolerance
@@ -251,7 +271,7 @@ class LatentDirichletAllocation(GenerativeModel):
         def unfinished(number, gamma, moving):
             return (number < self.iterations) & (tf.reduce_sum(tf.cast(moving, tf.int32)) > few)
 
-        return tf.while_loop(unfinished, step, (number, gamma, tf.fill(tf.shape(gamma)[:1], True)))
+        return tf.while_loop(unfinished, step, (number, gamma, moving))
 
     def _bound(self, x, found):
         words = tf.reduce_sum(x * (tf.math.log(found["mixture"]) + found["shift"]), axis=1)
@@ -426,6 +446,6 @@ class LatentDirichletAllocation(GenerativeModel):
         return super().signatures() | {"topics": Signature(topics, {"x": x})}
 
 
-def _theta_of(gamma):
-    """exp(E log theta) under Dirichlet(gamma)."""
-    return tf.exp(conjugate.expected_log(gamma))
+def _mixture(theta, beta):
+    """theta beta; above 0 also of words that a document does not have, and none of its topics."""
+    return tf.maximum(tf.matmul(theta, beta), _LEAST)
