@@ -870,6 +870,16 @@ MUTANTS = (
         "tests/test_stream_data.py -k indexed",
     ),
     Mutant(
+        "decoded examples kept in the places of others", "tfgen/data/kept.py",
+        "place, part = int(numbers[first]) * self.size,", "place, part = int(numbers[0]) * self.size,",
+        "tests/test_stream_data.py -k no_other",
+    ),
+    Mutant(
+        "a full disk that is written to again", "tfgen/data/kept.py",
+        "self._given_up = True", "pass",
+        "tests/test_stream_data.py -k fills_up",
+    ),
+    Mutant(
         "a view of a memory map that is read from where the map begins", "tfgen/data/stream.py",
         "self.offset = start + array.ctypes.data - np.frombuffer(array._mmap, np.uint8).ctypes.data",
         "self.offset = array.offset",

@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "media": set(),
     "progress": set(),
     "environments": set(),
-    "data": {"media", "stored", "environments"},
+    "data": {"media", "progress", "stored", "environments"},
     "update": {"random", "checks"},
     "keras_model": {"random", "checks", "update"},
     "space": {"random", "checks", "media", "stored"},

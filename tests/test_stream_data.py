@@ -1,6 +1,11 @@
 """Data that stay on disk: read as arrays are, and equal to what memory would hold."""
 
+import concurrent.futures
+import errno
+import gc
 import json
+import os
+import shutil
 
 import numpy as np
 import pytest
@@ -13,6 +18,7 @@ from tests.test_own_data import photos
 from tfgen import data
 from tfgen.cli import App
 from tfgen.data import memory
+from tfgen.data.kept import Kept, keeping
 from tfgen.data.stream import Stream, blocks, joined
 
 RNG = np.random.RandomState(0)
@@ -125,7 +131,7 @@ def test_a_folder_is_the_same_streamed_and_in_memory(tmp_path):
             few = [each.train.streams["labelled"] for each in (streamed, held)]
             np.testing.assert_array_equal(few[0].x, few[1].x)
     assert "binarize='fixed' draws all values" in refused(name, stream=True, binarize="fixed")
-    assert data.summary(streamed).endswith("; read as they are needed")
+    assert "; read as they are needed, and, once decoded, kept in" in data.summary(streamed)
 
 
 def test_bad_images_are_reported_alike_before_anything_is_trained(tmp_path):
@@ -154,6 +160,107 @@ def test_what_would_take_a_third_of_the_free_memory_is_streamed(tmp_path, monkey
     assert isinstance(data.load(f"file:{tmp_path / 'x.npy'}").train.x, Stream)
     monkeypatch.undo()
     assert 0 < memory.available() <= 1 << 60
+
+
+# What was decoded once.
+
+
+class Decoder:
+    """Rows of an array, and how often each was asked for."""
+
+    def __init__(self, array):
+        self.array, self.times = array, np.zeros(len(array), int)
+
+    def __call__(self, numbers):
+        assert (np.diff(numbers) > 0).all()
+        self.times[numbers] += 1
+        return self.array[numbers]
+
+    def kept(self, folder):
+        return Kept(self, len(self.array), self.array.shape[1:], self.array.dtype, folder)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_what_was_decoded_is_read_back_and_no_other(dtype, tmp_path):
+    """Choices that overlap, alone and by threads; two readers in one folder; a file that nobody can leave."""
+    array = RNG.randint(0, 256, (300, 5, 3)).astype(dtype)
+    decoders = Decoder(array), Decoder(array + 1)
+    one, other = (decoder.kept(tmp_path) for decoder in decoders)
+    choices = [RNG.permutation(300)[: RNG.randint(1, 80)] for _ in range(12)]
+    for choice in choices:
+        np.testing.assert_array_equal(Stream(one, 300, (5, 3), dtype)[choice], array[choice])
+        np.testing.assert_array_equal(other(np.sort(choice)), array[np.sort(choice)] + 1)
+    seen = np.unique(np.concatenate(choices))
+    for decoder in decoders:
+        assert (decoder.times[seen] == 1).all() and decoder.times.sum() == len(seen)
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        for choice, rows in zip(
+            choices, pool.map(decoders[0].kept(tmp_path), map(np.sort, choices)), strict=True
+        ):
+            np.testing.assert_array_equal(rows, array[np.sort(choice)])
+    assert not list(tmp_path.iterdir())
+    file = one._file
+    assert os.fstat(file).st_size > 0
+    del one
+    gc.collect()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(file)
+
+
+def test_a_disk_that_fills_up_is_said_once_and_nothing_is_lost(tmp_path, monkeypatch, capsys):
+    array = RNG.randint(0, 256, (60, 100)).astype(np.uint8)
+    decoder = Decoder(array)
+    kept, write, left = decoder.kept(tmp_path), os.pwrite, [2550]
+
+    def fills(file, part, place):
+        count = min(len(part), left[0])
+        if not count:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        left[0] -= count
+        return write(file, part[:count], place)
+
+    monkeypatch.setattr(os, "pwrite", fills)
+    for _ in range(2):
+        for start in (0, 20, 40):
+            numbers = np.arange(start, start + 20)
+            np.testing.assert_array_equal(kept(numbers), array[numbers])
+    assert (decoder.times == 2).all() and os.fstat(kept._file).st_size == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told == [
+        f"decoded examples are no longer kept in {tmp_path} (No space left on device): they are decoded "
+        "anew in each pass, and the space is free again"
+    ]
+
+
+def test_what_would_fill_the_disk_is_decoded_anew(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    usage, decoder = shutil.disk_usage(tmp_path), Decoder(np.zeros((30, 2**20), np.uint8))
+    for free, share in ((90, True), (89, False)):
+        monkeypatch.setattr(shutil, "disk_usage", lambda path, free=free: usage._replace(free=free * 2**20))
+        read, told = keeping(decoder, 30, (2**20,), np.uint8)
+        assert isinstance(read, Kept) == share
+        if share:
+            assert told == f"and, once decoded, kept in {tmp_path} until the run ends (30.0 MiB)"
+        else:
+            assert read is decoder and told == (
+                "and decoded anew in each pass, since 30.0 MiB are more than a third of the 89.0 MiB that "
+                f"are free in {tmp_path}; TMPDIR names another folder to keep them in"
+            )
+
+
+def test_a_folder_is_decoded_no_more_than_twice(tmp_path, monkeypatch):
+    """Once to be looked at, once for the fingerprint; not for the passes."""
+    from tfgen.data import images
+
+    streamed, calls, read = data.load(photos(tmp_path), stream=True), [], images._read
+    monkeypatch.setattr(
+        streamed.train.x.read.read, "decode", lambda path: calls.append(path) or read(path, None, None, None)
+    )
+    streamed.fingerprint()
+    assert len(calls) == len(set(calls)) == 18
+    np.testing.assert_array_equal(streamed.train.x, streamed.train.x[:])
+    assert len(calls) == 18
 
 
 # Arrays.

@@ -13,6 +13,7 @@ from tfgen.data import registry
 from tfgen.data.catalog import Source
 from tfgen.data.dataset import Data, DataError, Split
 from tfgen.data.folder import Listing, divide, report
+from tfgen.data.kept import keeping
 from tfgen.data.memory import check_memory, note_of_stream
 from tfgen.data.splits import a_sixth, hold_out, stratified_order
 from tfgen.data.stream import Stream
@@ -39,7 +40,7 @@ def folder_of_images(listing: Listing, request: registry.Request) -> Data:
     done is in the notes of the data.
 
     Where they stay on disk (`request.stream`) all are decoded here once, so that the same is found out, and
-    again whenever they are needed.
+    again when they are needed, once where they are kept (`tfgen.data.kept`).
 
     Raises:
         DataError: With all files that are broken, have several frames or are transparent; or with a file of
@@ -89,7 +90,11 @@ def folder_of_images(listing: Listing, request: registry.Request) -> Data:
     if len(shapes) > 1:
         raise DataError(_unlike(shapes, examples))
     listing = listing.take(used)
-    x = _Files(listing, decode, shape).stream() if x is None else x[: len(used)]
+    if x is None:
+        read, told = keeping(_Files(listing, decode, shape), len(used), shape, np.uint8)
+        x, streamed = Stream(read, len(used), shape, np.uint8), f"{streamed}, {told}"
+    else:
+        x = x[: len(used)]
     parts = divide(listing, Split(x, listing.label), request.validation)
     notes = [*listing.notes, *left_out, *(f"{n} {fact}" for fact, n in done.items())]
     if streamed:
@@ -116,10 +121,6 @@ class _Files:
         self.root, self.decode, self.shape = os.fspath(listing.root), decode, shape
         # A tenth of what paths as objects would take.
         self.names = np.array([os.fsencode(path.relative_to(listing.root)) for path in listing.paths])
-
-    def stream(self) -> Stream:
-        """All of them."""
-        return Stream(self, len(self.names), self.shape, np.uint8)
 
     def __call__(self, numbers):
         images = np.empty((len(numbers), *self.shape), np.uint8)

@@ -136,7 +136,6 @@ class _FileRows:
     def __init__(self, array: np.memmap):
         self.name = array.filename
         self.shape, self.dtype, self.stride = array.shape[1:], array.dtype, array.strides[0]
-        self.size = array[:1].nbytes
         file = os.open(self.name, os.O_RDONLY)
         weakref.finalize(self, os.close, file)
         self.file = file
@@ -146,22 +145,8 @@ class _FileRows:
 
     def __call__(self, numbers):
         rows = np.empty((len(numbers), *self.shape), self.dtype)
-        into = memoryview(rows.reshape(-1).view(np.uint8))
-        # Neighbors are read together.
-        ends = np.append(np.flatnonzero(np.diff(numbers) != 1) + 1, len(numbers)).tolist()
-        if self.stride != self.size:
-            ends = range(1, len(numbers) + 1)
-        first = 0
-        for end in ends:
-            place = self.offset + int(numbers[first]) * self.stride
-            part = into[first * self.size : end * self.size]
-            while len(part):
-                # One call reads 2 GiB at most.
-                count = os.preadv(self.file, [part], place)
-                if not count:
-                    raise OSError(f"{self.name} has become shorter since it was opened: put it back")
-                part, place = part[count:], place + count
-            first = end
+        if not read_rows(self.file, self.offset, self.stride, numbers, rows):
+            raise OSError(f"{self.name} has become shorter since it was opened: put it back")
         return rows
 
     @staticmethod
@@ -169,6 +154,35 @@ class _FileRows:
         """Whether it is the map of a file that has a name, each of its rows in one piece."""
         shared = isinstance(array, np.memmap) and array.mode in ("r", "r+") and array.filename is not None
         return shared and array.size > 0 and array[0].flags.c_contiguous and array.strides[0] > 0
+
+
+def runs(numbers) -> Iterator[tuple[int, int]]:
+    """Places at which neighbors among ascending numbers begin and end."""
+    ends = np.append(np.flatnonzero(np.diff(numbers) != 1) + 1, len(numbers)).tolist()
+    return zip([0, *ends[:-1]], ends, strict=True)
+
+
+def read_rows(file: int, offset: int, stride: int, numbers, rows: np.ndarray) -> bool:
+    """Fills rows from a file; False where it ends before them.
+
+    Args:
+        file: Its descriptor.
+        offset: Where the row of number 0 begins.
+        stride: Bytes from a row to the next.
+        numbers: Which rows, ascending.
+        rows: `[len(numbers), ...]`, contiguous.
+    """
+    into, size = memoryview(rows.reshape(-1).view(np.uint8)), rows.nbytes // max(1, len(rows))
+    # Neighbors are read together.
+    for first, end in runs(numbers) if stride == size else ((i, i + 1) for i in range(len(numbers))):
+        place, part = offset + int(numbers[first]) * stride, into[first * size : end * size]
+        while len(part):
+            # One call reads 2 GiB at most.
+            count = os.preadv(file, [part], place)
+            if not count:
+                return False
+            part, place = part[count:], place + count
+    return True
 
 
 def is_sliceable(x) -> bool:
