@@ -1,7 +1,7 @@
 """World model (Ha & Schmidhuber 2018): a world learnt from films of it, dreamt on, and played by planning.
 
 On films of a bouncing ball: planning earns 2.1 in 40 steps, a random player -0.9; 10 imagined frames
-have a third of the last frame's error (seed 0, docs/RESULTS.md). More steps make the dreams sharper.
+have a quarter of the last frame's error (seed 0, docs/RESULTS.md). More steps make the dreams sharper.
 
 python -m apps.world_model
 python -m apps.world_model --steps=20000
@@ -12,9 +12,9 @@ from tfgen.cli import App
 app = App(
     "tfgen.variational.WorldModel",
     dataset="bouncing",
-    steps=4000,
+    steps=4500,
     batch_size=16,
-    learning_rate=2e-3,
+    learning_rate=4e-3,
     schedule="cosine",
     clip_norm=100.0,
     latent_size=12,

@@ -318,7 +318,7 @@ def test_roll_outs_beat_the_last_frame_and_plans_beat_chance():
     keras.utils.set_random_seed(3)
     model = WorldModel(films.event_shape, latent_size=12, beta_warmup=800, dynamics_share=1.5)
     optimizer = {
-        name: keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(2e-3, steps))
+        name: keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(4e-3, steps))
         for name, steps in (("frames", 1200), ("dynamics", 1800))
     }
     options = {"batch_size": 16, "optimizer": optimizer, "seed": 3, "clip_norm": 100.0}
