@@ -1,5 +1,7 @@
 """The data set `factors`: pictures are of their factors, groups vary in one thing, mixes are held out."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
@@ -102,4 +104,6 @@ def test_groups_are_whole_and_make_another_data_set(loaded):
     clamped = loaded.train.streams["clamped"]
     with pytest.raises(ValueError, match="group_size=9 does not divide 28000 examples of x"):
         data.Split(clamped.x, clamped.label, clamped.extra, group_size=9)
+    apart = dataclasses.replace(loaded.train, streams={"clamped": dataclasses.replace(clamped, group_size=1)})
+    assert dataclasses.replace(loaded, train=apart).fingerprint() != loaded.fingerprint()
     assert clamped.take(slice(0, 8)).group_size == 1 and clamped.join(clamped).group_size == GROUP_SIZE

@@ -1,6 +1,7 @@
 """`DCIGN`: clamping and the replaced gradient by hand, its measure on true pictures, and that it learns."""
 
 import dataclasses
+import types
 
 import keras
 import numpy as np
@@ -149,6 +150,9 @@ def test_a_training_has_whole_groups_and_says_what_is_missing(model):
     taken = np.stack(seen[-3:]).reshape(6, 4)
     assert np.all(taken == taken[:, :1]) and sorted(taken[:, 0]) == [0, 0, 1, 1, 2, 2]
     # Neither of two replicas can have half of a group.
+    two = types.SimpleNamespace(num_replicas_in_sync=2)
+    with pytest.raises(ValueError, match=r"groups of 4.*for each of 2 replicas: take a multiple of 8"):
+        train(model, grouped(4), 3, batch_size=12, optimizer="sgd", strategy=two)
     with pytest.raises(ValueError, match=r"batch_size=6 does not divide into groups of 4.*multiple of 4"):
         train(model, grouped(4), 3, batch_size=6, optimizer="sgd")
     with pytest.raises(ValueError, match="reads group of the stream 'clamped', but that of bits has none"):

@@ -79,7 +79,10 @@ class ConvolutionalGenerator(GenerativeModel):
         super().__init__(checks.image_shape(event_shape), name=name, dtype=dtype)
         self.condition = label_or_vector(condition, num_classes, condition_size)
         if self.condition is None:
-            raise ValueError("condition must be 'label' or 'vector', got 'none': pictures are of attributes.")
+            raise ValueError(
+                "condition must be 'label' or 'vector', got 'none': pictures are drawn from attributes, the "
+                "labels or the field 'vector' of the data."
+            )
         self.parts = checks.sizes("parts", parts) or (self.condition.width,)
         if sum(self.parts) != self.condition.width:
             raise ValueError(

@@ -182,10 +182,10 @@ class DCIGN(EncoderDecoder):
         return tf.reshape(means, [len(x), len(self.factors), num, *self.event_shape])
 
     def test_metrics(self, data, seed):
-        """The base's and, where the data hold "factors", the `changes` of each by its latent variable."""
+        """The base's and, of several factors that the data hold, the `changes` by their latent variables."""
         found = super().test_metrics(data, seed)
-        factors = data.test.field("factors")
-        if factors is None or factors.shape[1] != len(self.factors):
+        factors, several = data.test.field("factors"), len(self.factors) > 1 and len(data.validation)
+        if factors is None or factors.shape[1:] != (len(self.factors),) or not several:
             return found
         changed, fit = self.changes(data)
         kind = "change of the factor by its latent variable / mean change of the others, by kernel regressors"
