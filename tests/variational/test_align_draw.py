@@ -185,26 +185,28 @@ def seen_in(pictures):
 
 @pytest.mark.slow
 @pytest.mark.learn
-def test_the_place_and_sometimes_the_digit_of_captions_never_seen_are_drawn():
+def test_place_and_digit_of_captions_are_drawn():
     """A classifier of real pictures reads them from samples; chance is 1 in 10 and 1 in 4.
 
-    The run of the app, 3,000 steps too, has the digit in 22 % of those never seen, in 51 % of others.
+    Where a digit was never seen at a place, the place is right and the digit in 26 %, elsewhere in 71 %: a
+    patch over the whole picture learns digits place by place.
     """
     loaded = data.load("captioned_digits", binarize="threshold")
     keras.utils.set_random_seed(0)
-    model = AlignDRAW((18, 18, 1), loaded.vocabulary)
-    train(model, loaded, 3000, batch_size=100, optimizer=keras.optimizers.Adam(2e-3), clip_norm=5.0,
-          log=lambda line: None)  # fmt: skip
+    model = AlignDRAW((18, 18, 1), loaded.vocabulary, num_steps=6)
+    optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(3e-3, 2000))
+    train(model, loaded, 2000, batch_size=50, optimizer=optimizer, clip_norm=5.0, log=lambda line: None)
     classifier = SVC(C=10.0).fit(seen_in(loaded.train.x)[1], loaded.train.label[:, 0])
-    pairs = [(d, p) for d in range(10) for p in range(4) if captioned_digits.held_out(d, p)]
-    captions = [captioned_digits.caption(d, p) for d, p in pairs for _ in range(20)]
-    places, crops = seen_in(model.sample(200, captions, seed=1))
-    asked = np.repeat(pairs, 20, axis=0)
+    found = {}
+    for unseen in (True, False):
+        pairs = [(d, p) for d in range(10) for p in range(4) if captioned_digits.held_out(d, p) == unseen]
+        asked = np.repeat(pairs, 600 // len(pairs), axis=0)
+        captions = [captioned_digits.caption(d, p) for d, p in asked]
+        places, crops = seen_in(model.sample(len(captions), captions, seed=1))
+        digits = classifier.predict(crops)
+        found[unseen] = np.mean(places == asked[:, 1]), np.mean(digits == asked[:, 0])
     real_places, real_crops = seen_in(loaded.test.x)
-    print(
-        "real", np.mean(real_places == loaded.test.label[:, 1]),
-        np.mean(classifier.predict(real_crops) == loaded.test.label[:, 0]),
-        "drawn", np.mean(places == asked[:, 1]), np.mean(classifier.predict(crops) == asked[:, 0]),
-    )  # fmt: skip
-    assert np.mean(places == asked[:, 1]) > 0.9
-    assert np.mean(classifier.predict(crops) == asked[:, 0]) > 0.15
+    real = np.mean(classifier.predict(real_crops) == loaded.test.label[:, 0])
+    print("real", np.mean(real_places == loaded.test.label[:, 1]), real, "never seen, seen", found)
+    assert found[True][0] > 0.95 and found[False][0] > 0.95
+    assert found[True][1] > 0.18 and found[False][1] > 0.6

@@ -36,7 +36,9 @@ class TextEncoder(Layer):
 
     def build(self, input_shape=None):
         """Creates the vectors of the words and the weights of both directions."""
-        self.vectors = self.add_weight((self.num_words, self.embedding), "glorot_uniform", name="vectors")
+        self.vectors = self.add_weight(
+            (self.num_words, self.embedding), keras.initializers.RandomNormal(stddev=1.0), name="vectors"
+        )
         self.forward.build((None, None, self.embedding))
         self.backward.build((None, None, self.embedding))
         self.built = True
