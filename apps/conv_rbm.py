@@ -1,6 +1,6 @@
 """Convolutional RBM with probabilistic max-pooling (Lee et al. 2009), and stacks of it that draw images.
 
-python -m apps.conv_rbm --filters=24,128 --kernel_size=3,3
+python -m apps.conv_rbm --filters=32,100
 python -m apps.conv_rbm --filters=24 --kernel_size=3 --pooling=2
 python -m apps.conv_rbm --preset=mnist --data_dir=...
 """
@@ -10,12 +10,13 @@ from tfgen.cli import App
 app = App(
     "tfgen.energy.ConvolutionalRBM",
     binarize="threshold",
-    steps=12_000,
+    steps=8_000,
     batch_size=100,
-    learning_rate=0.02,
+    learning_rate=0.05,
     optimizer="sgd",
     ema=0.998,
-    filters=(24, 128),
+    filters=(64, 200),
+    kernel_size=(5, 2),
     presets={
         "mnist": {
             "dataset": "mnist",

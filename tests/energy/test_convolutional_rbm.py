@@ -5,14 +5,19 @@ Statistical tests use fixed seeds; chi-square tests fail falsely once in 100,000
 
 import itertools
 
+import keras
 import numpy as np
 import pytest
 import scipy.stats
 import tensorflow as tf
 from scipy.special import logsumexp
 
+from tfgen import data
 from tfgen.energy import RBM, ConvolutionalRBM
 from tfgen.energy.units import Blocks
+from tfgen.estimators.samples import ClassifierFeatures, compare
+from tfgen.training import train
+from tfgen.training.checkpoints import restore_weights
 
 
 def states(units):
@@ -214,6 +219,25 @@ def test_gaussian_visible_units_integrate_to_the_partition_function():
     grid = np.stack(np.meshgrid(middle, middle), -1).reshape(-1, 1, 2, 1)
     log_f = np.concatenate([model.log_prob(part).numpy() for part in np.split(grid, 10)]).astype(np.float64)
     assert float(model.log_partition()) == pytest.approx(logsumexp(log_f) + 2 * np.log(0.03), abs=1e-3)
+
+
+@pytest.mark.learn
+@pytest.mark.slow
+def test_a_stack_draws_digits(tmp_path):
+    """Samples of the app's stack beside test digits: digit-FID, and how many a classifier is sure of."""
+    digits = data.load("digits", binarize="threshold")
+    model = ConvolutionalRBM(digits.event_shape, (64, 200), (5, 2))
+    options = {"batch_size": 100, "checkpoint_every": 3000, "log": lambda line: None}
+    optimizer = keras.optimizers.SGD(0.05, use_ema=True, ema_momentum=0.998)
+    train(model, digits, 6000, tmp_path, optimizer=optimizer, **options)
+    restore_weights(model, tmp_path / "checkpoints", "last", options["log"])
+    real, test = (s.x.astype(np.float32) for s in (digits.train, digits.test))
+    reader = ClassifierFeatures(real, digits.train.label)
+    drawn = model.sample(360, seed=1).numpy()
+    distance = compare(test, drawn, reader)["frechet_distance"]
+    sure = [np.mean(reader.probabilities(x).max(axis=1) > 0.9) for x in (drawn, test)]
+    print(f"digit-FID {distance:.2f}, read with confidence {sure[0]:.3f}, test digits {sure[1]:.3f}")
+    assert distance < 8.0 and sure[0] > 0.2
 
 
 def test_bad_arguments_are_named():

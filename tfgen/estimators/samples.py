@@ -237,6 +237,10 @@ class ClassifierFeatures:
         """Most probable class of each x, `[n]`."""
         return self._classifier.predict(self._normalized(x))
 
+    def probabilities(self, x):
+        """Probabilities of the classes of each x, `[n, classes]`."""
+        return self._classifier.predict_proba(self._normalized(x))
+
     def _normalized(self, x):
         if tuple(np.shape(x)[1:]) != self.event_shape:
             raise ValueError(f"x must have shape [n, *{self.event_shape}], got {np.shape(x)}.")
