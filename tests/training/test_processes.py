@@ -53,17 +53,19 @@ def start_workers(directory, steps, patience):
 
 
 def results(workers):
-    """What both say at their end; a worker that waits for the other for ever fails the test."""
-    said = []
+    """What all say at their end; a worker that waits for the other for ever fails the test."""
+    ends = []
     for worker in workers:
         try:
-            out, problems = worker.communicate(timeout=240)
+            ends.append(worker.communicate(timeout=240))
         except subprocess.TimeoutExpired:
             for each in workers:
                 each.kill()
             raise
-        assert worker.returncode == 0, problems[-2000:]
-        said.append(json.loads(out.splitlines()[-1]))
+    codes = [worker.returncode for worker in workers]
+    # One that was lost is the reason of what another says.
+    assert codes == [0] * len(workers), (codes, *(problems[-2000:] for _, problems in ends))
+    said = [json.loads(out.splitlines()[-1]) for out, _ in ends]
     return said
 
 
