@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tfgen import data, random
 from tfgen.adversarial import DCGAN, GAN, losses
-from tfgen.adversarial.dcgan import slerp
+from tfgen.adversarial.players import slerp
 from tfgen.data.points import grid_modes, ring_modes
 from tfgen.estimators import samples
 from tfgen.networks.adversarial import resolutions

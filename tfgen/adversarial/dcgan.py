@@ -1,16 +1,15 @@
 """Deep convolutional GAN.
 
 References:
-  [1] Radford, Metz & Chintala, 2015, Unsupervised representation learning with deep convolutional
-    generative adversarial networks, arXiv:1511.06434.
-  [2] White, 2016, Sampling generative networks, arXiv:1609.04468 (spherical interpolation).
+  Radford, Metz & Chintala, 2015, Unsupervised representation learning with deep convolutional
+  generative adversarial networks, arXiv:1511.06434.
 """
 
 import keras
 import tensorflow as tf
 
 from tfgen import checks
-from tfgen.adversarial.players import AdversarialModel
+from tfgen.adversarial.players import AdversarialModel, slerp
 from tfgen.networks.adversarial import conv_discriminator, conv_generator
 
 
@@ -65,7 +64,7 @@ class DCGAN(AdversarialModel):
         super().__init__(shape, generator, discriminator, latent_size, **kwargs)
 
     def interpolate(self, z0, z1, num):
-        """Pictures on the way from z0 to z1, a row of a grid for each pair [2].
+        """Pictures on the way from z0 to z1, a row of a grid for each pair, along the arcs of `slerp`.
 
         Args:
           z0: `[batch, latent_size]`.
@@ -81,7 +80,7 @@ class DCGAN(AdversarialModel):
         return tf.reshape(self.generate(z), [-1, num, *self.event_shape])
 
     def combine(self, plus, minus, base):
-        """G(mean(plus) - mean(minus) + mean(base)): arithmetic on what the pictures show [1].
+        """G(mean(plus) - mean(minus) + mean(base)): arithmetic on what pictures show, section 6.3.2.
 
         Args:
           plus: Latent vectors `[any, latent_size]` of pictures that show one thing with a trait.
@@ -93,25 +92,3 @@ class DCGAN(AdversarialModel):
         """
         plus, minus, base = (tf.reduce_mean(z, axis=0) for z in (plus, minus, base))
         return self.generate((plus - minus + base)[None])[0]
-
-
-def slerp(z0, z1, t):
-    """Spherical interpolation [2]: sin((1-t) w) / sin(w) z0 + sin(t w) / sin(w) z1, w their angle.
-
-    Straight where the angle is so small, or so near to pi, that its sine is below 1e-4.
-
-    Args:
-      z0: float32 `[..., latent_size]`.
-      z1: float32 `[..., latent_size]`.
-      t: Where between 0 and 1; broadcasts against the last axis of z0.
-
-    Returns:
-      float32 of the broadcast shape.
-    """
-    unit0, unit1 = tf.math.l2_normalize(z0, -1), tf.math.l2_normalize(z1, -1)
-    # The half-angle form keeps small angles, which the arc cosine of float32 loses.
-    chord, sum_ = tf.norm(unit0 - unit1, axis=-1), tf.norm(unit0 + unit1, axis=-1)
-    angle = 2.0 * tf.atan2(chord, sum_)[..., None]
-    sine = tf.sin(angle)
-    curved = (tf.sin((1.0 - t) * angle) * z0 + tf.sin(t * angle) * z1) / tf.maximum(sine, 1e-4)
-    return tf.where(sine < 1e-4, (1.0 - t) * z0 + t * z1, curved)

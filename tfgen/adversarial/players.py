@@ -152,23 +152,21 @@ class AdversarialModel(GenerativeModel):
     def views(self, data, num, seed):
         """Paths of G(z) over the sphere from one z of a sample to another, of images.
 
-        z(t) = sin((1 - t) a) / sin(a) z0 + sin(t a) / sin(a) z1, a the angle between z0 and z1: on a straight
-        line the middle would be nearer to the origin than nearly every z of the prior.
+        On a line the middle would be nearer to the origin than nearly every z of the prior (see `slerp`).
 
         Args:
           data: Not needed.
           num: How many paths, at most.
           seed: int32 [2]; the ends of the paths are its samples.
-
-        References:
-          White, "Sampling generative networks", 2016, arXiv:1609.04468.
         """
         del data
         if self.kind != "image":
             return {}
         paths = min(num, _PATHS)
         z = random.normal(random.rows(seed, 2 * paths), [self.latent_size])
-        x = self.generate(tf.reshape(spherical(z[:paths], z[paths:], _STEPS), [-1, self.latent_size]))
+        t = tf.linspace(0.0, 1.0, _STEPS)[:, None]
+        z = slerp(z[:paths, None], z[paths:, None], t)
+        x = self.generate(tf.reshape(z, [-1, self.latent_size]))
         x = tf.reshape(x, [paths, _STEPS, *self.event_shape])
         title = "from one sample to another, in even steps of the angle of z"
         heads = [f"{i / (_STEPS - 1):.1f}" for i in range(_STEPS)]
@@ -187,13 +185,29 @@ class AdversarialModel(GenerativeModel):
         return random.normal(seed, [tf.shape(batch["x"])[0], self.latent_size])
 
 
-def spherical(start, end, steps):
-    """Points on the arcs from `start` to `end` `[num, size]`, ends included: float32 `[num, steps, size]`."""
-    cosine = tf.reduce_sum(tf.math.l2_normalize(start, -1) * tf.math.l2_normalize(end, -1), -1)
-    angle = tf.acos(tf.clip_by_value(cosine, -0.9999, 0.9999))[:, None, None]
-    t = tf.linspace(0.0, 1.0, steps)[:, None]
-    ends = tf.sin((1.0 - t) * angle) * start[:, None] + tf.sin(t * angle) * end[:, None]
-    return ends / tf.sin(angle)
+def slerp(z0, z1, t):
+    """Spherical interpolation: sin((1-t) w) / sin(w) z0 + sin(t w) / sin(w) z1, w their angle.
+
+    Straight where the angle is so small, or so near to pi, that its sine is below 1e-4.
+
+    Args:
+      z0: float32 `[..., latent_size]`.
+      z1: float32 `[..., latent_size]`.
+      t: Where between 0 and 1; broadcasts against the last axis of z0.
+
+    Returns:
+      float32 of the broadcast shape.
+
+    References:
+      White, "Sampling generative networks", 2016, arXiv:1609.04468.
+    """
+    unit0, unit1 = tf.math.l2_normalize(z0, -1), tf.math.l2_normalize(z1, -1)
+    # The half-angle form keeps small angles, which the arc cosine of float32 loses.
+    chord, sum_ = tf.norm(unit0 - unit1, axis=-1), tf.norm(unit0 + unit1, axis=-1)
+    angle = 2.0 * tf.atan2(chord, sum_)[..., None]
+    sine = tf.sin(angle)
+    curved = (tf.sin((1.0 - t) * angle) * z0 + tf.sin(t * angle) * z1) / tf.maximum(sine, 1e-4)
+    return tf.where(sine < 1e-4, (1.0 - t) * z0 + t * z1, curved)
 
 
 def _check_network(name, network, inputs, outputs):
