@@ -9,18 +9,10 @@ import collections
 import gc
 
 import hypothesis
-import keras
 import pytest
-import tensorflow as tf
 
-from tests import memory
 from tests.costs import Costs, cpu_seconds, measure_speed
-from tests.serving import cpp
 
-# Two replicas are tested in one process.
-tf.config.set_logical_device_configuration(
-    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
-)
 hypothesis.settings.register_profile("tfgen", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("tfgen")
 
@@ -33,12 +25,16 @@ _state = {"before": 0.0, "tests": 0}
 @pytest.fixture(autouse=True)
 def _seeded():
     """Weights start alike whatever ran before."""
+    import keras
+
     keras.utils.set_random_seed(0)
 
 
 @pytest.fixture(scope="session")
 def loader(tmp_path_factory):
     """The C++ program that answers from exports."""
+    from tests.serving import cpp
+
     running = cpp.Loader(cpp.build(cpp.cache_directory(tmp_path_factory.getbasetemp())))
     yield running
     running.stop()
@@ -46,6 +42,19 @@ def loader(tmp_path_factory):
 
 def pytest_configure(config):
     COSTS.workers = config.getoption("numprocesses", None) or 1
+    if COSTS.workers == 1 or hasattr(config, "workerinput"):
+        _have_two_devices()
+
+
+def _have_two_devices():
+    """Two replicas are tested in one process.
+
+    What hands out tests to workers runs none, and imports nothing that would keep them waiting.
+    """
+    import tensorflow as tf
+
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -90,6 +99,8 @@ def pytest_runtest_teardown(item, nextitem):
     # The session of a conformance case ends later, and does so itself.
     done = nextitem is None or group_of(nextitem) != group_of(item)
     if done and "session" not in item.fixturenames:
+        from tests import memory
+
         memory.release()
     item.user_properties.append(("cpu_seconds", cpu_seconds() - _state["before"]))
     if item.get_closest_marker("learn"):
