@@ -16,7 +16,8 @@ SEED, STEP = tf.constant([2, 5]), tf.constant(0, tf.int64)
 @pytest.fixture(scope="module")
 def model():
     keras.utils.set_random_seed(3)
-    made = SemiSupervisedVAE((2, 2, 1), 3, 1, (5,), classifier_hidden=(4,), classifier_weight=2.5)
+    weights = {"classifier_weight": 2.5, "labelled_weight": 0.75}
+    made = SemiSupervisedVAE((2, 2, 1), 3, 1, (5,), classifier_hidden=(4,), **weights)
     for weight in (*made.decoder.weights, *made.classifier.weights):
         weight.assign(weight + 0.2)
     # q(z | x, y) near the prior, and another for every x and y.
@@ -71,7 +72,7 @@ def test_the_objective_by_hand(model):
     q = model.classify(X).numpy().astype(np.float64)
     unlabelled = np.sum(q.T * (joint[:15].reshape(3, 5) - np.log(q.T)), axis=0).mean()
     nats = -np.log(q[np.arange(4), LABEL[:4]]).mean()
-    np.testing.assert_allclose(loss, 2.5 * nats - unlabelled - joint[15:].mean(), rtol=1e-4)
+    np.testing.assert_allclose(loss, 2.5 * nats - unlabelled - 0.75 * joint[15:].mean(), rtol=1e-4)
     np.testing.assert_allclose(terms["label_nats"], nats, rtol=1e-4)
     np.testing.assert_allclose(terms["label_error"], np.mean(q[:4].argmax(1) != LABEL[:4]))
 
@@ -112,6 +113,7 @@ def test_bad_arguments():
     for arguments, message in [
         ({"num_classes": 1}, "num_classes must be a whole number of at least 2, got 1"),
         ({"classifier_weight": -1.0}, "classifier_weight must be a finite number, at least 0, got -1.0"),
+        ({"labelled_weight": -1.0}, "labelled_weight must be a finite number, at least 0, got -1.0"),
         ({"latent_size": 0}, "latent_size must be a whole number of at least 1, got 0"),
     ]:
         with pytest.raises(ValueError, match=message):

@@ -27,10 +27,10 @@ class SemiSupervisedVAE(EncoderDecoder):
 
       U(x) = sum_y q(y | x) (L(x, y) - log q(y | x)) <= log p(x)
 
-    and classifier_weight for alpha, the mean of U over all x, plus the means of L(x, y) and of alpha log q(y
-    | x) over the few of the stream "labelled", is maximized. In U the sum over classes is exact. The model of
-    x is that of its condition, the class: `log_prob` bounds log p(x | y), `sample` draws from it; `classify`
-    is q(y | x).
+    and weights alpha and lambda, the mean of U over all x, plus the means of lambda L(x, y) and of alpha log
+    q(y | x) over the few of the stream "labelled", is maximized. In U the sum over classes is exact. The
+    model of x is that of its condition, the class: `log_prob` bounds log p(x | y), `sample` draws from it;
+    `classify` is q(y | x).
 
     Args:
       event_shape: Shape of one x.
@@ -44,6 +44,7 @@ class SemiSupervisedVAE(EncoderDecoder):
       num_values: Number of levels of the data; None takes the likelihood's own.
       classifier_hidden: Sizes of the classifier's dense hidden layers.
       classifier_weight: alpha.
+      labelled_weight: lambda; the paper's sums over all examples are the share of the labelled ones.
       name: Keras name.
       dtype: Keras dtype policy.
 
@@ -70,6 +71,7 @@ class SemiSupervisedVAE(EncoderDecoder):
         num_values: int | None = None,
         classifier_hidden=(256,),
         classifier_weight=10.0,
+        labelled_weight=1.0,
         name=None,
         dtype=None,
     ):
@@ -91,6 +93,7 @@ class SemiSupervisedVAE(EncoderDecoder):
         )
         self.num_classes = label.num_classes
         self.classifier_weight = checks.number("classifier_weight", classifier_weight, at_least=0)
+        self.labelled_weight = checks.number("labelled_weight", labelled_weight, at_least=0)
         self.classifier = default_classifier(
             network,
             self.event_shape,
@@ -110,7 +113,7 @@ class SemiSupervisedVAE(EncoderDecoder):
         return [Update("m2", self.semi_supervised, self.trainable_variables)]
 
     def semi_supervised(self, batch, seed, step):
-        """-mean U(x) - mean L(x, y) - alpha mean log q(y | x), the last two of the few; as `Update`."""
+        """-mean U(x) - lambda mean L(x, y) - alpha mean log q(y | x), the latter two of the few."""
         del step
         labelled = batch["labelled"]
         num = tf.shape(batch["x"])[0]
@@ -124,7 +127,7 @@ class SemiSupervisedVAE(EncoderDecoder):
         unlabelled = tf.reduce_mean(_over_classes(q, of_classes))
         known = tf.reduce_mean(bounds[self.num_classes * num :])
         losses = label_losses(self.class_posterior(labelled["x"]).logits, labelled["condition"])
-        loss = self.classifier_weight * losses["label_nats"] - unlabelled - known
+        loss = self.classifier_weight * losses["label_nats"] - unlabelled - self.labelled_weight * known
         return loss, {"unlabelled": -unlabelled, "labelled": -known} | losses
 
     def joint_bound(self, x, label, seed):
