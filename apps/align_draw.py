@@ -1,7 +1,7 @@
 """AlignDRAW (Mansimov et al. 2015): pictures from captions, drawn step by step.
 
-On the captioned digits a classifier reads the place that was asked for from all samples, the digit from
-71 %; where the digit was never seen at that place, from 26 % (seed 0; chance is 10 %).
+On the captioned digits a classifier reads the place that was asked for from 99 % of samples and the digit
+from 92 %, also where that digit was never seen at that place (seed 0; chance is 11 and 10 %).
 
 python -m apps.align_draw
 python -m apps.align_draw sample --run_dir=runs/align_draw --prompt="a three is at the top left" --num=16
@@ -16,7 +16,7 @@ app = App(
     num_steps=6,
     latent_size=10,
     units=128,
-    steps=2000,
+    steps=12_000,
     batch_size=50,
     learning_rate=3e-3,
     schedule="cosine",

@@ -172,12 +172,14 @@ def test_bad_arguments(arguments, message):
 
 
 def seen_in(pictures):
-    """Where the ink's middle lies, a place's number, and the 8x8 pixels around it."""
+    """Where the ink's middle lies, a place's number, and the 9x9 pixels around it."""
     places, crops = [], []
     for picture in np.asarray(pictures)[..., 0]:
         total = max(picture.sum(), 1e-6)
         middle = [float((picture.sum(axis=1 - axis) * np.arange(18)).sum() / total) for axis in (0, 1)]
-        places.append(2 * (middle[0] > 8.5) + (middle[1] > 8.5))
+        # Digits at neighbouring places lie four pixels apart, their middles from 4.5 on.
+        place = np.clip(np.round((np.array(middle) - 4.5) / 4), 0, 2)
+        places.append(3 * place[0] + place[1])
         row, column = (int(round(m)) for m in middle)
         crops.append(np.pad(picture, 4)[row : row + 9, column : column + 9].ravel())
     return np.array(places), np.array(crops)
@@ -186,21 +188,17 @@ def seen_in(pictures):
 @pytest.mark.slow
 @pytest.mark.learn
 def test_place_and_digit_of_captions_are_drawn():
-    """A classifier of real pictures reads them from samples; chance is 1 in 10 and 1 in 4.
-
-    Where a digit was never seen at a place, the place is right and the digit in 26 %, elsewhere in 71 %: a
-    patch over the whole picture learns digits place by place.
-    """
+    """A classifier of real pictures reads both from samples, of pairs never seen too; by chance 0.11, 0.1."""
     loaded = data.load("captioned_digits", binarize="threshold")
     keras.utils.set_random_seed(0)
     model = AlignDRAW((18, 18, 1), loaded.vocabulary, num_steps=6)
-    optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(3e-3, 2000))
-    train(model, loaded, 2000, batch_size=50, optimizer=optimizer, clip_norm=5.0, log=lambda line: None)
+    optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(3e-3, 12_000))
+    train(model, loaded, 12_000, batch_size=50, optimizer=optimizer, clip_norm=5.0, log=lambda line: None)
     classifier = SVC(C=10.0).fit(seen_in(loaded.train.x)[1], loaded.train.label[:, 0])
     found = {}
     for unseen in (True, False):
-        pairs = [(d, p) for d in range(10) for p in range(4) if captioned_digits.held_out(d, p) == unseen]
-        asked = np.repeat(pairs, 600 // len(pairs), axis=0)
+        pairs = [(d, p) for d in range(10) for p in range(9) if captioned_digits.held_out(d, p) == unseen]
+        asked = np.repeat(pairs, 800 // len(pairs), axis=0)
         captions = [captioned_digits.caption(d, p) for d, p in asked]
         places, crops = seen_in(model.sample(len(captions), captions, seed=1))
         digits = classifier.predict(crops)
@@ -209,4 +207,4 @@ def test_place_and_digit_of_captions_are_drawn():
     real = np.mean(classifier.predict(real_crops) == loaded.test.label[:, 0])
     print("real", np.mean(real_places == loaded.test.label[:, 1]), real, "never seen, seen", found)
     assert found[True][0] > 0.95 and found[False][0] > 0.95
-    assert found[True][1] > 0.18 and found[False][1] > 0.6
+    assert found[True][1] > 0.8 and found[False][1] > 0.8

@@ -1,4 +1,6 @@
-"""Captioned digits: handwritten digits in a corner of a picture, each with a sentence that says so."""
+"""Captioned digits: handwritten digits at nine places of a picture, each with a sentence that says so."""
+
+import itertools
 
 import numpy as np
 
@@ -7,20 +9,23 @@ from tfgen.data.dataset import Data, Split
 from tfgen.data.digits import digits
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-PLACES = ("top left", "top right", "bottom left", "bottom right")
+# Row by row.
+PLACES = ("top left", "top", "top right", "left", "center", "right", "bottom left", "bottom", "bottom right")
 SENTENCES = (
     "the {digit} is at the {place} of the picture",
     "a {digit} is at the {place}",
     "at the {place} of the picture is a {digit}",
 )
-_SIDE, _DIGIT, _MOVES = 18, 8, 3  # A digit lies up to two pixels from its corner of a half.
-_COPIES = 4  # Pictures of each digit's image.
+_SIDE, _DIGIT = 18, 8
+# Places lie so many pixels apart, and a digit 0 to 2 pixels below and right of its own.
+_APART, _MOVES = 4, 3
+_COPIES = 12  # Pictures of each digit's image.
 
 
 def vocabulary() -> tuple[str, ...]:
     """The words of all captions; the first stands for no word."""
-    words = " ".join(SENTENCES).replace("{digit}", "").replace("{place}", "").split()
-    words += [word for place in PLACES for word in place.split()]
+    each = itertools.product(range(len(DIGITS)), range(len(PLACES)), range(len(SENTENCES)))
+    words = " ".join(itertools.starmap(caption, each)).split()
     return ("", *dict.fromkeys([*DIGITS, *words]))
 
 
@@ -31,19 +36,20 @@ def held_out(digit, place):
 
 def caption(digit: int, place: int, sentence: int = 0) -> str:
     """A sentence that tells the digit and its place."""
-    return SENTENCES[sentence].format(digit=DIGITS[digit], place=PLACES[place])
+    text = SENTENCES[sentence].format(digit=DIGITS[digit], place=PLACES[place])
+    return text.replace("a eight", "an eight")
 
 
 @registry.embedded(
-    "captioned_digits", "digits in a corner of a picture, with captions; 10 of 40 combinations held out"
+    "captioned_digits", "digits at places of a picture, with captions; 10 of 90 combinations held out"
 )
 def captioned_digits(request: registry.Request) -> Data:
-    """The digits of `digits` in one of four corners of an 18x18 picture, with captions of three forms.
+    """The digits of `digits` at one of nine places of an 18x18 picture, with captions of three forms.
 
     Labels are digit and place. Every digit has a place at which it is not seen in training: the training and
-    validation parts hold the other 30 of the 40 combinations, the test part the held-out ten. The images of
-    each part are those of `digits`, four pictures of each of the training part. Places within a corner and
-    sentences are drawn from the seed, those of the test part from a fixed one.
+    validation parts hold the other 80 of the 90 combinations, the test part the held-out ten. The images of
+    each part are those of `digits`, twelve pictures of each of the training part. Places, moves and sentences
+    are drawn from the seed, those of the test part from a fixed one.
     """
     source = digits(request)
     random = np.random.RandomState([request.seed % 2**32, 6])
@@ -74,9 +80,8 @@ def _placed(images, random, unseen, copies):
     place = digit % len(PLACES)
     if not unseen:
         place = (place + random.randint(1, len(PLACES), count)) % len(PLACES)
-    half = _SIDE - _DIGIT - (_MOVES - 1)
-    top = (place // 2) * half + random.randint(0, _MOVES, count)
-    left = (place % 2) * half + random.randint(0, _MOVES, count)
+    top = (place // 3) * _APART + random.randint(0, _MOVES, count)
+    left = (place % 3) * _APART + random.randint(0, _MOVES, count)
     x = np.zeros((count, _SIDE, _SIDE, 1), np.uint8)
     for picture, row, y, z in zip(x, rows, top, left, strict=True):
         picture[y : y + _DIGIT, z : z + _DIGIT] = images.x[row]
