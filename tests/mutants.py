@@ -637,6 +637,11 @@ MUTANTS = (
         "tests/variational/test_convolutional_generator.py -k gaussian_around",
     ),
     Mutant(
+        "few labels that count as much as all the rest", "tfgen/variational/semi_supervised_vae.py",
+        "- self.labelled_weight * known", "- known",
+        "tests/variational/test_semi_supervised_vae.py -k by_hand",
+    ),
+    Mutant(
         "a class posterior without its entropy", "tfgen/variational/semi_supervised_vae.py",
         "tf.exp(log_q) * (bounds - log_q)", "tf.exp(log_q) * bounds",
         "tests/variational/test_semi_supervised_vae.py -k by_hand",
