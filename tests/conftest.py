@@ -7,6 +7,7 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 
 import collections
 import gc
+import importlib
 
 import hypothesis
 import pytest
@@ -43,18 +44,8 @@ def loader(tmp_path_factory):
 def pytest_configure(config):
     COSTS.workers = config.getoption("numprocesses", None) or 1
     if COSTS.workers == 1 or hasattr(config, "workerinput"):
-        _have_two_devices()
-
-
-def _have_two_devices():
-    """Two replicas are tested in one process.
-
-    What hands out tests to workers runs none, and imports nothing that would keep them waiting.
-    """
-    import tensorflow as tf
-
-    cpu = tf.config.list_physical_devices("CPU")[0]
-    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+        # What hands out tests to workers runs none, and imports nothing that would keep them waiting.
+        importlib.import_module("tests.devices")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -4,6 +4,8 @@ import shutil
 
 import pytest
 
+# pytest may read this file before it configures itself, and what follows uses the devices.
+import tests.devices  # noqa: F401
 from tests import memory
 from tests.conformance.cases import CASES
 from tests.conformance.session import Session
