@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from tfgen import checks
-from tfgen.adversarial.players import AdversarialModel, slerp
+from tfgen.adversarial.players import AdversarialModel
 from tfgen.networks.adversarial import conv_discriminator, conv_generator
 
 
@@ -62,22 +62,6 @@ class DCGAN(AdversarialModel):
         if discriminator is None:
             discriminator = conv_discriminator(shape, base_filters, kernel_size, dtype)
         super().__init__(shape, generator, discriminator, latent_size, **kwargs)
-
-    def interpolate(self, z0, z1, num):
-        """Pictures on the way from z0 to z1, a row of a grid for each pair, along the arcs of `slerp`.
-
-        Args:
-          z0: `[batch, latent_size]`.
-          z1: `[batch, latent_size]`.
-          num: Pictures on each way, both ends included; at least 2.
-
-        Returns:
-          float32 `[batch, num, *event_shape]`.
-        """
-        t = tf.linspace(0.0, 1.0, checks.whole("num", num, at_least=2))
-        z0, z1 = (tf.convert_to_tensor(z, tf.float32)[:, None] for z in (z0, z1))
-        z = tf.reshape(slerp(z0, z1, t[:, None]), [-1, self.latent_size])
-        return tf.reshape(self.generate(z), [-1, num, *self.event_shape])
 
     def combine(self, plus, minus, base):
         """G(mean(plus) - mean(minus) + mean(base)): arithmetic on what pictures show, section 6.3.2.

@@ -149,6 +149,25 @@ class AdversarialModel(GenerativeModel):
             "discriminator_loss": losses.discriminator(real_logits, fake_logits),
         } | _verdicts(real_logits, fake_logits)
 
+    def interpolate(self, z0, z1, num):
+        """Samples G(z) on the way from z0 to z1, a row for each pair, along the arcs of `slerp`.
+
+        Args:
+          z0: `[batch, latent_size]`.
+          z1: `[batch, latent_size]`.
+          num: Samples on each way, both ends included; at least 2.
+
+        Returns:
+          float32 `[batch, num, *event_shape]`.
+
+        Raises:
+          ValueError: If `num` is below 2.
+        """
+        t = tf.linspace(0.0, 1.0, checks.whole("num", num, at_least=2))
+        z0, z1 = (tf.convert_to_tensor(z, tf.float32)[:, None] for z in (z0, z1))
+        z = tf.reshape(slerp(z0, z1, t[:, None]), [-1, self.latent_size])
+        return tf.reshape(self.generate(z), [-1, num, *self.event_shape])
+
     def views(self, data, num, seed):
         """Paths of G(z) over the sphere from one z of a sample to another, of images.
 
@@ -164,10 +183,7 @@ class AdversarialModel(GenerativeModel):
             return {}
         paths = min(num, _PATHS)
         z = random.normal(random.rows(seed, 2 * paths), [self.latent_size])
-        t = tf.linspace(0.0, 1.0, _STEPS)[:, None]
-        z = slerp(z[:paths, None], z[paths:, None], t)
-        x = self.generate(tf.reshape(z, [-1, self.latent_size]))
-        x = tf.reshape(x, [paths, _STEPS, *self.event_shape])
+        x = self.interpolate(z[:paths], z[paths:], _STEPS)
         title = "from one sample to another, in even steps of the angle of z"
         heads = [f"{i / (_STEPS - 1):.1f}" for i in range(_STEPS)]
         return {"interpolations": View(x, "rows", title=title, heads=heads)}
