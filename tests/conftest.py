@@ -14,6 +14,7 @@ import pytest
 
 from tests.costs import Costs, cpu_seconds, measure_speed
 
+# TensorFlow and Keras are imported where tests run: what hands these out starts its workers sooner without.
 hypothesis.settings.register_profile("tfgen", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("tfgen")
 

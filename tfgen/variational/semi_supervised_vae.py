@@ -44,7 +44,8 @@ class SemiSupervisedVAE(EncoderDecoder):
       num_values: Number of levels of the data; None takes the likelihood's own.
       classifier_hidden: Sizes of the classifier's dense hidden layers.
       classifier_weight: alpha.
-      labelled_weight: lambda; the paper's sums over all examples are the share of the labelled ones.
+      labelled_weight: lambda. At 1 the mean over the few counts as much as that over all x; the paper sums
+        over all examples, which is the number of the few over that of the others.
       name: Keras name.
       dtype: Keras dtype policy.
 
@@ -113,7 +114,10 @@ class SemiSupervisedVAE(EncoderDecoder):
         return [Update("m2", self.semi_supervised, self.trainable_variables)]
 
     def semi_supervised(self, batch, seed, step):
-        """-mean U(x) - lambda mean L(x, y) - alpha mean log q(y | x), the latter two of the few."""
+        """-mean U(x) - lambda mean L(x, y) - alpha mean log q(y | x), the latter two of the few.
+
+        As `Update`.
+        """
         del step
         labelled = batch["labelled"]
         num = tf.shape(batch["x"])[0]
