@@ -787,6 +787,11 @@ MUTANTS = (
         f"{DEEP_MACHINE} -k intervals_cover",
     ),
     Mutant(
+        "mean field of a step that stops at once", "tfgen/energy/energy_model.py",
+        "_MOVED = 1e-3", "_MOVED = 1.0",
+        "tests/energy/test_deep_boltzmann_machine.py -k gradient_is_that_of_means",
+    ),
+    Mutant(
         "annealing that starts beside its path", "tfgen/energy/units.py",
         "        return (1.0 - beta) * read_like(self.base_logits, end) + beta * end",
         "        return beta * end",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import programs
 from tests.costs import BESIDE, FAMILIES, LIMIT, REFERENCE, RUNNING, Costs, cpu_seconds, measure_speed
 
 ROOT = Path(__file__).parent.parent
@@ -128,3 +129,11 @@ def test_seconds_of_this_process_and_of_what_it_runs_count():
         assert cpu_seconds() >= before
     finally:
         RUNNING.discard(2**22 + 1)
+
+
+@pytest.mark.slow
+def test_a_folder_of_tests_runs_by_itself():
+    """Its conftest is read before pytest is configured, and uses TensorFlow once there are two CPUs."""
+    one = ["tests/conformance/test_training.py", "-k", "players and DCGAN"]
+    done = programs.run(["-m", "pytest", "-q", *one])
+    assert done.returncode == 0 and "1 passed" in done.stdout, done.stdout + done.stderr
