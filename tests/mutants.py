@@ -245,9 +245,25 @@ MUTANTS = (
         "tests/test_cli.py -k another_runs_model",
     ),
     Mutant(
-        "a held model whose weights are lost before the first checkpoint", "tfgen/cli/commands.py",
+        "a held model whose weights are lost before the first checkpoint", "tfgen/cli/run_models.py",
         'held[name].load_weights(directory / f"{name}.weights.h5")', "held[name].reset_metrics()",
         "tests/test_cli.py -k another_runs_model",
+    ),
+    Mutant(
+        "a training that forgets the weights it begins with", "tfgen/training/loop.py",
+        "                variable.assign(value)", "                variable.shape",
+        "tests/test_cli.py -k begins_with_another_runs_weights",
+    ),
+    Mutant(
+        "weights of another run that a model's own beginning writes over", "tfgen/training/loop.py",
+        "        if stage.number == 0:\n            for variable, value in self.start:",
+        "        if stage.number == 0 and not begins:\n            for variable, value in self.start:",
+        "tests/test_cli.py -k gives_way_to_another_runs",
+    ),
+    Mutant(
+        "another run's weights in the place of a given model's", "tfgen/cli/run_models.py",
+        "if fits and id(variable) not in own:", "if fits:",
+        "tests/test_cli.py -k keeps_the_models_it_is_given",
     ),
     Mutant(
         "a preset that a resumed run ignores in silence", "tfgen/cli/app.py",

@@ -22,6 +22,7 @@ from tfgen.cli import App, Run, TaskApp, flagset, open_run
 from tfgen.cli.constructor import public_path, read_arguments, read_function
 from tfgen.data import Data, load
 from tfgen.model import GenerativeModel
+from tfgen.training.checkpoints import variable_paths
 
 ROOT = pathlib.Path(__file__).parents[1]
 TINY = [
@@ -483,6 +484,73 @@ def test_runs_that_hold_no_model_are_refused_before_anything_is_written(tmp_path
         with pytest.raises(ValueError, match=f"^--teacher_run={path}: .*{said}"):
             trains("Student", tmp_path / "run", f"--teacher_run={path}")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_training_begins_with_another_runs_weights(tmp_path, capsys):
+    still = "--learning_rate=1e-30"
+    first = trains("Pixels", tmp_path / "first")
+    begun = open_run(first).model.logits.numpy()
+    run = trains("Pixels", tmp_path / "run", f"--start_from={first}", still, steps=1)
+    np.testing.assert_array_equal(open_run(run).model.logits, begun)
+    on = trains("Pixels", tmp_path / "on", f"--start_from={first}")
+    assert open_run(on).model.step.numpy() == open_run(first).model.step.numpy()
+    after = open_run(on).model.logits.numpy()
+    assert np.abs(after - begun).max() > 1e-3
+    # Killed before its first checkpoint, and begun again when the other run is gone.
+    config = json.loads((on / "config.json").read_text())
+    del config["finished"]
+    (on / "config.json").write_text(json.dumps(config))
+    shutil.rmtree(on / "checkpoints")
+    shutil.rmtree(first)
+    App("tests.cli_toys.Pixels", binarize="threshold").main(["--resume", f"--run_dir={on}"])
+    np.testing.assert_array_equal(open_run(on).model.logits, after)
+
+
+def test_a_training_that_begins_from_a_run_keeps_the_models_it_is_given(tmp_path, capsys):
+    one, two = (trains("Pixels", tmp_path / f"{n}", f"--seed={n}") for n in (1, 2))
+    first = trains("Student", tmp_path / "first", f"--teacher_run={one}")
+    flags = [f"--teacher_run={two}", f"--start_from={first}", "--learning_rate=1e-30"]
+    made = open_run(trains("Student", tmp_path / "run", *flags)).model
+    np.testing.assert_array_equal(made.teacher.logits, open_run(two).model.logits)
+    assert np.abs(made.teacher.logits.numpy() - open_run(one).model.logits.numpy()).max() > 1e-4
+    np.testing.assert_array_equal(made.own, open_run(first).model.own)
+
+
+def test_what_a_model_begins_with_gives_way_to_another_runs_weights(tmp_path, capsys):
+    machine = App("tfgen.energy.RBM", binarize="threshold", steps=4, checkpoint_every=2, batch_size=16)
+    first, run = tmp_path / "first", tmp_path / "run"
+    machine.main([f"--run_dir={first}", "--num_hidden=8", "--estimator=cd", "--importance_samples=2"])
+    more = ["--num_gibbs=3", "--learning_rate=1e-30", f"--start_from={first}", "--importance_samples=2"]
+    machine.main([f"--run_dir={run}", "--num_hidden=8", "--estimator=cd", *more])
+    there, here = (variable_paths(open_run(path).model) for path in (first, run))
+    for path in there.keys() - {"step", "stage"}:
+        np.testing.assert_array_equal(there[path], here[path], err_msg=path)
+    assert np.abs(there["visible_bias"].numpy()).max() > 0.1
+
+
+def test_a_run_that_a_training_cannot_begin_from_is_refused(trained, tmp_path, capsys):
+    vae, pixels, run = trained[0], trains("Pixels", tmp_path / "pixels"), tmp_path / "run"
+    for path, more, said in (
+        (tmp_path / "nowhere", [], "holds no run"),
+        (pixels, [], "holds a run of Pixels, not of VAE"),
+        (vae, ["--hidden=9"], r"\[2, 8\] there and .*\[2, 9\] here; it was trained with hidden=8"),
+        (vae, ["--hidden=8,8"], "it was trained with hidden=8"),
+    ):
+        err = fails(capsys, *TINY, f"--run_dir={run}", f"--start_from={path}", *more)
+        assert re.match(f"error: --start_from={re.escape(str(path))}.*{said}", err), err
+    stacks = App("tfgen.energy.DeepBeliefNet", binarize="threshold", steps=4, hidden=(4, 4))
+    config = {"model": "tfgen.energy.DeepBeliefNet", "flags": {}, "arguments": {"event_shape": [8, 8, 1]}}
+    (tmp_path / "stack").mkdir()
+    (tmp_path / "stack" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=r"stack: the stage 'layer_2' of DeepBeliefNet begins with weights"):
+        stacks.main([f"--run_dir={run}", f"--start_from={tmp_path / 'stack'}"])
+    other = json.loads((vae / "config.json").read_text())
+    other["data"]["class_names"] = ["a", "b"]
+    shutil.copytree(vae, tmp_path / "other")
+    (tmp_path / "other" / "config.json").write_text(json.dumps(other))
+    err = fails(capsys, *TINY, f"--run_dir={run}", f"--start_from={tmp_path / 'other'}")
+    assert "was trained on other classes than 'digits' has" in err
+    assert not run.exists()
 
 
 @pytest.mark.slow

@@ -132,6 +132,13 @@ def plan_stages(stages, steps):
     return bounds
 
 
+def trained_variables(stages):
+    """The variables that a training of these stages moves, each once: the state beside them left out."""
+    updates = [update for stage in stages for update in stage.updates]
+    moved = {id(v): v for u in updates for v in (u.trainable if u.objective else u.variables)}
+    return list(moved.values())
+
+
 def batches_per_step(updates):
     """How many batches one step of these updates consumes, those of passes over the data left out."""
     over_batches = [u for u in updates if u.over == "batch"]

@@ -12,27 +12,35 @@ import shlex
 import sys
 import time
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from tfgen import data as datasets
 from tfgen import progress, random, serving
 from tfgen.cli import inputs
-from tfgen.cli.constructor import MODEL, public_path
+from tfgen.cli.constructor import MODEL
 from tfgen.cli.flagset import DATA_OPTIONS, DATA_OPTIONS_OF_MODELS, FROM_DATA, text_of
 from tfgen.cli.gallery import draw, save_curves, save_samples, save_views, tensorboard_pictures
 from tfgen.cli.program import program
-from tfgen.cli.run_directory import RunDirectory
+from tfgen.cli.run_models import (
+    build,
+    held_models,
+    load_start,
+    model_class,
+    model_runs,
+    restored,
+    saver,
+    source_of,
+    starting_weights,
+)
 from tfgen.evaluation.report import evaluate as evaluate_model
 from tfgen.keras_model import constructor_parameters
 from tfgen.media import pictures
-from tfgen.model import GenerativeModel
-from tfgen.training import Interrupted, make_strategy, restore_weights
+from tfgen.training import Interrupted, make_strategy
 from tfgen.training import train as train_model
 from tfgen.training.schedules import set_courses
 from tfgen.training.strategies import is_chief
-from tfgen.update import make_optimizers
+from tfgen.update import make_optimizers, trained_variables
 
 _VERSIONED = ("tensorflow", "keras", "tensorflow_probability", "numpy")
 
@@ -41,7 +49,8 @@ def train(config, run, settings, arguments):
     """Trains, then evaluates, samples and exports."""
     flags = config["flags"]
     strategy = make_strategy(flags["strategy"], flags["replicas"], settings["tpu"])
-    sources = {} if settings["resume"] else _model_runs(flags, arguments)
+    sources = {} if settings["resume"] else model_runs(flags, arguments)
+    begun_with = None if settings["resume"] else source_of(config)
     data = load_data(flags, settings)
     taken = _flags_for(data, flags, settings)
     config["flags"] = flags = flags | taken
@@ -55,7 +64,7 @@ def train(config, run, settings, arguments):
     check_same_data(config, run, data)
     with strategy.scope() if strategy else contextlib.nullcontext():
         if settings["resume"]:
-            held = _held_models(config, run.path / "models")
+            held = held_models(config, run.path / "models")
         else:
             held = {name: restored(stored, source, None) for name, (source, stored) in sources.items()}
         try:
@@ -66,6 +75,10 @@ def train(config, run, settings, arguments):
                 raise ValueError(f"{data.name} holds {data.kind} data: {error}") from error
             raise
     _check_start(model, data, flags, strategy)
+    if settings["resume"]:
+        start = load_start(config, run.path / "models")
+    else:
+        start = starting_weights(config, begun_with, model, held)
     _check_gradients(model, settings)
     optimizers = _optimizers(config, model)
     if settings["dry_run"]:
@@ -74,7 +87,7 @@ def train(config, run, settings, arguments):
     if is_chief(strategy):
         if not settings["resume"]:
             begun = config | {"versions": _versions()}
-            run.begin(begun, settings["overwrite"], _saver(held) if held else None)
+            run.begin(begun, settings["overwrite"], saver(held, start))
         elif config.get("versions") != _versions():
             progress.write(
                 f"trained with {config.get('versions')}, now {_versions()}: not the same to the last bit"
@@ -98,6 +111,7 @@ def train(config, run, settings, arguments):
             settings["early_stopping"],
             pictures=lambda m, views: tensorboard_pictures(m, data, views),
             log=progress.write,
+            start=start,
         )
     except Interrupted as interrupted:
         again = f"{program()} {shlex.join([f'--run_dir={run.path}', '--resume'])}"
@@ -182,92 +196,6 @@ def further(command, config, run, settings):
         method(**given)
 
 
-def model_class(path):
-    """The class of that dotted path.
-
-    Raises:
-      ValueError: If this release has no such class.
-    """
-    module, _, name = path.rpartition(".")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        version = sys.modules["tfgen"].__version__
-        raise ValueError(
-            f"model {path} is not in tfgen {version}: open its run with the release that trained it, which "
-            "config.json names under versions."
-        ) from error
-
-
-def build(config, held=None):
-    """The untrained model of a configuration; its starting weights are a function of the seed.
-
-    Args:
-      config: With "model", "arguments" and "flags".
-      held: Models that are arguments of its constructor, by name.
-
-    Raises:
-      ValueError: If this release has no such model, or it takes other arguments.
-    """
-    keras.utils.set_random_seed(config["flags"]["seed"] % 2**32)
-    known = model_class(config["model"])
-    foreign = ", ".join(config["arguments"].keys() - constructor_parameters(known).keys())
-    if foreign:
-        raise ValueError(
-            f"config.json gives {config['model']} the arguments {foreign}, which it does not take: take them "
-            "out if they meant nothing, or open the run with the release that trained it."
-        )
-    arguments = {k: tuple(v) if isinstance(v, list) else v for k, v in config["arguments"].items()}
-    return known(**arguments | (held or {}))
-
-
-def _held_models(config, directory=None):
-    """The models that are arguments of a run's model, by name, with the weights that lie in `directory`."""
-    held = {}
-    for name, value in config["arguments"].items():
-        if isinstance(value, dict):
-            inner = {"model": public_path(value["model"]), "arguments": value["arguments"]}
-            inner |= {"flags": config["flags"]}
-            held[name] = build(inner, _held_models(inner))
-            if directory is not None:
-                held[name].load_weights(directory / f"{name}.weights.h5")
-    return held
-
-
-def _saver(held):
-    """Writer of the weights of models that are arguments, for `_held_models` to read."""
-
-    def save(directory):
-        for name, model in held.items():
-            model.save_weights(directory / f"{name}.weights.h5")
-
-    return save
-
-
-def _model_runs(flags, arguments):
-    """The runs that flags name as arguments: (RunDirectory, configuration) by the argument's name.
-
-    Raises:
-      ValueError: If one is no trained run of a model.
-    """
-    found = {}
-    for flag, argument in arguments.items():
-        if argument.kind != MODEL or flags[flag] is None:
-            continue
-        source = RunDirectory(flags[flag])
-        try:
-            stored = source.config()
-            known = model_class(stored["model"])
-        except ValueError as error:
-            raise ValueError(f"--{flag}={flags[flag]}: {error}") from error
-        if not (isinstance(known, type) and issubclass(known, GenerativeModel)):
-            raise ValueError(f"--{flag}={flags[flag]}: {stored['model']} is no GenerativeModel.")
-        if "arguments" not in stored:
-            raise ValueError(f"--{flag}={flags[flag]}: the run was not trained yet.")
-        found[argument.name] = (source, stored)
-    return found
-
-
 def _check_start(model, data, flags, strategy):
     """Refuses what could not be trained before anything is written."""
     size, replicas = flags["batch_size"], strategy.num_replicas_in_sync if strategy else 1
@@ -309,32 +237,6 @@ def _check_training(config, model, data, optimizers, strategy, settings):
         )
     if is_chief(strategy):
         progress.write("everything fits; nothing was trained or written")
-
-
-def restored(config, run, checkpoint=None, log=progress.write):
-    """The model of a run with its best weights or its last ones, averaged where the training averages.
-
-    Args:
-      config: The run's configuration.
-      run: `RunDirectory`.
-      checkpoint: "best" or "last"; None for the best, or the last where there is no density.
-      log: Called with the line that says which it is, or None.
-
-    Raises:
-      ValueError: If there is no complete checkpoint.
-    """
-    if "arguments" not in config:
-        raise ValueError(f"run_dir={run.path} was not trained yet; go on with --resume.")
-    log = log or (lambda line: None)
-    model = build(config, _held_models(config, run.path / "models"))
-    # What chooses the best checkpoint says little of a model without a density.
-    chosen = checkpoint or ("last" if model.density == "none" else "best")
-    found = restore_weights(model, run.path / "checkpoints", chosen)
-    if found is None:
-        raise ValueError(f"run_dir={run.path} has no complete checkpoint; go on training with --resume.")
-    which, step = found
-    log(f"{which} checkpoint, step {step}")
-    return model
 
 
 def load_data(flags, settings):
@@ -438,17 +340,10 @@ def _check_gradients(model, settings):
             raise ValueError(f"{type(model).__name__} is trained without gradients: leave --{name} out.")
 
 
-def _parameters(model):
-    """The variables that a model's training moves."""
-    updates = [update for stage in model.stages() for update in stage.updates]
-    moved = {id(v): v for u in updates for v in (u.trainable if u.objective else u.variables)}
-    return list(moved.values())
-
-
 def _described(model, data, config, strategy):
     """The line that says what is trained, and on what."""
     flags, stages = config["flags"], list(model.stages())
-    updates, moved = [update for stage in stages for update in stage.updates], _parameters(model)
+    updates, moved = [update for stage in stages for update in stage.updates], trained_variables(stages)
     count = sum(math.prod(v.shape) for v in moved)
     size = sum(math.prod(v.shape) * tf.as_dtype(v.dtype).size for v in moved)
     if flags["jit"] != "auto":
@@ -529,7 +424,7 @@ def _evaluate(model, config, settings, data):
         progress.write(f"test {name}: {result['value']:.5g}{interval} ({result['kind']})")
     return {
         "step": int(model.step.numpy()), "density": model.density, "metrics": results,
-        "parameters": sum(math.prod(v.shape) for v in _parameters(model)),
+        "parameters": sum(math.prod(v.shape) for v in trained_variables(model.stages())),
         "command": shlex.join([*program().split(), *sys.argv[1:]]),
         "seed": config["flags"]["seed"], "data": describe(data),
     }  # fmt: skip

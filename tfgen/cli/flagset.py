@@ -250,6 +250,7 @@ _SHARED = (
     ("window", _POSITIVE, "steps of an example cut from a long text or recording"),
     ("num_labels", _POSITIVE, "how many training examples show their labels, for training with few labels"),
     ("steps", _POSITIVE, "training steps"),
+    ("start_from", str, "directory of a run of the same model, with whose weights the training begins"),
     ("batch_size", _POSITIVE, "examples in a batch, over all replicas"),
     ("learning_rate", _POSITIVE_FLOAT, "the optimizer's learning rate, or the highest one of a schedule"),
     (

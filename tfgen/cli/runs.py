@@ -32,12 +32,12 @@ def open_run(path: str, checkpoint: str | None = None, data_dir: str | None = No
     Raises:
       ValueError: If there is no trained run, or its data are no longer what it was trained on.
     """
-    from tfgen.cli import commands
+    from tfgen.cli import commands, run_models
     from tfgen.cli.run_directory import RunDirectory
 
     run = RunDirectory(path)
     config = run.config()
-    model = commands.restored(config, run, checkpoint, log=None)
+    model = run_models.restored(config, run, checkpoint, log=None)
     place = data_dir or config.get("data_dir")
     data = commands.load_data(config["flags"], {"data_dir": place, "download": download})
     commands.check_same_data(config, run, data)

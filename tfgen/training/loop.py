@@ -7,6 +7,7 @@ import pathlib
 import signal
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfgen import checks, progress, random
@@ -21,6 +22,7 @@ from tfgen.training.checkpoints import (
     complete_or_torn,
     load_averages,
     optimizers_state,
+    variable_paths,
     weights_of,
 )
 from tfgen.training.stage import MAX_SCALARS, StageRun, TrainingError
@@ -73,6 +75,7 @@ def train(
     callbacks=(),
     log=print,
     before_writing=None,
+    start=None,
 ):
     """Trains a model on a data set.
 
@@ -106,6 +109,8 @@ def train(
         sets `model.stop_training` ends the run.
       log: Called with each line for the user.
       before_writing: Called by the process that writes, when all checks have passed and nothing is written.
+      start: Weights to begin with in place of the model's own: {path: array}, paths as `variable_paths` of
+        `tfgen.training.checkpoints` has them. What it leaves out begins as it would without it.
 
     Returns:
       List of dicts: the history, a row for each evaluation.
@@ -145,7 +150,7 @@ def train(
         rows = batch_size * most_batches(model.stages())
         splits = Examples(data.train, data, model, rows=rows), Examples(held_out, data, model)
     with strategy.scope() if strategy else contextlib.nullcontext():
-        run = Run(model, splits, steps, batch_size, optimizer, seed, strategy, jit, clip_norm)
+        run = Run(model, splits, steps, batch_size, optimizer, seed, strategy, jit, clip_norm, start)
         run.open(run_dir, resume, log, {"data": data.fingerprint()} if run_dir else {})
     if before_writing and run.workers.chief:
         before_writing()
@@ -180,6 +185,7 @@ class Run:
       strategy: What `make_strategy` returned.
       jit: "auto", "on" or "off".
       clip_norm: Clip each update's gradients to this global norm.
+      start: As `train` takes it.
 
     Attributes:
       stages: A `StageRun` for each stage.
@@ -192,7 +198,9 @@ class Run:
       in_blocks: Whether examples are streamed, here or by another worker.
     """
 
-    def __init__(self, model, splits, steps, batch_size, optimizer, seed, strategy, jit, clip_norm):
+    def __init__(
+        self, model, splits, steps, batch_size, optimizer, seed, strategy, jit, clip_norm, start=None
+    ):
         checks.one_of("jit", jit, ("auto", "on", "off"))
         self.model = model
         self.steps = steps
@@ -212,6 +220,7 @@ class Run:
             StageRun(self, stage, number, optimizers[stage.name], clip_norm)
             for number, stage in enumerate(stages)
         ]
+        self.start = _checked_start(model, start) if start else []
         self.step = 0
         self.number = -1
         self.evaluated = 0
@@ -399,6 +408,9 @@ class Run:
             self.model.begin(first, seed)
         if stage.stage.on_enter:
             stage.stage.on_enter(first, random.fold_in(self.seed, _BEGIN, stage.number))
+        if stage.number == 0:
+            for variable, value in self.start:
+                variable.assign(value)
         start_averages(stage.optimizers.values())
 
     def _write_stage(self):
@@ -482,6 +494,19 @@ class Run:
         if self.last:
             with progress.doing("saving"):
                 self.last.save(self.step)
+
+
+def _checked_start(model, start):
+    """[(variable, array)] of the weights that a training is given to begin with."""
+    paths = variable_paths(model)
+    for path, value in start.items():
+        if path not in paths:
+            raise ValueError(f"start: {type(model).__name__} has no variable {path}.")
+        if np.shape(value) != tuple(paths[path].shape):
+            raise ValueError(
+                f"start: {path} has shape {list(paths[path].shape)}, got {list(np.shape(value))}."
+            )
+    return [(paths[path], value) for path, value in start.items()]
 
 
 @contextlib.contextmanager
