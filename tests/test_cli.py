@@ -654,6 +654,7 @@ def test_errors_can_be_traced(monkeypatch):
         (["--imageSize=64"], "flag --imageSize is written --image_size"),
         (["--latent_dim=64"], "flag --latent_dim is called --latent_size here"),
         (["--outdir=x"], "flag --outdir is called --run_dir here"),
+        (["--pretrained=x"], "flag --pretrained is called --start_from here"),
         (["--log_dir=x"], "flag --log_dir is called --run_dir here"),
         (["--output=x"], "--output=x names what sample and evaluate write: a training writes into --run_dir"),
         (["--hidden_dim=4"], "flag --hidden_dim is called --hidden here"),

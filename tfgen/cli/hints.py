@@ -19,7 +19,9 @@ _SAME = {
     "run_dir": "out outdir out_dir output_dir output_path savedir save_dir save_path logdir log_dir log_path "
     "exp_dir exp_name run_name model_dir job_dir workdir work_dir results_dir checkpoint_dir ckpt_dir "
     "checkpoint_path ckpt ckpt_path load load_dir load_path load_from restore restore_from resume_from "
-    "model_path weights pretrained",
+    "model_path",
+    "start_from": "weights pretrained pretrained_model initial_weights init_from init_checkpoint finetune "
+    "finetune_from fine_tune_from warm_start warmstart transfer_from",
     "latent_size": "latent latents latent_dim latent_dims n_latent num_latents z z_dim zdim z_size nz n_z "
     "noise_dim code_dim code_size dim_z",
     "hidden units num_hidden filters base_filters": "hidden_dim hidden_dims hidden_size hidden_units "
