@@ -544,13 +544,20 @@ def test_a_run_that_a_training_cannot_begin_from_is_refused(trained, tmp_path, c
     (tmp_path / "stack" / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match=r"stack: the stage 'layer_2' of DeepBeliefNet begins with weights"):
         stacks.main([f"--run_dir={run}", f"--start_from={tmp_path / 'stack'}"])
-    other = json.loads((vae / "config.json").read_text())
-    other["data"]["class_names"] = ["a", "b"]
-    shutil.copytree(vae, tmp_path / "other")
-    (tmp_path / "other" / "config.json").write_text(json.dumps(other))
-    err = fails(capsys, *TINY, f"--run_dir={run}", f"--start_from={tmp_path / 'other'}")
-    assert "was trained on other classes than 'digits' has" in err
     assert not run.exists()
+
+
+def test_other_classes_are_refused_where_a_model_knows_them(trained, tmp_path, capsys):
+    for source in (trained[0], trains("Labelled", tmp_path / "labelled")):
+        other = tmp_path / f"other-{source.name}"
+        shutil.copytree(source, other)
+        config = json.loads((other / "config.json").read_text())
+        config["data"]["class_names"] = ["a", "b"]
+        (other / "config.json").write_text(json.dumps(config))
+    says(capsys, *TINY, f"--run_dir={tmp_path / 'run'}", f"--start_from={tmp_path / 'other-vae'}")
+    with pytest.raises(ValueError, match="was trained on other classes than 'digits' has"):
+        trains("Labelled", tmp_path / "again", f"--start_from={tmp_path / 'other-labelled'}")
+    assert not (tmp_path / "again").exists()
 
 
 @pytest.mark.slow

@@ -157,9 +157,12 @@ def starting_weights(config, source, model, held):
                 f"{told}: the stage {stage.name!r} of {type(model).__name__} begins with weights of its own, "
                 "made of those of the stage before: leave --start_from out."
             )
-    for fact, what in (("vocabulary", "symbols"), ("class_names", "classes")):
+    for argument, fact, what in (
+        ("vocabulary", "vocabulary", "symbols"),
+        ("num_classes", "class_names", "classes"),
+    ):
         there, here = (each.get("data", {}).get(fact) for each in (stored, config))
-        if there != here and there is not None and here is not None:
+        if argument in config["arguments"] and there != here and None not in (there, here):
             raise ValueError(f"{told} was trained on other {what} than {config['data']['name']!r} has.")
     other = restored(stored, run, log=lambda line: progress.write(f"weights of {run.path}: {line}"))
     values = {path: variable.numpy() for path, variable in variable_paths(other).items()}
