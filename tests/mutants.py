@@ -250,6 +250,11 @@ MUTANTS = (
         "tests/test_cli.py -k another_runs_model",
     ),
     Mutant(
+        "log Z that two estimates contradict, in silence", "tfgen/evaluation/report.py",
+        'above["low"] <= below.get', 'above["low"] >= below.get',
+        "tests/evaluation/test_report.py -k another_contradicts",
+    ),
+    Mutant(
         "a training that forgets the weights it begins with", "tfgen/training/loop.py",
         "                variable.assign(value)", "                variable.shape",
         "tests/test_cli.py -k begins_with_another_runs_weights",

@@ -47,6 +47,26 @@ def test_a_bound_of_an_unnormalized_density_is_never_called_nats():
     assert bound["log_partition"] == exact["log_partition"]
 
 
+@pytest.mark.parametrize(("above", "doubted"), [(4.5, True), (1.2, False), (0.2, False)])
+def test_an_estimate_that_another_contradicts_is_in_doubt(above, doubted):
+    class Annealed(RBM):
+        def log_partition(self, method="exact", **kwargs):
+            if method == "exact":
+                raise ValueError("too large")
+            return 1.0, 0.5, 1.5
+
+        def test_metrics(self, data, seed):
+            upper = {"value": above, "low": above - 0.5, "high": above + 0.5, "kind": "from above"}
+            return {"log_partition_upper": upper}
+
+    found = evaluate(Annealed((2, 2, 1), num_hidden=3), binary(), SEED)
+    told = "; in doubt: log Z is 3.5 nats higher by reverse annealing"
+    for name in ("nats", "log_partition"):
+        assert found[name]["kind"].endswith(told) == doubted and ("doubt" in found[name]["kind"]) == doubted
+    assert found["log_partition"]["value"] == 1.0
+    assert found["log_partition_upper"]["kind"] == "from above"
+
+
 def test_a_model_that_neither_samples_nor_has_a_density_reports_its_own_figures():
     toy = cli_toys.label_data()
     assert evaluate(cli_toys.Scorer((4, 4, 1)), toy, SEED) == {"answer": {"value": 42.0, "kind": "known"}}
