@@ -22,7 +22,8 @@ app = App(
             "binarize": "fixed",
             "hidden": (200, 200, 200),
             "learning_rate": 1e-3,
-            "steps": 60_000,
+            "schedule": "linear",
+            "steps": 120_000,
             "importance_samples": 500,
         },
         # Mnih & Gregor 2014, table 1: 200-200-200 by NVIL, a bound of 96.7 nats on MNIST.
