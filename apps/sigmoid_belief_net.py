@@ -1,7 +1,7 @@
 """Sigmoid belief net (Saul et al. 1996) of binary layers, by NVIL, VIMCO or reweighted wake-sleep.
 
-On the 8x8 digits, by VIMCO: 19.0 nats (bound, K=100, test split). On MNIST: 98.2
-nats (bound, K=500) in 9 minutes on one core.
+On the 8x8 digits, by VIMCO: 19.0 nats (bound, K=100, test split). On MNIST: 96.9
+nats (bound, K=500) in 17 minutes on one core.
 
 python -m apps.sigmoid_belief_net --estimator=nvil
 python -m apps.sigmoid_belief_net --preset=mnist --data_dir=...
