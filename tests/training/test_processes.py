@@ -63,8 +63,10 @@ def results(workers):
                 each.kill()
             raise
     codes = [worker.returncode for worker in workers]
-    # One that was lost is the reason of what another says.
-    assert codes == [0] * len(workers), (codes, *(problems[-2000:] for _, problems in ends))
+    # One that was lost is the reason of what another says; pytest shows what is printed in whole.
+    for _, problems in ends:
+        print(problems[-4000:])
+    assert codes == [0] * len(workers)
     said = [json.loads(out.splitlines()[-1]) for out, _ in ends]
     return said
 
