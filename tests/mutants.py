@@ -255,6 +255,16 @@ MUTANTS = (
         "tests/evaluation/test_report.py -k another_contradicts",
     ),
     Mutant(
+        "a worker that leaves while another needs it", "tfgen/training/loop.py",
+        "    run.workers.part()\n    return history", "    return history",
+        "tests/training/test_processes.py -k may_be_lost",
+    ),
+    Mutant(
+        "a worker that may be lost at no time", "tfgen/training/strategies.py",
+        "with contextlib.suppress(*LOST):", "with contextlib.nullcontext():",
+        "tests/training/test_processes.py -k may_be_lost",
+    ),
+    Mutant(
         "a training that forgets the weights it begins with", "tfgen/training/loop.py",
         "                variable.assign(value)", "                variable.shape",
         "tests/test_cli.py -k begins_with_another_runs_weights",

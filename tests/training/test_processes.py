@@ -104,6 +104,13 @@ def test_a_worker_that_is_killed_ends_the_other_with_one_line(lost, tmp_path):
     assert list((tmp_path / "checkpoints").glob("ckpt-*.index"))
 
 
+@pytest.mark.slow
+def test_a_worker_leaves_when_no_other_needs_it_and_may_be_lost_from_then_on():
+    chief, other = results(start(lambda index: ["-m", "tests.training.parting"]))
+    # The clock is the machine's; the chief came two seconds later.
+    assert other["came"] < chief["came"] < other["went"]
+
+
 def vae(directory, *flags):
     return ["-m", "apps.vae", f"--run_dir={directory}", *FLAGS, *flags]
 

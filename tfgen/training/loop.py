@@ -26,22 +26,13 @@ from tfgen.training.checkpoints import (
     weights_of,
 )
 from tfgen.training.stage import MAX_SCALARS, StageRun, TrainingError
-from tfgen.training.strategies import Workers
+from tfgen.training.strategies import LOST, Workers
 from tfgen.update import batches_per_step, make_optimizers, plan_stages, start_averages
 
 # How many examples `begin` and `on_enter` are shown.
 _BEGIN_EXAMPLES = 10_000
 # What their seeds are folded from; steps fold 0 and up.
 _BEGIN = -1
-
-
-# How TensorFlow says that another worker does not answer any more.
-_LOST = (
-    tf.errors.UnavailableError,
-    tf.errors.AbortedError,
-    tf.errors.CancelledError,
-    tf.errors.DeadlineExceededError,
-)
 
 
 class Interrupted(Exception):  # noqa: N818
@@ -156,14 +147,20 @@ def train(
         before_writing()
     run.check_free(resume)
     try:
-        return run.go(checkpoint_every, early_stopping, validation_examples, pictures, callbacks)
-    except _LOST as error:
+        history = run.go(checkpoint_every, early_stopping, validation_examples, pictures, callbacks)
+    except (Interrupted, TrainingError):
+        # All of them are interrupted, or find the loss that is not finite, at the same step.
+        run.workers.part()
+        raise
+    except LOST as error:
         if not run.workers.several:
             raise
         raise TrainingError(
             "another worker was lost: start all workers again with --resume, and they go on from the newest "
             "checkpoint."
         ) from error
+    run.workers.part()
+    return history
 
 
 def most_batches(stages):

@@ -3,12 +3,21 @@
 TPUs are written after TensorFlow's documentation and have not been run.
 """
 
+import contextlib
 import json
 import os
 
 import tensorflow as tf
 
 STRATEGIES = ("one_device", "mirrored", "multi_worker", "tpu")
+
+# How TensorFlow says that another worker does not answer any more.
+LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+)
 
 
 def make_strategy(name="one_device", replicas=None, tpu=None):
@@ -118,6 +127,16 @@ class Workers:
             return False
         (chosen,) = self.as_chief([number])
         return self.agree(chosen != number, 0)[0]
+
+    def part(self):
+        """Waits until no worker needs another any more; the last thing of a training.
+
+        One that has its share of a sum and exits takes with it what it has not sent yet. Who is lost in here
+        has come to the end, so the others have all they need.
+        """
+        if self.several:
+            with contextlib.suppress(*LOST):
+                self._over_workers([0.0])
 
 
 def _devices(replicas):
