@@ -57,7 +57,8 @@ def torch_side():
         for i in range(0, len(x), BATCH):
             data = x[order[i : i + BATCH]]
             below = torch.addmm(b1, data, w1)
-            mu1, mu2 = torch.sigmoid(below), torch.sigmoid(b2).expand(BATCH, -1)
+            mu1 = torch.sigmoid(2.0 * below - b1)
+            mu2 = torch.sigmoid(torch.addmm(b2, mu1, w2))
             for _ in range(MOST_SWEEPS):
                 before = mu1, mu2
                 mu1 = torch.sigmoid(torch.addmm(below, mu2, w2.T))

@@ -34,9 +34,9 @@ def array(variable):
     return np.asarray(variable.numpy(), np.float64)
 
 
-def with_weights(scale=1.0, **kwargs):
+def with_weights(scale=1.0, hidden=SIZES[1:], **kwargs):
     draw = np.random.RandomState(0)
-    model = DeepBoltzmannMachine(SIZES[0], SIZES[1:], **kwargs)
+    model = DeepBoltzmannMachine(SIZES[0], hidden, **kwargs)
     for variable in (*model.kernels, *model.biases):
         variable.assign(scale * draw.randn(*variable.shape))
     model.base_logits.assign(0.5 * draw.randn(SIZES[0]))
@@ -85,6 +85,18 @@ def test_mean_field_bound_lies_below_and_is_its_fixed_point():
 
 
 @pytest.mark.slow
+def test_mean_field_begins_with_layers_that_make_up_for_those_not_yet_known():
+    """Twice what is below for a layer with one above it, as Salakhutdinov & Larochelle 2010 begin."""
+    model = with_weights(hidden=(3, 2, 2))
+    (w1, w2, w3), (_, b1, b2, b3) = map(array, model.kernels), map(array, model.biases)
+    h1 = expit(2 * ALL @ w1 + b1)
+    h2 = expit(2 * h1 @ w2 + b2)
+    expected = {"h_1": h1, "h_2": h2, "h_3": expit(h2 @ w3 + b3)}
+    found = model.joint.mean_field({"v": tf.constant(ALL, tf.float32)}, num_sweeps=0)
+    for name, means in expected.items():
+        np.testing.assert_allclose(found[name], means, atol=1e-6)
+
+
 def test_ais_within_its_interval():
     model = with_weights()
     exact = logsumexp(log_joint(model))

@@ -338,18 +338,26 @@ class Joint:
     def mean_field(self, state, num_sweeps=100, tolerance=1e-5, beta=1.0):
         """Means of the groups that a state leaves out in the best independent q: {name: `[..., size]`}.
 
-        Coordinate ascent of `bound`, group after group, until no mean moves by more than `tolerance`.
+        Coordinate ascent of `bound`, group after group, until no mean moves by more than `tolerance`. It
+        begins with a pass in which a group hears those before it, as many times over as makes up for those
+        after it: in a DBM twice, as its layers were pretrained (Salakhutdinov & Larochelle 2010).
 
         Args:
           state: {name: `[..., size]`}.
-          num_sweeps: Most sweeps.
+          num_sweeps: Most sweeps after that pass.
           tolerance: As said.
           beta: Inverse temperature.
         """
         names = self.others(state)
         # What the state brings is the same in every sweep.
         given = {name: self.field(name, state) for name in names}
-        means = {name: self.units[name].mean(field, beta) for name, field in given.items()}
+        means = {}
+        for name in names:
+            heard = given[name] + self.field(name, means) if means else given[name]
+            beside = [other for other in self.units if other != name and self.coupled(name, other)]
+            known = sum(other in state or other in means for other in beside)
+            times = len(beside) / known if known else 1.0
+            means[name] = self.units[name].mean(times * heard if times > 1.0 else heard, beta)
         if self.independent(names) or num_sweeps == 0:
             return means
 
