@@ -1,6 +1,7 @@
 """The command line: flags, run directories, and one clear line for each mistake."""
 
 import dataclasses
+import importlib
 import json
 import math
 import os
@@ -20,6 +21,7 @@ from absl import flags
 from tests import cli_toys, programs
 from tfgen.cli import App, Run, TaskApp, flagset, open_run
 from tfgen.cli.constructor import public_path, read_arguments, read_function
+from tfgen.cli.main import apps
 from tfgen.data import Data, load
 from tfgen.model import GenerativeModel
 from tfgen.training.checkpoints import variable_paths
@@ -303,6 +305,29 @@ def test_presets_set_flags_and_flags_override():
         values, _ = flagset.define(made.model, made.defaults, made.overrides, made.presets)
         made._parse(values, ["--preset=paper", *given])
         assert values["latent_size"].value == expected
+
+
+def test_every_preset_of_every_app_is_what_its_flags_say():
+    """Written out on a command line a preset means the same; Keras knows its optimizers' arguments."""
+    found = {name: importlib.import_module(f"apps.{name}").app for name in apps()}
+    shown = [(name, app, preset) for name, app in found.items() for preset in getattr(app, "presets", ())]
+    assert len(shown) > 40
+    for name, app, preset in shown:
+        values, _ = app.flags()
+        app._parse(values, [f"--preset={preset}"])
+        for flag in app.presets[preset]:
+            value = values[flag].value
+            read = None if value is None else values[flag].parser.parse(flagset.text_of(value))
+            assert read == value, f"{name} --preset={preset}: --{flag}={value}"
+        for each in optimizers_in(values["optimizer"].value):
+            arguments = {key: value for key, value in each.items() if key != "name"}
+            assert type(keras.optimizers.get(each["name"]))(**arguments), f"{name} --preset={preset}"
+
+
+def optimizers_in(described):
+    if isinstance(described.get("name"), str):
+        return [described]
+    return [each for owned in described.values() for each in optimizers_in(owned)]
 
 
 def test_constructors_are_read_with_their_bases_and_docstrings(tmp_path, monkeypatch):

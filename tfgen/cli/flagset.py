@@ -108,9 +108,9 @@ class _Optimizer(flags.ArgumentParser):
 
 
 def described(optimizer):
-    """An optimizer by name, or a dict of such, as the dict that `--optimizer` gives."""
+    """An optimizer as text, "sgd:momentum=0.9", or a dict of such, as the dict that `--optimizer` gives."""
     if isinstance(optimizer, str):
-        return {"name": optimizer}
+        return _Optimizer().parse(optimizer)
     if isinstance(optimizer.get("name"), str):
         return dict(optimizer)
     return {owner: described(each) for owner, each in optimizer.items()}
