@@ -255,6 +255,26 @@ MUTANTS = (
         "tests/evaluation/test_report.py -k another_contradicts",
     ),
     Mutant(
+        "weights that are no numbers, drawn and saved", "tfgen/training/loop.py",
+        "if lost or math.isnan(loss):", "if math.isnan(loss):",
+        "tests/training/test_loop.py -k without_numbers",
+    ),
+    Mutant(
+        "a validation loss that is no number, taken for one", "tfgen/training/loop.py",
+        "if lost or math.isnan(loss):", "if lost:",
+        "tests/training/test_loop.py -k without_numbers",
+    ),
+    Mutant(
+        "a preset's optimizer taken for a name", "tfgen/cli/flagset.py",
+        "        return _Optimizer().parse(optimizer)", '        return {"name": optimizer}',
+        "tests/test_cli.py -k every_preset",
+    ),
+    Mutant(
+        "a mean field that begins with what v alone says", "tfgen/energy/joint.py",
+        "mean(times * heard if times > 1.0 else heard, beta)", "mean(heard, beta)",
+        "tests/energy/test_deep_boltzmann_machine.py -k not_yet_known",
+    ),
+    Mutant(
         "a worker that leaves while another needs it", "tfgen/training/loop.py",
         "    run.workers.part()\n    return history", "    return history",
         "tests/training/test_processes.py -k may_be_lost",

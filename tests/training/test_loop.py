@@ -135,6 +135,33 @@ def test_a_loss_that_is_not_finite_stops_with_its_name_and_step(tmp_path):
         assert names == {"ckpt-5.index"}
 
 
+class Spoils(keras.callbacks.Callback):
+    """Makes a weight no number after a call."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch == 10:
+            self.model.scale.assign(float("nan"))
+
+
+@pytest.mark.parametrize("lost", ["the validation loss is", "weights two_stages.*/scale are"])
+def test_an_evaluation_without_numbers_stops_before_anything_is_drawn_or_saved(tmp_path, lost):
+    losses = [0.0] * 10 + [float("nan") if "loss" in lost else 0.0] + [0.0] * 10
+    drawn = []
+    with pytest.raises(TrainingError, match=f"{lost} nan at step 10; try a lower --learning_rate"):
+        go(
+            TwoStages(val_losses=losses),
+            20,
+            tmp_path,
+            checkpoint_every=5,
+            callbacks=[] if "loss" in lost else [Spoils()],
+            pictures=lambda model, every: drawn.append(int(model.step.numpy())) or {},
+        )
+    # Stage one ends at 7.
+    assert drawn == [5, 7] and [float(row["step"]) for row in rows(tmp_path)] == [5, 7]
+    names = {p.name for p in (tmp_path / "checkpoints").glob("ckpt*.index")}
+    assert names == {"ckpt-5.index", "ckpt-7.index"}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("cut", [3, 4, 8])
 def test_stages_resume_inside_and_at_the_boundary(tmp_path, cut):

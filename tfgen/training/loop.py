@@ -467,11 +467,11 @@ class Run:
         last = stage is self.stages[-1]
         with averaged_weights(stage.optimizers.values()):
             found = self.evaluate(validation_examples)
+            (loss,) = self.workers.as_chief([found.get("val_loss", 0.0)])
+            self._check_numbers(loss)
             callbacks.on_epoch_end(self.step, logs | found)
-            if "val_loss" in found:
-                (loss,) = self.workers.as_chief([found["val_loss"]])
-                if self._note_loss(loss) and last and self.last:
-                    self.best.save(self.step)
+            if "val_loss" in found and self._note_loss(loss) and last and self.last:
+                self.best.save(self.step)
         self._end_early(stage, early_stopping)
         self._save_last()
         ended, _ = self.workers.agree(self.model.stop_training, 0)
@@ -480,6 +480,17 @@ class Run:
         if asked and not ended and not finished:
             raise Interrupted(self.step)
         return ended
+
+    def _check_numbers(self, loss):
+        """Refuses to go on, to draw or to save after a step that left no numbers."""
+        held = [each for each in self.model.variables if tf.as_dtype(each.dtype).is_floating]
+        lost = [each.path for each in held if bool(tf.reduce_any(tf.math.is_nan(each.value)))]
+        if lost or math.isnan(loss):
+            what = f"weights {lost[0]} are" if lost else "the validation loss is"
+            raise TrainingError(
+                f"{what} nan at step {self.step}; try a lower --learning_rate or --clip_norm, the "
+                "checkpoints before it are kept."
+            )
 
     def _logs(self, stage):
         logs = stage.means(self.step - self.evaluated)
