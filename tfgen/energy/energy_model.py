@@ -176,14 +176,22 @@ class EnergyModel(GenerativeModel):
             self.log_z.assign(self._log_z_without_couplings())
 
     def start_chains(self, state, seed):
-        """Starts persistent chains of "pcd" at data, where learned weights would else meet coin flips.
+        """Starts persistent chains of "pcd" anew: the even ones at data, the others at independent units.
+
+        Learned weights may have modes that no chain from data comes to, and that are never unlearned then.
 
         Args:
           state: {name: `[examples, size]`} of the kept groups, of data.
           seed: int32 [2].
         """
         if self.estimator == "pcd":
-            rows = {n: tf.gather(s, tf.range(self.num_chains) % tf.shape(s)[0]) for n, s in state.items()}
+            base, seed = random.split(seed)
+            number = tf.range(self.num_chains)
+            elsewhere = self.joint.start(tuple(state), base, self.num_chains)
+            rows = {
+                name: tf.where(number[:, None] % 2 == 0, tf.gather(s, number % tf.shape(s)[0]), elsewhere[name])
+                for name, s in state.items()
+            }
             drawn = self.joint.draw(self.held, rows, random.split(seed, len(self.held)))
             self.chains.assign(self.joint.pack({name: drawn[name] for name in self.held}))
 
