@@ -255,6 +255,16 @@ MUTANTS = (
         "tests/evaluation/test_report.py -k another_contradicts",
     ),
     Mutant(
+        "reverse annealing that sees no example", "tfgen/energy/energy_model.py",
+        "if begun is not None:", "if False:",
+        "tests/energy/test_rbm.py -k passes_by",
+    ),
+    Mutant(
+        "chains that all begin at data", "tfgen/energy/energy_model.py",
+        "even = number[:, None] % 2 == 0", "even = number[:, None] >= 0",
+        "tests/energy/test_deep_boltzmann_machine.py -k doubles_what",
+    ),
+    Mutant(
         "weights that are no numbers, drawn and saved", "tfgen/training/loop.py",
         "if lost or math.isnan(loss):", "if math.isnan(loss):",
         "tests/training/test_loop.py -k without_numbers",

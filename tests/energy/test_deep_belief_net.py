@@ -327,6 +327,17 @@ def test_bad_arguments_are_named():
             DeepBeliefNet(4, **arguments)
 
 
+def test_log_partition_from_above_is_that_of_the_top():
+    """Its units are independent, so log Z = sum_i log(1 + e^b_i) + 22 log 2."""
+    net = DeepBeliefNet(4, (21, 22))
+    bias = np.linspace(-1.0, 1.0, 21)
+    net.top.visible_bias.assign(bias)
+    net.top.kernel.assign(np.zeros((21, 22)))
+    found = net.test_metrics(dataset(net), tf.constant([0, 1]))["log_partition_upper"]
+    exact = np.logaddexp(0.0, bias).sum() + 22 * math.log(2)
+    assert found["low"] - 0.01 < exact < found["high"] + 0.01
+
+
 @pytest.mark.learn
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])

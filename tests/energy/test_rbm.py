@@ -21,6 +21,7 @@ from tests.energy.machine_checks import (
     slope,
     states,
 )
+from tfgen.data import Data, Split
 from tfgen.energy import RBM
 from tfgen.energy.estimators import tempered_sweep
 from tfgen.estimators.ais import annealed_log_weights, log_mean_weight
@@ -503,3 +504,28 @@ def test_bad_arguments_are_named():
         model.sample(1, given=np.ones(4), mask=2 * np.ones(4))
     with pytest.raises(ValueError, match=r"h must have shape \[batch, 2\], got \(1, 3\)"):
         model.energy(np.ones((1, 4)), np.ones((1, 3)))
+
+
+def test_reverse_annealing_from_examples_finds_a_mode_that_annealing_passes_by():
+    """One hidden unit of 21 splits p(v) into a mode near the base rates and one with e^20 times its mass.
+
+    log Z = 20 log 2 + log((1 + e^-2)^40 + e^-60 (1 + e^2)^40) by hand.
+    """
+    model = RBM(40, 21)
+    model.kernel.assign(np.eye(21)[:1].repeat(40, axis=0) * 4.0)
+    model.visible_bias.assign(np.full(40, -2.0))
+    model.base_logits.assign(np.full(40, -2.0))
+    model.hidden_bias.assign([-60.0] + [0.0] * 20)
+    below, above = 40 * np.log1p(np.exp(-2.0)), -60 + 40 * np.log1p(np.exp(2.0))
+    exact = 20 * np.log(2) + np.logaddexp(below, above)
+    x = (np.random.default_rng(0).random((120, 40)) < expit(2.0)).astype(np.uint8)
+    part = Split(x)
+    data = Data("on", "vector", (40,), 2, 2, None, None, part, part, part)
+    passed = model.anneal(1000)
+    assert float(passed.estimate) == pytest.approx(20 * np.log(2) + below, abs=0.1)
+    found = model.test_metrics(data, tf.constant([0, 1]))["log_partition_upper"]
+    assert "begun at test examples" in found["kind"]
+    assert exact - 0.1 < found["value"] < exact + 10 and found["low"] > passed.high + 10
+    # From independent units the chains stay where annealing was.
+    same = model.anneal(1000, reverse=True)
+    assert float(same.estimate) == pytest.approx(float(passed.estimate), abs=0.1)

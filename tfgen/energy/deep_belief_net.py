@@ -11,7 +11,7 @@ from tfgen.distributions.draw import draw
 from tfgen.energy.estimators import gibbs_chain, pseudo_likelihood
 from tfgen.energy.layerwise import greedy_stages
 from tfgen.energy.rbm import RBM
-from tfgen.energy.report import report_views
+from tfgen.energy.report import log_partition_from_above, report_views
 from tfgen.estimators.importance import seeds_of
 from tfgen.estimators.precision import full_float32
 from tfgen.model import Condition, GenerativeModel, Signature, Stage, Update
@@ -415,9 +415,14 @@ class DeepBeliefNet(GenerativeModel):
             return tf.nn.softmax(self.class_logits(self.flat(self.space.check(x))))
 
     def test_metrics(self, data, seed):
-        """The share of test examples whose likeliest label is wrong, where the net has learned labels."""
+        """log Z from above, by reverse annealing; where the net has learned labels, how many it misses."""
         learned = self.classifier is not None or self.condition is not None
-        return report_label_error(self, data, seed) if learned else {}
+        found = report_label_error(self, data, seed) if learned else {}
+
+        def states(x, seed, **label):
+            return self.top_state(self.up(self.flat(x), seed)[0][-1], **label)
+
+        return found | log_partition_from_above(self, self.top, states, data, seed)
 
     def views(self, data, num, seed):
         """Chains of the top RBM seen below, first filters, reconstructions, completions, free energies.
