@@ -357,7 +357,7 @@ class Joint:
             beside = [other for other in self.units if other != name and self.coupled(name, other)]
             known = sum(other in state or other in means for other in beside)
             times = len(beside) / known if known else 1.0
-            means[name] = self.units[name].mean(times * heard if times > 1.0 else heard, beta)
+            means[name] = self.units[name].mean(times * heard, beta)
         if self.independent(names) or num_sweeps == 0:
             return means
 
