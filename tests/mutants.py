@@ -983,7 +983,7 @@ MUTANTS = (
     ),
     Mutant(
         "a best checkpoint of any stage", "tfgen/training/loop.py",
-        "if self._note_loss(loss) and last and self.last:", "if self._note_loss(loss) and self.last:",
+        "self._note_loss(loss) and last and self.last:", "self._note_loss(loss) and self.last:",
         f"{STAGES} -k best",
     ),
     Mutant(
