@@ -327,6 +327,7 @@ def test_bad_arguments_are_named():
             DeepBeliefNet(4, **arguments)
 
 
+@pytest.mark.slow
 def test_log_partition_from_above_is_that_of_the_top():
     """Its units are independent, so log Z = sum_i log(1 + e^b_i) + 22 log 2."""
     net = DeepBeliefNet(4, (21, 22))

@@ -506,6 +506,7 @@ def test_bad_arguments_are_named():
         model.energy(np.ones((1, 4)), np.ones((1, 3)))
 
 
+@pytest.mark.slow
 def test_reverse_annealing_from_examples_finds_a_mode_that_annealing_passes_by():
     """One hidden unit of 21 splits p(v) into a mode near the base rates and one with e^20 times its mass.
 
