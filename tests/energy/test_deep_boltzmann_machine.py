@@ -84,7 +84,6 @@ def test_mean_field_bound_lies_below_and_is_its_fixed_point():
     np.testing.assert_allclose(model.log_prob(ALL), exact, atol=1e-5)
 
 
-@pytest.mark.slow
 def test_mean_field_begins_with_layers_that_make_up_for_those_not_yet_known():
     """Twice what is below for a layer with one above it, as Salakhutdinov & Larochelle 2010 begin."""
     model = with_weights(hidden=(3, 2, 2))
@@ -97,6 +96,7 @@ def test_mean_field_begins_with_layers_that_make_up_for_those_not_yet_known():
         np.testing.assert_allclose(found[name], means, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_ais_within_its_interval():
     model = with_weights()
     exact = logsumexp(log_joint(model))
