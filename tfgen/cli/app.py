@@ -34,7 +34,8 @@ class App:
       steps: Default number of training steps.
       batch_size: Default batch size.
       learning_rate: Default learning rate.
-      optimizer: Keras optimizer by name, or a dict with its "name" and arguments.
+      optimizer: Keras optimizer as the flag writes it, "sgd:momentum=0.9", or a dict with its "name" and
+        arguments; so in presets.
       checkpoint_every: Default number of steps between evaluations; None is a tenth of the steps.
       presets: Flags by name, for each published configuration.
       own_data: Flags for other data than the default set, taken unless they are given, by what the values
