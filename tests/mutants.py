@@ -280,6 +280,26 @@ MUTANTS = (
         "tests/test_cli.py -k every_preset",
     ),
     Mutant(
+        "a path that begins at fair coins, far from data", "tfgen/energy/deep_boltzmann_machine.py",
+        "{name: LogOdds(share) for name, share in rates.items()}", "{}",
+        f"{DEEP_MACHINE} -k fair_coins",
+    ),
+    Mutant(
+        "rates that follow no data", "tfgen/energy/energy_model.py",
+        "*self.rates.values()]", "]",
+        f"{DEEP_MACHINE} -k rates_follow",
+    ),
+    Mutant(
+        "offsets that move without the biases", "tfgen/energy/joint.py",
+        "self.units[name].bias.assign_add(rise)", "pass",
+        f"{DEEP_MACHINE} -k density_stays",
+    ),
+    Mutant(
+        "a classifier that forgets the offsets", "tfgen/energy/deep_boltzmann_machine.py",
+        "self.joint.bias_without_offsets(name)", "self.joint.units[name].bias.value",
+        f"{DEEP_MACHINE} -k classifier_begins",
+    ),
+    Mutant(
         "a mean field that begins with what v alone says", "tfgen/energy/joint.py",
         "mean(times * heard, beta)", "mean(heard, beta)",
         "tests/energy/test_deep_boltzmann_machine.py -k not_yet_known",

@@ -749,7 +749,7 @@ CASES = {
     ),
     "DeepBoltzmannMachine": Case(
         DeepBoltzmannMachine,
-        {"event_shape": (2, 2, 1), "hidden": (3, 2), "num_sweeps": 20},
+        {"event_shape": (2, 2, 1), "hidden": (3, 2), "num_sweeps": 20, "centring": True},
         shapes=((5,), (3, 2, 3)),
         bad=({"hidden": (3,)}, {"estimator": "nce"}, {"fine_tuning": "all"}),
         enumerable=True,

@@ -46,6 +46,8 @@ class Machine:
             if variable is not None:
                 size = scale if not name.endswith("offset") else 0.3
                 variable.assign(size * draw.randn(*variable.shape) + 0.5 * name.endswith("offset"))
+        for share in model.rates.values():
+            share.assign(draw.uniform(0.1, 0.9, share.shape))
         self.names = [n for n in NAMES if getattr(model, n, None) is not None]
         self.theta = {n: np.asarray(getattr(model, n), np.float64) for n in self.names}
         listed = {"v": states(model.num_visible), "h": states(model.num_hidden)}
@@ -92,6 +94,7 @@ MODELS = {
     "general": lambda **k: BoltzmannMachine(4, num_hidden=3, **k),
     "within v": lambda **k: BoltzmannMachine(4, num_hidden=3, hidden_connections=False, **k),
     "within h": lambda **k: BoltzmannMachine(4, num_hidden=3, visible_connections=False, **k),
+    "general, centred": lambda **k: BoltzmannMachine(4, num_hidden=3, centring=True, **k),
     "centred": lambda **k: RBM(4, num_hidden=3, centring=True, **k),
     "labels": lambda **k: RBM(3, num_hidden=3, condition="label", num_classes=3, **k),
 }
@@ -153,16 +156,25 @@ def test_gradient_of_the_exact_likelihood(machine):
     np.testing.assert_allclose(found, machine.slope(definition), atol=1e-4)
 
 
+def log_base(machine):
+    """log f_0 of `full_states`: base rates of v and labels, and of hidden units that chains walk over."""
+    model, state = machine.model, full_states(machine)
+    base = state["v"].astype(np.float64) @ model.base_logits.numpy()
+    if "y" in state:
+        base += state["y"] @ model.base_labels.numpy()
+    if "h" in model.rates:
+        share = np.asarray(model.rates["h"], np.float64)
+        base += state["h"] @ np.log(share / (1 - share))
+    return base
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("beta", [0.4, 1.0])
 def test_gibbs_leaves_the_path_invariant(machine, beta):
     """Exact draws of all groups, swept once: each group given the others, units of coupled groups in turn."""
     model, state = machine.model, full_states(machine)
     if beta < 1.0:
-        base = state["v"] @ model.base_logits.numpy()
-        if "y" in state:
-            base += state["y"] @ model.base_labels.numpy()
-        log_f = beta * machine.log_f.reshape(-1) + (1 - beta) * base
+        log_f = beta * machine.log_f.reshape(-1) + (1 - beta) * log_base(machine)
         p = np.exp(log_f - logsumexp(log_f))
     else:
         p = machine.p.reshape(-1)
@@ -180,10 +192,9 @@ def test_ratios_of_the_path_are_differences_of_energies(machine):
     kept = model.joint.pack({n: tf.constant(s) for n, s in state.items() if n in model.kept})
 
     def log_f(beta):
-        base = state["v"].astype(np.float64) @ model.base_logits.numpy()
-        if "y" in state:
-            base += state["y"] @ model.base_labels.numpy()
-        total = (beta * machine.log_f.reshape(-1) + (1 - beta) * base).reshape(machine.log_f.shape)
+        total = (beta * machine.log_f.reshape(-1) + (1 - beta) * log_base(machine)).reshape(
+            machine.log_f.shape
+        )
         if "h" in model.kept:
             return total.reshape(-1)
         return np.broadcast_to(logsumexp(total, axis=1, keepdims=True), total.shape).reshape(-1)

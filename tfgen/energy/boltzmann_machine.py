@@ -7,7 +7,7 @@ import keras
 from tfgen import checks
 from tfgen.energy.energy_model import EnergyModel
 from tfgen.energy.joint import MOST_STATES, Dense, Joint, Within
-from tfgen.energy.units import Binary
+from tfgen.energy.units import Binary, LogOdds
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -28,6 +28,7 @@ class BoltzmannMachine(EnergyModel):
       num_hidden: Number of hidden units.
       visible_connections: Whether visible units are coupled (R).
       hidden_connections: Whether hidden units are coupled (S).
+      centring: Whether R, W and S couple deviations of v and h from their offsets, the data's mean and 1/2.
       inference: Of hidden units with S: "mean_field", or "gibbs" by `num_gibbs` sweeps with data clamped.
       **kwargs: Arguments of `EnergyModel`.
 
@@ -45,6 +46,7 @@ class BoltzmannMachine(EnergyModel):
         num_hidden=16,
         visible_connections=True,
         hidden_connections=True,
+        centring=False,
         inference="mean_field",
         **kwargs,
     ):
@@ -58,16 +60,25 @@ class BoltzmannMachine(EnergyModel):
         self.visible_bias = add((self.num_visible,), "zeros", name="visible_bias")
         self.hidden_bias = add((num_hidden,), "zeros", name="hidden_bias")
         self.base_logits = add((self.num_visible,), "zeros", trainable=False, name="base_logits")
-        within = []
+        half = {"initializer": keras.initializers.Constant(0.5), "trainable": False}
+        self.visible_offset = self.hidden_offset = None
+        if centring:
+            self.visible_offset = add((self.num_visible,), **half, name="visible_offset")
+            self.hidden_offset = add((num_hidden,), **half, name="hidden_offset")
+        within, rates = [], {}
         if visible_connections:
             self.visible_kernel = add((self.num_visible,) * 2, "zeros", name="visible_kernel")
             within.append(Within("v", self.visible_kernel))
         if hidden_connections:
             self.hidden_kernel = add((num_hidden,) * 2, small, name="hidden_kernel")
             within.append(Within("h", self.hidden_kernel))
+            rates["h"] = add((num_hidden,), **half, name="hidden_rates")
             self.density = "unnormalized" if num_hidden <= MOST_STATES else "unnormalized_bound"
-        units = {"v": Binary(self.visible_bias, self.base_logits), "h": Binary(self.hidden_bias)}
-        self.couple(Joint(units, [Dense("v", "h", self.kernel)], within))
+        units = {
+            "v": Binary(self.visible_bias, self.base_logits, self.visible_offset),
+            "h": Binary(self.hidden_bias, LogOdds(rates["h"]) if rates else None, self.hidden_offset),
+        }
+        self.couple(Joint(units, [Dense("v", "h", self.kernel)], within), rates=rates)
         self.filters = self.kernel
 
     def energy(self, v, h):

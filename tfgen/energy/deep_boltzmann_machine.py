@@ -9,7 +9,7 @@ from tfgen import checks, random
 from tfgen.energy.energy_model import EnergyModel
 from tfgen.energy.estimators import ESTIMATORS
 from tfgen.energy.joint import Dense, Joint
-from tfgen.energy.units import Binary
+from tfgen.energy.units import Binary, LogOdds
 from tfgen.model import Condition, Signature, Stage, Update
 from tfgen.networks.classifier import (
     discriminative_stage,
@@ -40,6 +40,12 @@ class DeepBoltzmannMachine(EnergyModel):
     twice at the top, both in between. A layer's bias is then the mean of those it had as the upper and as
     the lower one.
 
+    With centring, layers that learn together see each other's deviations from the data's means at that
+    moment, (h_l - m_l) W (h_{l+1} - m_{l+1}); there need not be pretraining then.
+
+    Paths of annealing, and chains, begin at units that are independent at the data's means, of the layers
+    that they walk over.
+
     fine_tuning="discriminative": a classifier of v and of the means of h_2 begins as the machine's layers and
     learns from the labelled stream (`num_labels`); the machine itself stays as it is.
 
@@ -47,6 +53,7 @@ class DeepBoltzmannMachine(EnergyModel):
       event_shape: Shape of one v.
       hidden: Sizes of h_1, ..., h_L, at least two.
       pretraining: Train the pairs of layers first, each a stage.
+      centring: Whether couplings see deviations from means when all layers learn together.
       fine_tuning: "none" or "discriminative", a stage of its own.
       num_classes: Number of labels, for "discriminative".
       **kwargs: Arguments of `EnergyModel`; sparsity is asked for when all layers learn together.
@@ -55,7 +62,8 @@ class DeepBoltzmannMachine(EnergyModel):
       ValueError: If an argument does not fit.
 
     References:
-      Salakhutdinov & Hinton, "Deep Boltzmann machines", AISTATS 2009.
+      Salakhutdinov & Hinton, "Deep Boltzmann machines", AISTATS 2009. Montavon & Mueller, "Deep Boltzmann
+      machines and the centering trick", 2012.
     """
 
     density = "unnormalized_bound"
@@ -70,6 +78,7 @@ class DeepBoltzmannMachine(EnergyModel):
         event_shape,
         hidden=(128, 128),
         pretraining=True,
+        centring=False,
         fine_tuning="none",
         num_classes: int | None = None,
         **kwargs,
@@ -90,11 +99,19 @@ class DeepBoltzmannMachine(EnergyModel):
         # The independent units that chains and annealing start from.
         self.base_logits = add(sizes[:1], "zeros", trainable=False, name="base_logits")
         self.layer_names = ["v", *(f"h_{k + 1}" for k in range(len(hidden)))]
-        bases = [self.base_logits] + [None] * len(hidden)
-        units = {n: Binary(b, base) for n, b, base in zip(self.layer_names, self.biases, bases, strict=True)}
+        offset = functools.partial(add, initializer="zeros", trainable=False)
+        self.offsets = [offset((n,), name=f"offset_{k}") for k, n in enumerate(sizes)] if centring else []
+        half = {"initializer": keras.initializers.Constant(0.5), "trainable": False}
+        walked = list(zip(self.layer_names, sizes, strict=True))[2::2]
+        rates = {name: add((size,), **half, name=f"rates_{name}") for name, size in walked}
+        bases = {"v": self.base_logits} | {name: LogOdds(share) for name, share in rates.items()}
+        offsets = self.offsets or [None] * len(sizes)
+        named = zip(self.layer_names, self.biases, offsets, strict=True)
+        units = {name: Binary(bias, bases.get(name), offset) for name, bias, offset in named}
         beside = zip(self.layer_names[:-1], self.layer_names[1:], self.kernels, strict=True)
         # Chains walk over every other layer, v among them; those between are summed out.
-        self.couple(Joint(units, [Dense(*pair) for pair in beside]), kept=self.layer_names[::2])
+        couplings = [Dense(*pair) for pair in beside]
+        self.couple(Joint(units, couplings), kept=self.layer_names[::2], rates=rates)
         self.filters = self.kernels[0]
         # Of the pairs of layers that pretraining makes RBMs of, what each has for the lower layer's bias.
         self.lower_biases = [self.biases[0]]
@@ -143,7 +160,7 @@ class DeepBoltzmannMachine(EnergyModel):
         return self.stages()[-1].updates
 
     def _joint_updates(self):
-        moved = [*self.kernels, *self.biases] + ([] if self.chains is None else [self.chains])
+        moved = [*self.kernels, *self.biases, *self.followed]
         return [Update(self.estimator, self.objective, moved, surrogate=True)]
 
     def _pretraining_of(self, k):
@@ -179,13 +196,24 @@ class DeepBoltzmannMachine(EnergyModel):
             h = machine.joint.draw(("h",), twice, [random.fold_in(seed, below)])["h"]
         return tf.stop_gradient(h)
 
+    def begin(self, batch, seed):
+        """As `EnergyModel`; couplings see units themselves until all layers learn together."""
+        super().begin(batch, seed)
+        for offset in self.offsets:
+            offset.assign(tf.zeros_like(offset.value))
+
     def merge(self, batch, seed):
         """Makes each inner layer's bias the mean of the two it had in the pairs; chains start at data."""
         for upper, lower in zip(self.biases[1:], self.lower_biases[1:], strict=False):
             upper.assign((upper.value + lower.value) / 2.0)
         observed = self.observed(batch["x"][: self.num_chains])
-        means = self.joint.mean_field(observed)
-        self.start_chains({name: (means | observed)[name] for name in self.kept}, seed)
+        state = observed | self.joint.mean_field(observed)
+        means = {name: tf.reduce_mean(state[name], axis=0) for name in self.layer_names}
+        for name, share in self.rates.items():
+            share.assign(means[name])
+        if self.offsets:
+            self.joint.recentre(means)
+        self.start_chains({name: state[name] for name in self.kept}, seed)
 
     def features(self, x):
         """What the classifier reads: flat v beside the means of h_2, float32 `[batch, visible + n_2]`."""
@@ -197,9 +225,9 @@ class DeepBoltzmannMachine(EnergyModel):
         """Makes the machine's layers the hidden ones of the classifier: h_1 hears v and h_2."""
         first = tf.concat([self.kernels[0].value, tf.transpose(self.kernels[1].value)], axis=0)
         kernels = [first, *(kernel.value for kernel in self.kernels[1:])]
-        for layer, kernel, bias in zip(self.classifier.layers, kernels, self.biases[1:], strict=False):
+        for layer, kernel, name in zip(self.classifier.layers, kernels, self.layer_names[1:], strict=False):
             layer.kernel.assign(kernel)
-            layer.bias.assign(bias.value)
+            layer.bias.assign(self.joint.bias_without_offsets(name))
 
     def validation_metrics(self, batch, seed):
         """As `EnergyModel`, v_i given the means of the hidden layers; of a classifier its loss and error."""

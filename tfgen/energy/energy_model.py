@@ -42,6 +42,8 @@ from tfgen.model import GenerativeModel, Signature, Update
 
 # Gibbs sweeps whose ends stand for draws from the model.
 _SWEEPS_OF_REVERSE = 1000
+# Share of a batch's means in the moving average of those of hidden units.
+_NEW = 0.01
 # How far a mean may move in the last sweep of mean field in a step. Of 784-500-1000 units trained on MNIST
 # the bound is then within 1e-5 nats of its maximum, after two thirds of the sweeps that 1e-5 takes.
 _MOVED = 1e-3
@@ -89,6 +91,7 @@ class EnergyModel(GenerativeModel):
     }
     jit_sampler = True
     chains = None
+    rates = None
     filters = None
     # Of a model with labels, the share of -log p(y | v) in the loss.
     label_weight = 0.0
@@ -125,7 +128,7 @@ class EnergyModel(GenerativeModel):
             checks.number("sparsity", sparsity, above=0.0, below=1.0)
         self.sparsity_cost = checks.number("sparsity_cost", sparsity_cost, at_least=0.0)
 
-    def couple(self, joint, visible=("v",), kept=None):
+    def couple(self, joint, visible=("v",), kept=None, rates=None):
         """Makes this the model of a joint density, and its chains where its estimator has some.
 
         Args:
@@ -133,11 +136,14 @@ class EnergyModel(GenerativeModel):
           visible: Names of the groups that are data: x, and maybe its label.
           kept: Names of the groups that chains walk over; None for the visible ones where all others are
             independent given them, else for all.
+          rates: {hidden group that chains walk over: weight `[size]` that follows the data's share of 1},
+            at which paths begin. At fair coins they would begin far from data: where few units are active,
+            as in the upper layer of a DBM, annealing never reaches the mode of the data.
 
         Raises:
           ValueError: If the estimator does not fit the machine.
         """
-        self.joint, self.visible = joint, tuple(visible)
+        self.joint, self.visible, self.rates = joint, tuple(visible), dict(rates or {})
         summed = joint.independent(joint.others(visible))
         self.kept = tuple(kept or (visible if summed else joint.units))
         self.held = joint.others(self.kept) or self.kept
@@ -398,11 +404,14 @@ class EnergyModel(GenerativeModel):
         """log p(x) = -F(x) - log Z in nats, float32 `[batch]`; `log_z=None` computes log Z exactly."""
         return self.log_prob(x, condition) - (self.log_partition() if log_z is None else log_z)
 
+    @property
+    def followed(self):
+        """Variables that `objective` assigns: persistent chains, and rates of hidden units."""
+        return [*([] if self.chains is None else [self.chains]), *self.rates.values()]
+
     def updates(self):
         """One gradient step by the chosen estimator."""
-        moved = list(self.trainable_variables)
-        if self.chains is not None:
-            moved.append(self.chains)
+        moved = [*self.trainable_variables, *self.followed]
         surrogate = self.estimator in SURROGATES
         return [Update(self.estimator, self.objective, moved, surrogate=surrogate)]
 
@@ -412,6 +421,9 @@ class EnergyModel(GenerativeModel):
         observed = self.observed(batch["x"], batch.get("condition"))
         infer, estimate = (seed, seed) if self.kept == self.visible else random.split(seed)
         x = self.clamped(observed, infer)
+        for name, share in self.rates.items():
+            now = tf.reduce_mean(self.joint.unpack(x, self.kept)[name], axis=0)
+            share.assign((1.0 - _NEW) * share.value + _NEW * now)
         loss, scalars = ESTIMATORS[self.estimator](self, x, estimate)
         if self.label_weight:
             told = -tf.reduce_mean(self.log_conditional(observed, self.visible[1]))

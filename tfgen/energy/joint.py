@@ -335,6 +335,24 @@ class Joint:
         units = {name: units.uniform() for name, units in self.units.items()}
         return Joint(units, self.couplings, self.within.values())
 
+    def recentre(self, means):
+        """Moves the offsets of `Binary` groups, and biases so that the density stays: {name: `[size]`}.
+
+        Only (s - m) K (s' - m') has m': the bias of s rises by K (m'_new - m'_old).
+        """
+        means = {name: mean[None] for name, mean in means.items()}
+        # To couplings a mean is its distance from the offset so far.
+        rises = {name: self.field(name, means)[0] for name in self.units}
+        for name, rise in rises.items():
+            self.units[name].bias.assign_add(rise)
+        for name, mean in means.items():
+            self.units[name].offset.assign(mean[0])
+
+    def bias_without_offsets(self, name):
+        """The bias of a group in the same density written without offsets, `[size]`."""
+        zeros = {other: tf.zeros([1, units.size]) for other, units in self.units.items()}
+        return self.units[name].bias.value + self.field(name, zeros)[0]
+
     def mean_field(self, state, num_sweeps=100, tolerance=1e-5, beta=1.0):
         """Means of the groups that a state leaves out in the best independent q: {name: `[..., size]`}.
 

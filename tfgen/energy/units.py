@@ -115,12 +115,29 @@ class Discrete(Units):
             self.base_logits.assign(logits)
 
 
+class LogOdds:
+    """Log odds of shares that a weight holds, as base rates: read at each call, and finite.
+
+    Args:
+      shares: Weight `[size]` with values from 0 to 1.
+    """
+
+    def __init__(self, shares):
+        self.shares = shares
+
+    @property
+    def value(self):
+        """log(share) - log(1 - share), of a share from 0.001 to 0.999."""
+        share = tf.clip_by_value(self.shares.value, 1e-3, 1.0 - 1e-3)
+        return tf.math.log(share) - tf.math.log1p(-share)
+
+
 class Binary(Discrete):
     """Units of 0 and 1: w(s) = bias . s, p(s = 1 | field) = sigmoid(bias + field).
 
     Args:
       bias: `[size]`.
-      base: Log odds at beta = 0, `[size]`; None for fair coins.
+      base: Log odds at beta = 0, `[size]`, a weight or `LogOdds`; None for fair coins.
       offset: What couplings see is s - offset (centring), `[size]`; None for s itself.
 
     References:
