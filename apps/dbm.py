@@ -23,9 +23,11 @@ app = App(
             "dataset": "mnist",
             "binarize": "fixed",
             "hidden": (500, 1000),
-            "learning_rate": 0.005,
+            "num_gibbs": 5,
+            "weight_decay": 2e-4,
+            "schedule": "linear",
             "ema": 0.999,
-            "steps": 40_000,
+            "steps": 100_000,
         },
         # All labels of the training split, by backpropagation after the layers: 0.95 % errors.
         "discriminative": {

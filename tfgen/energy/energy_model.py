@@ -600,7 +600,7 @@ class EnergyModel(GenerativeModel):
     def test_metrics(self, data, seed):
         """Of a model with labels, how many test examples `classify` finds; of log Z, an estimate from above.
 
-        The latter, `log_partition_upper`, comes where log Z cannot be enumerated: 1,000 temperatures down
+        The latter, `log_partition_upper`, comes where log Z cannot be enumerated: 2,000 temperatures down
         from Gibbs chains of 1,000 sweeps, some begun at test examples.
         """
         return report_metrics(self, data, seed)

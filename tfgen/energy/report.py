@@ -14,7 +14,7 @@ _FEW, _CHAINS, _SWEEPS = 16, 8, (1, 2, 5, 10, 20, 50, 100, 200, 500)
 # States in each histogram of energies, at most, and rows that are classified at once.
 _HISTOGRAM, _ROWS = 500, 250
 # Of reverse annealing.
-_TEMPERATURES_FROM_ABOVE, _CHAINS_FROM_ABOVE = 1000, 100
+_TEMPERATURES_FROM_ABOVE, _CHAINS_FROM_ABOVE = 2000, 100
 
 
 def report_views(model, data, num, seed):
