@@ -30,7 +30,7 @@ app = App(
             },
             "schedule": "linear",
             "ema": 0.999,
-            "steps": 180_000,
+            "steps": 360_000,
         },
         # Labels at the top and wake-sleep after the layers: 1.25 % errors on MNIST (Hinton et al. 2006).
         "paper": {
