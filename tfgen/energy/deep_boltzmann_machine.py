@@ -203,7 +203,10 @@ class DeepBoltzmannMachine(EnergyModel):
             offset.assign(tf.zeros_like(offset.value))
 
     def merge(self, batch, seed):
-        """Makes each inner layer's bias the mean of the two it had in the pairs; chains start at data."""
+        """Makes each inner layer's bias the mean of the two it had in the pairs; chains start at data.
+
+        Rates, and offsets where there are some, become the means of the batch.
+        """
         for upper, lower in zip(self.biases[1:], self.lower_biases[1:], strict=False):
             upper.assign((upper.value + lower.value) / 2.0)
         observed = self.observed(batch["x"][: self.num_chains])

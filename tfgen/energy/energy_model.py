@@ -2,11 +2,12 @@
 
 A machine that inherits from `EnergyModel` provides, in its constructor and after its weights:
 
-- `self.couple(joint, visible, kept)`: its `Joint` (tfgen/energy/joint.py), an energy over named groups of
-  units. The first of the `visible` groups is x, flat; a second one, of `OneHot` units, is the label of a
+- `self.couple(joint, visible, kept, rates)`: its `Joint` (tfgen/energy/joint.py), an energy over named groups
+  of units. The first of the `visible` groups is x, flat; a second one, of `OneHot` units, is the label of a
   model with `condition`. `kept` names the groups that Gibbs chains and annealing walk over, all others being
   summed out: they must be independent given the kept ones. None keeps the visible groups where the hidden
-  units are independent given them, as in an RBM, and all groups otherwise.
+  units are independent given them, as in an RBM, and all groups otherwise. `rates` holds the data's means of
+  hidden groups among them, at which chains and annealing begin.
 - `density`, where it is not "unnormalized": with "unnormalized_bound" `log_prob` is the mean-field bound.
   Hidden units that depend on each other are enumerated otherwise.
 - `condition`, where there are labels, and `label_weight`, the share of -log p(y | v) in the loss.
@@ -73,6 +74,7 @@ class EnergyModel(GenerativeModel):
       joint: The `Joint` over all groups of units.
       visible: Names of the groups that are data.
       kept: Names of the groups that chains walk over.
+      rates: {kept hidden group: weight `[size]`, the moving average of its means given data}.
       held: Names of those whose states persistent chains of "pcd" keep.
       filters: Weights that a picture shows, `[num_visible, units]`, or None.
 
