@@ -32,7 +32,8 @@ app = App(
         # All labels of the training split, by backpropagation after the layers: 0.95 % errors.
         "discriminative": {
             "dataset": "mnist",
-            "binarize": "threshold",
+            # The machine learns from draws, the classifier reads the grey levels that they are drawn from.
+            "binarize": "dynamic",
             "num_labels": 50_000,
             "hidden": (500, 1000),
             "fine_tuning": "discriminative",

@@ -44,7 +44,7 @@ app = App(
         # All labels of the training split, by backpropagation after the layers: about 1.2 % errors.
         "discriminative": {
             "dataset": "mnist",
-            # Drawn anew each time, which keeps the classifier from learning its images by heart.
+            # The net learns from draws, the classifier reads the grey levels that they are drawn from.
             "binarize": "dynamic",
             "num_labels": 50_000,
             "hidden": (500, 500, 2000),

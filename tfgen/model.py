@@ -120,6 +120,8 @@ class GenerativeModel(UpdatedModel, abc.ABC):
         is shown of other examples where there is one, as the labels that a validation counts errors by.
       streams: Names of the further streams of examples (`tfgen.data.Split.streams`) that its objectives read:
         `batch[name]` is a dict as the batch itself, of as many examples.
+      reads_means: Whether batches, and those of its streams, hold "x_mean" beside "x": the probabilities of a
+        one where x is drawn anew each time it is seen (dynamic binarization), elsewhere x itself.
       main_figures: Which of the scalars of its updates and of validation the training's line shows;
         `metrics.csv` has all.
       step: int64 weight, the training's steps so far.
@@ -149,6 +151,7 @@ class GenerativeModel(UpdatedModel, abc.ABC):
     extra_fields = {}  # noqa: RUF012
     optional_fields = {}  # noqa: RUF012
     streams = ()
+    reads_means = False
     main_figures = ("loss",)
     length = None
     rate = None
@@ -545,6 +548,8 @@ class GenerativeModel(UpdatedModel, abc.ABC):
                 raise ValueError(f"{name} reads {key} ({field.kind}) of each example: give {key}=.")
         if fields.get("lengths") is not None:
             checked["lengths"] = self.space.check_lengths(fields["lengths"], x)
+        if self.reads_means and fields.get("x_mean") is not None:
+            checked["x_mean"] = self.space.of_means.check(fields["x_mean"], "x_mean")
         for key in fields.keys() - checked.keys():
             if fields[key] is not None:
                 raise ValueError(f"{name} reads no {key}: leave it out.")

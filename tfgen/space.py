@@ -312,6 +312,12 @@ class Space:
         return self.event_shape[0] is None
 
     @property
+    def of_means(self):
+        """Space of the means of such x: of binary x the probabilities of a one, in [0, 1]."""
+        binary = self.values == "levels" and self.num_values == 2
+        return dataclasses.replace(self, values="unit") if binary else self
+
+    @property
     def value_range(self):
         """(lowest, highest) value of an entry of x."""
         return (0.0, self.num_values - 1.0) if self.values == "levels" else _RANGES[self.values]
@@ -503,7 +509,7 @@ class Space:
         Args:
           x: `[batch, *event_shape]`, levels (uint8) or reals.
           data: The data set they are from: its `levels`, `num_values` and `binarize` are read.
-          seed: int32 [2], drawn from for dynamic binarization only.
+          seed: int32 [2], drawn from for dynamic binarization only; None for the means of the draws.
 
         Returns:
           float32 `[batch, *event_shape]`.
@@ -512,7 +518,8 @@ class Space:
         if data.num_values is None:
             return x
         if data.binarize == "dynamic":
-            x = random.bernoulli(seed, x / (data.levels - 1))
+            x = x / (data.levels - 1)
+            x = x if seed is None else random.bernoulli(seed, x)
         if self.values in ("levels", "counts"):
             return x
         x = x / (data.num_values - 1)

@@ -10,6 +10,7 @@ import math
 import keras
 import numpy as np
 import pytest
+import scipy.special
 import scipy.stats
 import tensorflow as tf
 from scipy.special import expit, logsumexp
@@ -314,6 +315,23 @@ def test_the_classifier_begins_as_the_way_up():
     np.testing.assert_allclose(model.classify(DATA), p, atol=1e-6)
     with pytest.raises(ValueError, match="train with fine_tuning='discriminative'"):
         with_weights().classify(DATA)
+
+
+def test_the_classifier_reads_means_where_x_is_drawn_anew():
+    model = with_weights(fine_tuning="discriminative", num_classes=3)
+    mean = np.random.RandomState(1).uniform(size=(4, 4)).astype(np.float32)
+    bits, label = tf.constant(DATA), tf.constant([0, 1, 2, 1])
+    log_p = scipy.special.log_softmax(model.classifier(mean).numpy(), axis=1)
+    nats = -log_p[np.arange(4), label].mean()
+    few = {"x": bits, "x_mean": tf.constant(mean), "label": label}
+    loss, _ = model.stages()[-1].updates[0].objective({"labelled": few}, None, None)
+    assert float(loss) == pytest.approx(nats, abs=1e-5)
+    found, seed = model.validation_metrics(few, random.as_seed(0)), random.as_seed(0)
+    assert float(found["loss"]) == pytest.approx(nats, abs=1e-5)
+    assert float(found["pseudo_nats"]) == float(model.validation_metrics({"x": bits}, seed)["pseudo_nats"])
+    np.testing.assert_allclose(model.classify(mean), np.exp(log_p), atol=1e-6)
+    with pytest.raises(ValueError, match=r"x must hold values in \[0, 1\]"):
+        model.classify(mean + 1.0)
 
 
 def test_bad_arguments_are_named():

@@ -4,6 +4,7 @@ Statistical tests use fixed seeds; chi-square tests fail falsely once in 100,000
 entry by entry at five standard errors of the mean over seeds.
 """
 
+import dataclasses
 import itertools
 import math
 
@@ -16,10 +17,12 @@ import tensorflow as tf
 from scipy.special import expit, logsumexp
 
 from tests.energy.machine_checks import assert_annealing_covers
-from tfgen import random
+from tfgen import data, random
 from tfgen.energy import DeepBoltzmannMachine
+from tfgen.training.batches import Examples
 
 SIZES = (4, 3, 2)
+SEED = random.as_seed(0)
 
 
 def states(units):
@@ -307,6 +310,40 @@ def test_the_classifier_begins_at_the_means(centring):
     np.testing.assert_allclose(hidden, means[0], atol=1e-4)
     np.testing.assert_allclose(model.classifier.layers[1](hidden), means[1], atol=1e-4)
     np.testing.assert_allclose(model.classify(DATA), tf.nn.softmax(model.classifier(features)), atol=1e-6)
+
+
+def test_the_classifier_reads_means_where_x_is_drawn_anew():
+    """Loss and errors are those at the probabilities of a one; the machine's figures are those of bits."""
+    model = with_weights(fine_tuning="discriminative", num_classes=2)
+    model.start_classifier()
+    levels = np.random.RandomState(0).randint(0, 16, (30, 4)).astype(np.uint8)
+    mean = levels / np.float32(15)
+    read = model.features(tf.constant(mean))
+    odds = np.diff(model.classifier(read), axis=1)
+    model.classifier.layers[-1].bias.assign([0.0, -np.median(odds)])
+    logits = model.classifier(read).numpy()
+    label = logits.argmax(1)
+    nats = -scipy.special.log_softmax(logits, axis=1)[np.arange(30), label].mean()
+    bits = random.bernoulli(SEED, tf.constant(mean))
+    assert np.mean(model.classify(bits).numpy().argmax(1) != label) > 0.2
+    few = data.Split(levels, label.astype(np.int32))
+    split = dataclasses.replace(few, streams={"labelled": few})
+    grey = data.Data("grey", "vector", (4,), 2, 16, 2, None, split, split, split, "dynamic")
+    model.check_data(grey)
+    rows = np.arange(30)
+    batch = Examples(split, grey, model).batch(rows, SEED, {"labelled": rows})
+    loss, _ = model.stages()[-1].updates[0].objective(batch, SEED, None)
+    assert float(loss) == pytest.approx(nats, abs=1e-5)
+    found = model.validation_metrics(batch, SEED)
+    assert float(found["loss"]) == pytest.approx(nats, abs=1e-5)
+    assert model.test_metrics(grey, SEED)["label_error"]["value"] == 0.0
+    by_bits = model.validation_metrics({"x": batch["x"]}, SEED)
+    assert float(found["pseudo_nats"]) == float(by_bits["pseudo_nats"])
+    with pytest.raises(ValueError, match=r"x must hold values in \[0, 1\]"):
+        model.classify(mean + 1.0)
+    with pytest.raises(ValueError, match=r"x_mean must hold values in \[0, 1\]"):
+        model.check_fields({"x": bits, "labelled": {"x": bits, "x_mean": mean - 1.0, "label": label}})
+    assert model.log_prob(bits, x_mean=mean).shape == (30,)
 
 
 def test_bad_arguments_are_named():

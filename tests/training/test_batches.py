@@ -26,6 +26,23 @@ def test_dynamic_binarization_draws_each_pixel_anew_with_its_probability():
     assert abs(drawn[0].mean() - 0.25) < 3.9 * np.sqrt(0.25 * 0.75 / 20_000)
 
 
+@pytest.mark.parametrize(("binarize", "mean"), [("dynamic", 0.25), ("fixed", 1.0)])
+def test_the_mean_of_what_is_drawn_anew_is_its_probability(binarize, mean):
+    split = data.Split(np.full((100, 1), 4 if binarize == "dynamic" else 1, np.uint8))
+    split = dataclasses.replace(split, streams={"labelled": split})
+    levels = 17 if binarize == "dynamic" else 2
+    bits = data.Data("grey", "vector", (1,), 2, levels, None, None, split, split, split, binarize)
+    model = Bits((1,))
+    model.streams, model.reads_means = ("labelled",), True
+    examples = Examples(split, bits, model)
+    rows = np.arange(100)
+    batch = examples.batch(rows, SEED, {"labelled": rows})
+    for each in (batch, batch["labelled"], examples.following(rows, SEED)):
+        np.testing.assert_array_equal(each["x_mean"], np.full((100, 1), mean))
+        assert set(np.unique(each["x"])) <= {0.0, 1.0} and each["x"].numpy().mean() < mean + 0.2
+    assert "x_mean" not in Examples(split, bits, Bits((1,))).batch(rows, SEED)
+
+
 @pytest.mark.parametrize(
     ("values", "expected"), [("levels", 4.0), ("unit", 0.25), ("symmetric", -0.5), ("real", 0.25)]
 )

@@ -44,7 +44,8 @@ class DeepBeliefNet(GenerativeModel):
     weights from q's samples of x, recognition weights from dreams that begin `num_gibbs` sweeps of the top
     away from data.
     fine_tuning="discriminative": a classifier begins as the net's way up and learns from the labelled stream
-    (`num_labels`); the net itself stays as it is.
+    (`num_labels`); the net itself stays as it is. Of data that are drawn anew each time (dynamic
+    binarization) it reads the probabilities of a one.
 
     Args:
       event_shape: Shape of one x.
@@ -122,7 +123,7 @@ class DeepBeliefNet(GenerativeModel):
         if fine_tuning == "discriminative":
             checks.whole("num_classes", num_classes)
             self.optional_fields = {"label": Condition("label", num_classes=num_classes)}
-            self.streams = ("labelled",)
+            self.streams, self.reads_means = ("labelled",), True
             self.classifier = sigmoid_classifier(sizes[0], hidden, num_classes, self.dtype_policy)
 
     @property
@@ -228,7 +229,7 @@ class DeepBeliefNet(GenerativeModel):
         """h_{L-1} and the label, if there is one, as a flat state of the top RBM's chains."""
         return self.top.joint.pack(self.top.observed(h, condition))
 
-    def score(self, x, condition=None, label=None, num_samples=10, seed=0):
+    def score(self, x, condition=None, label=None, x_mean=None, num_samples=10, seed=0):
         """The bound of log p(x) + log Z: log p(x, h) / q(h | x), h_L summed out, averaged over samples of q.
 
         With label units in the top it is one of log p(x, label) + log Z.
@@ -239,14 +240,15 @@ class DeepBeliefNet(GenerativeModel):
         Args:
           x: float32 `[batch, *event_shape]`.
           condition: Labels, int32 `[batch]`, of a net with label units.
-          label: Not used: what the classifier says is no part of p(x).
+          label: Not used: what the classifier reads and says is no part of p(x).
+          x_mean: Not used.
           num_samples: Samples of q for each x.
           seed: Python int or int32 `[2]`.
 
         Returns:
           float32 `[batch]`, in nats.
         """
-        del label
+        del label, x_mean
         checks.whole("num_samples", num_samples)
         seeds = seeds_of(x, random.as_seed(seed))
         x = self.flat(x)
@@ -291,7 +293,8 @@ class DeepBeliefNet(GenerativeModel):
         found = {"reconstruction_error": tf.reduce_mean(tf.square(batch["x"] - self.reconstruct(batch["x"])))}
         label = batch.get("label", batch.get("condition"))
         if label is not None:
-            found |= label_losses(self.class_logits(x), label)
+            read = self.flat(batch.get("x_mean", batch["x"]))
+            found |= label_losses(self.class_logits(read), label)
             loss = nats if self.classifier is None else found["label_nats"]
         return {"loss": loss, "pseudo_nats": nats} | found
 
@@ -403,8 +406,11 @@ class DeepBeliefNet(GenerativeModel):
     def classify(self, x):
         """p(y | x), by the classifier or by free energies with each label: float32 `[batch, num_classes]`.
 
+        Args:
+          x: `[batch, *event_shape]`, binary; for the classifier also the probabilities of a one.
+
         Raises:
-          ValueError: If the net has learned no labels.
+          ValueError: If the net has learned no labels, or x does not fit.
         """
         if self.classifier is None and self.condition is None:
             raise ValueError(
@@ -412,7 +418,8 @@ class DeepBeliefNet(GenerativeModel):
                 "condition='label'."
             )
         with full_float32():
-            return tf.nn.softmax(self.class_logits(self.flat(self.space.check(x))))
+            space = self.space.of_means if self.reads_means else self.space
+            return tf.nn.softmax(self.class_logits(self.flat(space.check(x))))
 
     def test_metrics(self, data, seed):
         """log Z from above, by reverse annealing; where the net has learned labels, how many it misses."""

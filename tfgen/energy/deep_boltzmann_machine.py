@@ -47,7 +47,8 @@ class DeepBoltzmannMachine(EnergyModel):
     that they walk over.
 
     fine_tuning="discriminative": a classifier of v and of the means of h_2 begins as the machine's layers and
-    learns from the labelled stream (`num_labels`); the machine itself stays as it is.
+    learns from the labelled stream (`num_labels`); the machine itself stays as it is. Of data that are drawn
+    anew each time (dynamic binarization) it reads the probabilities of a one, as the paper's does.
 
     Args:
       event_shape: Shape of one v.
@@ -123,7 +124,7 @@ class DeepBoltzmannMachine(EnergyModel):
         if fine_tuning == "discriminative":
             checks.whole("num_classes", num_classes)
             self.optional_fields = {"label": Condition("label", num_classes=num_classes)}
-            self.streams = ("labelled",)
+            self.streams, self.reads_means = ("labelled",), True
             inputs = self.num_visible + hidden[1]
             self.classifier = sigmoid_classifier(inputs, hidden, num_classes, self.dtype_policy)
 
@@ -219,7 +220,14 @@ class DeepBoltzmannMachine(EnergyModel):
         self.start_chains({name: state[name] for name in self.kept}, seed)
 
     def features(self, x):
-        """What the classifier reads: flat v beside the means of h_2, float32 `[batch, visible + n_2]`."""
+        """What the classifier reads of v, or of its mean: that, flat, beside the means of h_2.
+
+        Args:
+          x: `[batch, *event_shape]`, in [0, 1].
+
+        Returns:
+          float32 `[batch, visible + n_2]`.
+        """
         observed = self.observed(x)
         means = self.joint.mean_field(observed)[self.layer_names[2]]
         return tf.concat([observed["v"], tf.stop_gradient(means)], axis=1)
@@ -237,25 +245,28 @@ class DeepBoltzmannMachine(EnergyModel):
         found = super().validation_metrics({"x": batch["x"]}, seed)
         if self.classifier is None or "label" not in batch:
             return found
-        losses = label_losses(self.classifier(self.features(batch["x"])), batch["label"])
+        losses = label_losses(self.classifier(self.features(batch.get("x_mean", batch["x"]))), batch["label"])
         return found | losses | {"loss": losses["label_nats"]}
 
-    def score(self, x, label=None):
-        """The mean-field bound of -F(v); what the classifier says of `label` is no part of p(v)."""
-        del label
+    def score(self, x, label=None, x_mean=None):
+        """The mean-field bound of -F(v); what the classifier reads and says is no part of p(v)."""
+        del label, x_mean
         return super().score(x)
 
     def classify(self, x):
         """p(y | x) by the classifier: float32 `[batch, num_classes]`.
 
+        Args:
+          x: `[batch, *event_shape]`, binary or the probabilities of a one.
+
         Raises:
-          ValueError: If the machine has learned no labels.
+          ValueError: If the machine has learned no labels, or x does not fit.
         """
         if self.classifier is None:
             raise ValueError(
                 f"fine_tuning={self.fine_tuning!r} learns no labels: train with fine_tuning='discriminative'."
             )
-        logits = self.classifier(self.features(self.space.check(x)))
+        logits = self.classifier(self.features(self.space.of_means.check(x)))
         return tf.nn.softmax(tf.cast(logits, tf.float32))
 
     def test_metrics(self, data, seed):

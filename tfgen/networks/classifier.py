@@ -69,6 +69,8 @@ def label_losses(logits, label):
 def discriminative_stage(network, features, on_enter, share=1.0):
     """Stage that fits a network of p(y | x) to the examples of the stream "labelled" (Hinton 2007).
 
+    It reads the mean of x where the model's batches hold it.
+
     Args:
       network: Keras layer from features to log odds of the classes.
       features: `f(x)`: its inputs.
@@ -79,7 +81,7 @@ def discriminative_stage(network, features, on_enter, share=1.0):
     def objective(batch, seed, step):
         del seed, step
         few = batch["labelled"]
-        losses = label_losses(network(features(few["x"])), few["label"])
+        losses = label_losses(network(features(few.get("x_mean", few["x"]))), few["label"])
         return losses["label_nats"], {"label_error": losses["label_error"]}
 
     update = Update("discriminative", objective, network.trainable_variables)
@@ -103,7 +105,8 @@ def report_label_error(model, data, seed, size=1000):
         return {}
     num, wrong = len(label), 0
     for start in range(0, num, size):
-        x = model.space.from_data(data.test.x[start : start + size], data, seed)
+        rows = data.test.x[start : start + size]
+        x = model.space.from_data(rows, data, None if model.reads_means else seed)
         found = tf.argmax(model.classify(x), axis=-1).numpy()
         wrong += int((found != label[start : start + size]).sum())
     share, z = wrong / num, 1.959964

@@ -154,13 +154,14 @@ class Examples:
             window.
 
         Returns:
-          Dict with "x" and, as the model needs, "condition", "lengths" and more; a dict for each stream.
+          Dict with "x" and, as the model needs, "x_mean", "condition", "lengths" and more; a dict for each
+          stream.
         """
         if stored and self.streamed:
             batch = {name: tf.convert_to_tensor(rows) for name, rows in self.read(indices).items()}
         else:
             batch = {name: tf.gather(field, indices) for name, field in self._on_devices().items()}
-        batch["x"] = self.model.space.from_data(batch["x"], self.data, seed)
+        batch |= self._floats(batch["x"], seed)
         for number, (name, rows) in enumerate((streams or {}).items()):
             batch[name] = self.streams[name].batch(rows, random.fold_in(seed, number), stored=stored)
         return batch
@@ -178,8 +179,15 @@ class Examples:
         # A slice copies nothing.
         first = tf.maximum(indices[0], 0)
         batch = {name: field[first : first + count] for name, field in self._on_devices().items()}
-        batch["x"] = self.model.space.from_data(batch["x"], self.data, seed)
-        return batch
+        return batch | self._floats(batch["x"], seed)
+
+    def _floats(self, x, seed):
+        """Stored x as the model takes it, and its mean where the model reads that."""
+        space = self.model.space
+        found = {"x": space.from_data(x, self.data, seed)}
+        if self.model.reads_means:
+            found["x_mean"] = space.from_data(x, self.data, None)
+        return found
 
     def _on_devices(self):
         """The fields to gather from or to slice, by name."""
