@@ -840,14 +840,56 @@ MUTANTS = (
     ),
     Mutant(
         "a centred energy that forgets what couplings see of zero", "tfgen/energy/units.py",
-        "return summed if self.offset is None else summed - beta * self._seen_of_zero(field)",
-        "return summed",
+        "summed = tf.reduce_sum(softplus(self.logits(field, beta)), axis=-1)\n"
+        "        return summed if self.offset is None else summed + beta * self.seen_of_zero(field)",
+        "summed = tf.reduce_sum(softplus(self.logits(field, beta)), axis=-1)\n        return summed",
         f"{MACHINES} -k 'free_energies and centred'",
     ),
     Mutant(
         "variances that the field is not divided by", "tfgen/energy/units.py",
-        "return s * tf.exp(-read_like(self.log_variance, s))", "return s",
+        "return super().statistic(s) * tf.exp(-read_like(self.log_variance, s))",
+        "return super().statistic(s)",
         f"{GAUSSIAN_RBM} -k log_z",
+    ),
+    Mutant(
+        "Gaussian units that are integrated as if they had no offset", "tfgen/energy/units.py",
+        "integral + beta * self.seen_of_zero(field)", "integral",
+        f"{GAUSSIAN_RBM} -k 'energy and centred'",
+    ),
+    Mutant(
+        "blocks that are summed as if they had no offset", "tfgen/energy/units.py",
+        "summed = tf.reduce_sum(tf.reduce_logsumexp(self.block_logits(field, beta), axis=-1), axis=-1)\n"
+        "        return summed if self.offset is None else summed + beta * self.seen_of_zero(field)",
+        "return tf.reduce_sum(tf.reduce_logsumexp(self.block_logits(field, beta), axis=-1), axis=-1)",
+        f"{CONVOLUTIONAL} -k pooling_sums",
+    ),
+    Mutant(
+        "a layer handed on without what its offsets bring", "tfgen/energy/deep_belief_net.py",
+        'self.generative.biases[k - 1].assign(done.joint.bias_without_offsets("v"))',
+        "self.generative.biases[k - 1].assign(done.visible_bias.value)",
+        f"{NET} -k bound_does_not_fall",
+    ),
+    Mutant(
+        "a layer turned over without what its offsets bring", "tfgen/energy/joint.py",
+        "self.units[name].bias.assign(bias - self._seen_of_offsets(name))",
+        "self.units[name].bias.assign(bias)",
+        f"{NET} -k bound_does_not_fall",
+    ),
+    Mutant(
+        "a classifier of a DBM that learns from draws", "tfgen/networks/classifier.py",
+        'features(few.get("x_mean", few["x"]))', 'features(few["x"])',
+        f"{DEEP_MACHINE} -k reads_means",
+    ),
+    Mutant(
+        "a classifier that is tested on draws", "tfgen/networks/classifier.py",
+        "None if model.reads_means else seed", "seed",
+        f"{DEEP_MACHINE} -k reads_means",
+    ),
+    Mutant(
+        "means of levels that are draws", "tfgen/space.py",
+        "x if seed is None else random.bernoulli(seed, x)",
+        "random.bernoulli([0, 0] if seed is None else seed, x)",
+        "tests/training/test_batches.py -k probability",
     ),
     Mutant(
         "reverse annealing whose weights count as forward ones", "tfgen/estimators/ais.py",
@@ -880,8 +922,8 @@ MUTANTS = (
     ),
     Mutant(
         "a layer turned over without its biases", "tfgen/energy/layerwise.py",
-        "machine.visible_bias.assign(below.hidden_bias.value)",
-        "machine.visible_bias.assign(0.0 * below.hidden_bias.value)",
+        'machine.joint.begin_without_offsets("v", below.joint.bias_without_offsets("h"))',
+        'machine.joint.begin_without_offsets("v", 0.0 * below.joint.bias_without_offsets("h"))',
         f"{NET} -k does_not_fall",
     ),
     Mutant(

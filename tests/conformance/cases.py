@@ -723,7 +723,7 @@ CASES = {
     ),
     "GaussianBernoulliRBM": Case(
         GaussianBernoulliRBM,
-        {"event_shape": (2,), "num_hidden": 3, "estimator": "cd", "num_sweeps": 20},
+        {"event_shape": (2,), "num_hidden": 3, "estimator": "cd", "num_sweeps": 20, "centring": True},
         shapes=((5,), (3, 2, 3)),
         bad=({"num_hidden": 0}, {"estimator": "pseudo_likelihood"}),
     ),
@@ -736,6 +736,7 @@ CASES = {
             "fine_tuning": "discriminative",
             "num_classes": 3,
             "num_sweeps": 20,
+            "centring": True,
         },
         shapes=((5,), (3, 2, 3)),
         bad=(

@@ -34,6 +34,9 @@ def with_weights(shape, scale=1.0, **kwargs):
     for machine in model.machines():
         for variable in (machine.kernel, machine.visible_bias, machine.hidden_bias):
             variable.assign(scale * draw.randn(*variable.shape))
+        if model.hidden_offset is not None:
+            for variable in (machine.visible_offset, machine.hidden_offset):
+                variable.assign(draw.uniform(0.1, 0.9, variable.shape))
     return model
 
 
@@ -65,11 +68,16 @@ def numbers(v):
     return (v @ (1 << np.arange(v.shape[1]))).astype(int)
 
 
-def test_is_the_dense_rbm_with_tied_weights():
+@pytest.mark.parametrize("centring", [False, True])
+def test_is_the_dense_rbm_with_tied_weights(centring):
     """Without pooling, of two channels and no square: free energy, log Z, means, both maps, flips."""
-    model = with_weights((3, 2, 2), 0.5, filters=(3,), kernel_size=(2,), pooling=(1,))
+    sizes = {"filters": (3,), "kernel_size": (2,), "pooling": (1,), "centring": centring}
+    model = with_weights((3, 2, 2), 0.5, **sizes)
     matrix, size = dense(model), 6
-    other = RBM(12, size)
+    other = RBM(12, size, centring=centring)
+    if centring:
+        other.visible_offset.assign(np.tile(array(model.visible_offset), 6))
+        other.hidden_offset.assign(np.tile(array(model.hidden_offset), 2))
     other.kernel.assign(matrix)
     other.visible_bias.assign(np.tile(array(model.visible_bias), 6))
     other.hidden_bias.assign(np.tile(array(model.hidden_bias), 2))
@@ -105,9 +113,9 @@ def listed():
     return np.array(found), places
 
 
-def blocks_and_field():
+def blocks_and_field(centring=False):
     draw = np.random.RandomState(1)
-    model = ConvolutionalRBM((2, 4, 1), (2,), (1,), (2,))
+    model = ConvolutionalRBM((2, 4, 1), (2,), (1,), (2,), centring=centring)
     model.hidden_bias.assign(draw.randn(2))
     units = model.joint.units["h"]
     assert isinstance(units, Blocks) and units.shape == SHAPE
@@ -115,16 +123,21 @@ def blocks_and_field():
     return units, field, np.tile(array(model.hidden_bias), 8)
 
 
-def test_pooling_sums_are_those_of_the_listed_states():
-    units, field, bias = blocks_and_field()
+@pytest.mark.parametrize("centring", [False, True])
+def test_pooling_sums_are_those_of_the_listed_states(centring):
+    """Centred ones see units less a fifth, which is their mean where nothing is known."""
+    units, field, bias = blocks_and_field(centring)
     every, places = listed()
     given = tf.constant(field, tf.float32)
+    offset = 0.2 * centring
+    np.testing.assert_allclose(units.statistic(tf.ones([1, 16])), np.full((1, 16), 1 - offset), rtol=1e-6)
     for beta in (1.0, 0.3):
-        log_f = beta * ((field + bias) @ every.T)
+        log_f = beta * (every @ bias + field @ (every - offset).T)
         np.testing.assert_allclose(units.log_sum(given, beta), logsumexp(log_f, axis=1), rtol=1e-5)
         p = np.exp(log_f - logsumexp(log_f, axis=1)[:, None])
         np.testing.assert_allclose(units.mean(given, beta), p @ every, atol=1e-5)
-    change = logsumexp((field + bias) @ every.T, axis=1) - logsumexp(0.3 * (field + bias) @ every.T, axis=1)
+    log_f = every @ bias + field @ (every - offset).T
+    change = logsumexp(log_f, axis=1) - logsumexp(0.3 * log_f, axis=1)
     found = units.log_sum_change(given, tf.constant(0.3), tf.constant(1.0))
     np.testing.assert_allclose(found, change, rtol=1e-5)
     log_p = (field + bias) @ every.T
@@ -211,14 +224,25 @@ def test_a_machine_of_a_stack_learns_from_pooled_draws_of_the_one_below():
     assert len(moved) == len(set(moved)) == 12
 
 
-def test_gaussian_visible_units_integrate_to_the_partition_function():
-    model = with_weights((1, 2, 1), 0.7, filters=(2,), kernel_size=(1,), pooling=(1,), values="real")
+@pytest.mark.parametrize("centring", [False, True])
+def test_gaussian_visible_units_integrate_to_the_partition_function(centring):
+    sizes = {"filters": (2,), "kernel_size": (1,), "pooling": (1,), "centring": centring}
+    model = with_weights((1, 2, 1), 0.7, values="real", **sizes)
     model.log_variance.assign([-0.4])
     edges = np.linspace(-9.0, 9.0, 601)
     middle = (edges[1:] + edges[:-1]) / 2
     grid = np.stack(np.meshgrid(middle, middle), -1).reshape(-1, 1, 2, 1)
     log_f = np.concatenate([model.log_prob(part).numpy() for part in np.split(grid, 10)]).astype(np.float64)
     assert float(model.log_partition()) == pytest.approx(logsumexp(log_f) + 2 * np.log(0.03), abs=1e-3)
+
+
+def test_centred_filters_begin_at_the_mean_of_each_channel():
+    model = ConvolutionalRBM((4, 4, 2), (2, 3), (3, 1), (2, 1), centring=True)
+    x = tf.constant(np.random.RandomState(0).binomial(1, [0.2, 0.9], (50, 4, 4, 2)), tf.float32)
+    model.stages()[0].on_enter({"x": x}, tf.constant([0, 1]))
+    np.testing.assert_allclose(model.visible_offset, x.numpy().mean((0, 1, 2)), atol=0.02)
+    np.testing.assert_allclose(model.hidden_offset, [0.2, 0.2], rtol=1e-6)
+    np.testing.assert_allclose(model.above.hidden_offset, [0.5, 0.5, 0.5], rtol=1e-6)
 
 
 @pytest.mark.learn

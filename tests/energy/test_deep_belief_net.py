@@ -46,7 +46,16 @@ def with_weights(scale=1.0, **kwargs):
     model = DeepBeliefNet(SIZES[0], SIZES[1:], **kwargs)
     for variable in model.trainable_variables:
         variable.assign(scale * draw.randn(*variable.shape))
+    set_offsets(model)
     return model
+
+
+def set_offsets(model):
+    draw = np.random.RandomState(2)
+    for machine in model.machines:
+        if machine.visible_offset is not None:
+            for offset in (machine.visible_offset, machine.hidden_offset):
+                offset.assign(draw.uniform(0.1, 0.9, offset.shape))
 
 
 def down_tables(model):
@@ -65,9 +74,12 @@ def up_tables(model):
 
 def top_table(machine):
     """-F of every state of the RBM's visible units."""
-    h = states(machine.num_visible)
-    logits = array(machine.hidden_bias) + h @ array(machine.kernel)
-    return h @ array(machine.visible_bias) + np.logaddexp(0.0, logits).sum(-1)
+    h, m, seen = states(machine.num_visible), 0.0, 0.0
+    if machine.visible_offset is not None:
+        m, seen = array(machine.visible_offset), array(machine.hidden_offset)
+    field = (h - m) @ array(machine.kernel)
+    summed = np.logaddexp(0.0, array(machine.hidden_bias) + field) - field * seen
+    return h @ array(machine.visible_bias) + summed.sum(-1)
 
 
 def exact(model):
@@ -194,13 +206,14 @@ def layer_bound(model):
     return (np.exp(log_q) * (down.T + top - logsumexp(top) - log_q)).sum(1).mean()
 
 
-@pytest.mark.parametrize("more", [0, 2])
-def test_the_bound_does_not_fall_when_a_layer_is_added(more):
+@pytest.mark.parametrize(("more", "centring"), [(0, False), (2, False), (2, True)])
+def test_the_bound_does_not_fall_when_a_layer_is_added(more, centring):
     """From the RBM's own log p(x), the new one being the old one turned over, by steps of the exact gradient.
 
     Hidden units beyond those that the old machine had visible ones change nothing while their weights are 0.
     """
-    model = DeepBeliefNet(4, (5, 4 + more))
+    model = DeepBeliefNet(4, (5, 4 + more), centring=centring)
+    set_offsets(model)
     draw = np.random.RandomState(0)
     for variable in model.machines[0].trainable_variables:
         variable.assign(draw.randn(*variable.shape))
@@ -306,8 +319,9 @@ def expected_up_down(model):
     return found
 
 
-def test_the_classifier_begins_as_the_way_up():
-    model = with_weights(fine_tuning="discriminative", num_classes=3)
+@pytest.mark.parametrize("centring", [False, True])
+def test_the_classifier_begins_as_the_way_up(centring):
+    model = with_weights(fine_tuning="discriminative", num_classes=3, centring=centring)
     model.start_classifier()
     hidden = keras.Sequential(model.classifier.layers[:-1])
     np.testing.assert_allclose(hidden(tf.constant(DATA)), model.encode(DATA), atol=1e-6)

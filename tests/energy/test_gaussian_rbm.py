@@ -31,23 +31,27 @@ def make(**kwargs):
         variable.assign(0.7 * draw.randn(*variable.shape))
     model.base_mean.assign([0.3, -0.2])
     model.base_log_variance.assign([0.8, 0.4])
+    if model.visible_offset is not None:
+        model.visible_offset.assign([0.9, -0.4])
+        model.hidden_offset.assign([0.2, 0.5, 0.7])
     return model
 
 
-@pytest.fixture(scope="module")
-def model():
-    return make()
+@pytest.fixture(scope="module", params=[False, True], ids=["plain", "centred"])
+def model(request):
+    return make(centring=request.param)
 
 
 def log_f(theta, v):
     """-E(v, h) for every h: `[batch, 8]`, by the paper's formula."""
-    w, b, z, c = theta
-    s2 = np.exp(z)
-    return -((v - b) ** 2 / (2 * s2)).sum(1)[:, None] + H @ c + (v / s2) @ w @ H.T
+    w, b, z, c, *offsets = theta
+    s2, (m, half) = np.exp(z), offsets or (0.0, 0.0)
+    return -((v - b) ** 2 / (2 * s2)).sum(1)[:, None] + H @ c + ((v - m) / s2) @ w @ (H - half).T
 
 
 def parameters(model):
-    return [np.asarray(getattr(model, name), np.float64) for name in NAMES]
+    names = NAMES if model.visible_offset is None else (*NAMES, "visible_offset", "hidden_offset")
+    return [np.asarray(getattr(model, name), np.float64) for name in names]
 
 
 def quadrature(theta):
@@ -116,14 +120,16 @@ def test_annealing_is_unbiased_and_its_intervals_cover(model):
     assert_annealing_covers(model, quadrature(parameters(model)))
 
 
-def test_gradients():
+@pytest.mark.parametrize("centring", [False, True])
+def test_gradients(centring):
     """CD of many sweeps is the exact gradient, variances included."""
     data = np.array([[1.0, -1.0], [0.5, 2.0], [-1.5, 0.3]], np.float32)
-    model = make(estimator="cd", num_gibbs=25)
+    model = make(estimator="cd", num_gibbs=25, centring=centring)
     order = [NAMES.index(v.name) for v in model.trainable_variables]
+    offsets = parameters(model)[4:]
 
     def definition(theta):
-        theta = [theta[order.index(i)] for i in range(4)]
+        theta = [theta[order.index(i)] for i in range(4)] + offsets
         return quadrature(theta) - logsumexp(log_f(theta, data), axis=1).mean()
 
     # A coarser grid is exact enough: the midpoint rule of a smooth density converges at once.
@@ -146,6 +152,10 @@ def test_training_starts_at_the_data_and_refuses_what_flips():
     np.testing.assert_allclose(np.exp(model.log_variance), x.var(0), rtol=1e-5)
     model.begin({"x": x * [1.0, 0.0]}, 0)
     np.testing.assert_allclose(np.exp(model.log_variance)[1], 0.005 * x[:, 0].var(), rtol=1e-5)
+    centred = GaussianBernoulliRBM(2, 3, centring=True)
+    centred.begin({"x": x}, 0)
+    np.testing.assert_allclose(centred.visible_offset, x.mean(0), rtol=1e-5)
+    np.testing.assert_array_equal(centred.hidden_offset, [0.5, 0.5, 0.5])
     for estimator in ("pseudo_likelihood", "ratio_matching"):
         with pytest.raises(ValueError, match=f"estimator='{estimator}' needs binary visible units"):
             GaussianBernoulliRBM(2, 3, estimator=estimator)

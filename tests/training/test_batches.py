@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.training.toys import Bits, Moments, fitting
 from tfgen import data, random
@@ -35,7 +36,7 @@ def test_the_mean_of_what_is_drawn_anew_is_its_probability(binarize, mean):
     model = Bits((1,))
     model.streams, model.reads_means = ("labelled",), True
     examples = Examples(split, bits, model)
-    rows = np.arange(100)
+    rows = tf.range(100)
     batch = examples.batch(rows, SEED, {"labelled": rows})
     for each in (batch, batch["labelled"], examples.following(rows, SEED)):
         np.testing.assert_array_equal(each["x_mean"], np.full((100, 1), mean))

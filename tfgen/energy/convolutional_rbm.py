@@ -30,7 +30,8 @@ class ConvolutionalRBM(EnergyModel):
 
       p(h_i = 1 | v) = exp(a_i) / (1 + sum over its block of exp(a_j)).
 
-    Real v are Gaussian of a learned variance, as in `GaussianBernoulliRBM`.
+    Real v are Gaussian of a learned variance, as in `GaussianBernoulliRBM`. With centring, filters see
+    v - m and h - 1 / (pooling^2 + 1), m the data's mean of each channel.
 
     With several `filters` it is a stack, a convolutional deep belief net: each machine is trained on samples
     of the pooled units of the one below. p(v) = sum_p p_above(p) p(v | p), where p(v | p) is this machine's
@@ -44,6 +45,7 @@ class ConvolutionalRBM(EnergyModel):
       pooling: Height and width of blocks, one for all but the last machine, or one for each. It must divide
         the detection units, height - kernel_size + 1 and so on. Of one number the last machine has 1.
       values: "levels" for binary v, "real" for Gaussian ones.
+      centring: Whether filters couple deviations of v and h from their offsets, in all machines.
       **kwargs: Arguments of `EnergyModel`, of all machines.
 
     Raises:
@@ -65,6 +67,7 @@ class ConvolutionalRBM(EnergyModel):
         kernel_size=(3,),
         pooling=(2,),
         values="levels",
+        centring=False,
         **kwargs,
     ):
         super().__init__(event_shape, **kwargs)
@@ -90,19 +93,25 @@ class ConvolutionalRBM(EnergyModel):
         self.kernel = add((sizes[0], sizes[0], channels, filters[0]), small, name="kernel")
         self.visible_bias = add((channels,), "zeros", name="visible_bias")
         self.hidden_bias = add((filters[0],), "zeros", name="hidden_bias")
-        bias = Shared(self.visible_bias, math.prod(self.event_shape[:2]))
+        places = math.prod(self.event_shape[:2])
+        bias, visible_offset, self.hidden_offset = Shared(self.visible_bias, places), None, None
+        if centring:
+            none = keras.initializers.Constant(1.0 / (self.pooling**2 + 1))
+            self.visible_offset = add((channels,), "zeros", trainable=False, name="visible_offset")
+            self.hidden_offset = add((filters[0],), none, trainable=False, name="hidden_offset")
+            visible_offset = Shared(self.visible_offset, places)
         # The independent units that chains and annealing start from.
         self.base = add((self.num_visible,), "zeros", trainable=False, name="base")
         if self.values == "levels":
-            visible = Binary(bias, self.base)
+            visible = Binary(bias, self.base, visible_offset)
         else:
             self.log_variance = add((channels,), "zeros", name="log_variance")
             self.base_log_variance = add(
                 (self.num_visible,), "zeros", trainable=False, name="base_log_variance"
             )
-            variance = Shared(self.log_variance, math.prod(self.event_shape[:2]))
-            visible = Gaussian(bias, variance, (self.base, self.base_log_variance))
-        units = {"v": visible, "h": Blocks(self.hidden_bias, shape, self.pooling)}
+            variance = Shared(self.log_variance, places)
+            visible = Gaussian(bias, variance, (self.base, self.base_log_variance), visible_offset)
+        units = {"v": visible, "h": Blocks(self.hidden_bias, shape, self.pooling, self.hidden_offset)}
         self.couple(Joint(units, [Correlation("v", "h", self.kernel, self.event_shape, shape)]))
         # In a stack each machine holds the one above it.
         self.above = None

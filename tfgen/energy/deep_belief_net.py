@@ -54,6 +54,7 @@ class DeepBeliefNet(GenerativeModel):
       num_gibbs: Gibbs sweeps in each step.
       num_chains: Persistent chains of each RBM, for "pcd" and "pt".
       transposed: Start each RBM as the one below turned over, where it has hidden units enough.
+      centring: Whether each RBM couples deviations of its units from their offsets, as `RBM`.
       fine_tuning: "none", "up_down" or "discriminative", a stage of its own.
       condition: "none", or "label": the top RBM joins h_{L-1} and the label, as one-hot units, to h_L, so
         that `log_prob` is of x and its label, and samples are drawn given one.
@@ -89,6 +90,7 @@ class DeepBeliefNet(GenerativeModel):
         num_gibbs=1,
         num_chains=100,
         transposed=True,
+        centring=False,
         fine_tuning="none",
         condition="none",
         num_classes: int | None = None,
@@ -116,6 +118,7 @@ class DeepBeliefNet(GenerativeModel):
         self.recognition = BeliefLayers(sizes[:-1], "up", name="recognition")
         # Those below the top hand their weights on when they are done.
         options = {"estimator": estimator, "num_gibbs": num_gibbs, "num_chains": num_chains}
+        options |= {"centring": centring}
         self.machines = [RBM(*pair, **options) for pair in zip(sizes[:-2], sizes[1:-1], strict=True)]
         labels = {} if self.condition is None else {"condition": "label", "num_classes": num_classes}
         self.machines.append(RBM(*sizes[-2:], **options, **labels))
@@ -165,17 +168,18 @@ class DeepBeliefNet(GenerativeModel):
         if k:
             done = self.machines[k - 1]
             self.generative.kernels[k - 1].assign(tf.transpose(done.kernel.value))
-            self.generative.biases[k - 1].assign(done.visible_bias.value)
+            self.generative.biases[k - 1].assign(done.joint.bias_without_offsets("v"))
             self.recognition.kernels[k - 1].assign(done.kernel.value)
-            self.recognition.biases[k - 1].assign(done.hidden_bias.value)
+            self.recognition.biases[k - 1].assign(done.joint.bias_without_offsets("h"))
 
     def start_classifier(self):
         """Makes the way up the hidden layers of the classifier."""
         kernels = [*self.recognition.kernels, self.top.kernel]
-        biases = [*self.recognition.biases, self.top.hidden_bias]
+        biases = [bias.value for bias in self.recognition.biases]
+        biases.append(self.top.joint.bias_without_offsets("h"))
         for layer, kernel, bias in zip(self.classifier.layers, kernels, biases, strict=False):
             layer.kernel.assign(kernel.value)
-            layer.bias.assign(bias.value)
+            layer.bias.assign(bias)
 
     def up(self, x, seed):
         """A sample of q(h_1, ..., h_{L-1} | x) for each flat x: list of h_0 = x, ..., h_{L-1}, and log q.

@@ -350,8 +350,16 @@ class Joint:
 
     def bias_without_offsets(self, name):
         """The bias of a group in the same density written without offsets, `[size]`."""
+        return self.units[name].bias.value + self._seen_of_offsets(name)
+
+    def begin_without_offsets(self, name, bias):
+        """Makes the bias of a group what it is where `bias_without_offsets` is `bias`, `[size]`."""
+        self.units[name].bias.assign(bias - self._seen_of_offsets(name))
+
+    def _seen_of_offsets(self, name):
+        """What a group sees of the others where they are 0, `[size]`."""
         zeros = {other: tf.zeros([1, units.size]) for other, units in self.units.items()}
-        return self.units[name].bias.value + self.field(name, zeros)[0]
+        return self.field(name, zeros)[0]
 
     def mean_field(self, state, num_sweeps=100, tolerance=1e-5, beta=1.0):
         """Means of the groups that a state leaves out in the best independent q: {name: `[..., size]`}.

@@ -66,6 +66,7 @@ def start_transposed(machine, below):
         return False
     turned = tf.transpose(below.kernel.value)
     machine.kernel.assign(tf.concat([turned, machine.kernel.value[:, below.num_visible :]], axis=1))
-    machine.visible_bias.assign(below.hidden_bias.value)
-    machine.hidden_bias.assign(tf.concat([below.visible_bias.value, tf.zeros([more])], axis=0))
+    turned = tf.concat([below.joint.bias_without_offsets("v"), tf.zeros([more])], axis=0)
+    machine.joint.begin_without_offsets("h", turned)
+    machine.joint.begin_without_offsets("v", below.joint.bias_without_offsets("h"))
     return True

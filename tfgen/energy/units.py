@@ -18,19 +18,28 @@ class Units(abc.ABC):
     """A group of units that are independent given the others: p(s | field) ~ exp(w(s) + t(s) . field).
 
     `field` is what all couplings bring, `[..., size]`. Weights are Keras variables of the model, read at each
-    call.
+    call. With centring couplings see s - offset in place of s.
 
     Attributes:
       size: Number of units.
       num_states: Number of states of the group, or None where they cannot be listed.
+      offset: `[size]`; None without centring.
+
+    References:
+      Montavon & Mueller, "Deep Boltzmann machines and the centering trick", 2012.
     """
 
     size = None
     num_states = None
+    offset = None
 
-    @abc.abstractmethod
     def statistic(self, s):
-        """t(s), what couplings see: `[..., size]`."""
+        """t(s), what couplings see, s - offset: `[..., size]`."""
+        return s if self.offset is None else s - read_like(self.offset, s)
+
+    def seen_of_zero(self, field):
+        """t(0) . field: what couplings see of units that are 0, `[...]`."""
+        return _dot(field, self.statistic(tf.zeros([self.size], field.dtype)))
 
     @abc.abstractmethod
     def own(self, s):
@@ -83,10 +92,11 @@ class Discrete(Units):
     Args:
       bias: `[size]`.
       base: Log odds, or log probabilities up to a constant, at beta = 0, `[size]`; None for zeros.
+      offset: As `Units`.
     """
 
-    def __init__(self, bias, base=None):
-        self.bias, self.base_logits = bias, base
+    def __init__(self, bias, base=None, offset=None):
+        self.bias, self.base_logits, self.offset = bias, base, offset
         self.size = bias.shape[0]
 
     def own(self, s):
@@ -138,20 +148,12 @@ class Binary(Discrete):
     Args:
       bias: `[size]`.
       base: Log odds at beta = 0, `[size]`, a weight or `LogOdds`; None for fair coins.
-      offset: What couplings see is s - offset (centring), `[size]`; None for s itself.
-
-    References:
-      Montavon & Mueller, "Deep Boltzmann machines and the centering trick", 2012.
+      offset: As `Units`.
     """
 
     def __init__(self, bias, base=None, offset=None):
-        super().__init__(bias, base)
-        self.offset = offset
+        super().__init__(bias, base, offset)
         self.num_states = 2**self.size
-
-    def statistic(self, s):
-        """s - offset."""
-        return s if self.offset is None else s - read_like(self.offset, s)
 
     def mean(self, field, beta=1.0):
         """sigmoid(logits)."""
@@ -166,9 +168,9 @@ class Binary(Discrete):
         return random.bernoulli(seed, mean)
 
     def log_sum(self, field, beta=1.0):
-        """sum softplus(logits), less beta offset . field where there is an offset."""
+        """sum softplus(logits), and beta t(0) . field where there is an offset."""
         summed = tf.reduce_sum(softplus(self.logits(field, beta)), axis=-1)
-        return summed if self.offset is None else summed - beta * self._seen_of_zero(field)
+        return summed if self.offset is None else summed + beta * self.seen_of_zero(field)
 
     def log_sum_change(self, field, beta, next_beta):
         """By softplus(a + d) - softplus(a) = relu(d) + log1p(sigmoid(-sign(d) a) expm1(-|d|))."""
@@ -180,11 +182,7 @@ class Binary(Discrete):
         side = tf.sigmoid(tf.where(change > 0, -logits, logits))
         summed = tf.nn.relu(change) + tf.math.log1p(side * tf.math.expm1(-tf.abs(change)))
         summed = tf.reduce_sum(summed, axis=-1)
-        return summed if self.offset is None else summed - (next_beta - beta) * self._seen_of_zero(field)
-
-    def _seen_of_zero(self, field):
-        """offset . field: minus what couplings see of units that are 0."""
-        return _dot(field, read_like(self.offset, field))
+        return summed if self.offset is None else summed + (next_beta - beta) * self.seen_of_zero(field)
 
     def entropy(self, mean):
         """Of Bernoullis."""
@@ -219,10 +217,6 @@ class OneHot(Discrete):
     def __init__(self, bias, base=None):
         super().__init__(bias, base)
         self.num_states = self.size
-
-    def statistic(self, s):
-        """s."""
-        return s
 
     def mean(self, field, beta=1.0):
         """softmax(logits)."""
@@ -272,22 +266,20 @@ class Blocks(Discrete):
       bias: `[channels]`, one for all places.
       shape: `(height, width, channels)`.
       pooling: Height and width of a block, which divides the shape's.
+      offset: `[channels]`, as `Units`.
 
     References:
       Lee, Grosse, Ranganath & Ng, ICML 2009, section 3.3.
     """
 
-    def __init__(self, bias, shape, pooling):
-        super().__init__(Shared(bias, shape[0] * shape[1]))
+    def __init__(self, bias, shape, pooling, offset=None):
+        places = shape[0] * shape[1]
+        super().__init__(Shared(bias, places), offset=None if offset is None else Shared(offset, places))
         self.shape, self.pooling = tuple(shape), pooling
         self.num_blocks = self.size // pooling**2
         self.num_states = (pooling**2 + 1) ** self.num_blocks
         rows, columns = shape[0] // pooling, shape[1] // pooling
         self._split = [rows, pooling, columns, pooling, shape[2]]
-
-    def statistic(self, s):
-        """s itself."""
-        return s
 
     def blocks(self, s):
         """`[..., size]` by block: `[..., blocks, units of a block]`."""
@@ -339,8 +331,9 @@ class Blocks(Discrete):
         return tf.reduce_sum(self.blocks(s), axis=-1)
 
     def log_sum(self, field, beta=1.0):
-        """sum over blocks of log(1 + sum exp(a_j)), `[...]`."""
-        return tf.reduce_sum(tf.reduce_logsumexp(self.block_logits(field, beta), axis=-1), axis=-1)
+        """sum over blocks of log(1 + sum exp(a_j)), and beta t(0) . field with an offset, `[...]`."""
+        summed = tf.reduce_sum(tf.reduce_logsumexp(self.block_logits(field, beta), axis=-1), axis=-1)
+        return summed if self.offset is None else summed + beta * self.seen_of_zero(field)
 
     def log_sum_change(self, field, beta, next_beta):
         """The difference in float64."""
@@ -377,19 +370,20 @@ class Gaussian(Units):
       mean: `[size]`.
       log_variance: `[size]`.
       base: (mean, log variance) at beta = 0, each `[size]`; None for the units' own.
+      offset: As `Units`: t(s) = (s - offset) / var.
 
     References:
       Cho, Ilin & Raiko, "Improved learning of Gaussian-Bernoulli restricted Boltzmann machines", 2011.
     """
 
-    def __init__(self, mean, log_variance, base=None):
-        self.loc, self.log_variance = mean, log_variance
+    def __init__(self, mean, log_variance, base=None, offset=None):
+        self.loc, self.log_variance, self.offset = mean, log_variance, offset
         self.base_loc, self.base_log_variance = (mean, log_variance) if base is None else base
         self.size = mean.shape[0]
 
     def statistic(self, s):
-        """s / variance."""
-        return s * tf.exp(-read_like(self.log_variance, s))
+        """(s - offset) / variance."""
+        return super().statistic(s) * tf.exp(-read_like(self.log_variance, s))
 
     def own(self, s):
         """-sum (s - mean)^2 / (2 variance)."""
@@ -427,12 +421,13 @@ class Gaussian(Units):
         return mean + tf.exp(0.5 * read_like(self.log_variance, mean)) * noise
 
     def log_sum(self, field, beta=1.0):
-        """log of the integral over s."""
+        """log of the integral over s, offset included."""
         precision, pull = self._natural(field, beta)
         zero = tf.zeros_like(field)
         at_zero = beta * self.own(zero) + (1.0 - beta) * self.base(zero)
         each = tf.square(pull) / precision + math.log(2.0 * math.pi) - tf.math.log(precision)
-        return at_zero + 0.5 * tf.reduce_sum(each, axis=-1)
+        integral = at_zero + 0.5 * tf.reduce_sum(each, axis=-1)
+        return integral if self.offset is None else integral + beta * self.seen_of_zero(field)
 
     def log_sum_change(self, field, beta, next_beta):
         """The difference in float64."""
@@ -447,17 +442,19 @@ class Gaussian(Units):
         raise ValueError("Gaussian units have no states to list.")
 
     def begin(self, s):
-        """At the mean and variance of each unit, this at least a hundredth of their average."""
+        """At the mean, the offset too, and the variance of each, at least a hundredth of their average."""
         mean, variance = s.mean(0), s.var(0)
         # Entries that never change would make a density without end.
         log_variance = np.log(np.maximum(variance, max(0.01 * variance.mean(), 1e-6)))
         for variables in ((self.loc, self.log_variance), (self.base_loc, self.base_log_variance)):
             variables[0].assign(mean)
             variables[1].assign(log_variance)
+        if self.offset is not None:
+            self.offset.assign(mean)
 
     def uniform(self):
         """The units' own mean and variance at beta = 0."""
-        return Gaussian(self.loc, self.log_variance)
+        return Gaussian(self.loc, self.log_variance, offset=self.offset)
 
 
 class Shared:
