@@ -840,9 +840,9 @@ MUTANTS = (
     ),
     Mutant(
         "a centred energy that forgets what couplings see of zero", "tfgen/energy/units.py",
-        "summed = tf.reduce_sum(softplus(self.logits(field, beta)), axis=-1)\n"
+        "summed = sum_softplus(self.logits(field, beta))\n"
         "        return summed if self.offset is None else summed + beta * self.seen_of_zero(field)",
-        "summed = tf.reduce_sum(softplus(self.logits(field, beta)), axis=-1)\n        return summed",
+        "summed = sum_softplus(self.logits(field, beta))\n        return summed",
         f"{MACHINES} -k 'free_energies and centred'",
     ),
     Mutant(

@@ -6,12 +6,16 @@ exp(beta (w(s) + t(s) . field) + (1 - beta) w0(s)). beta is a number, or a tenso
 """
 
 import abc
+import functools
 import math
 
 import numpy as np
 import tensorflow as tf
 
 from tfgen import random
+
+# Most units whose softplus takes one logarithm.
+_TOGETHER = 10
 
 
 class Units(abc.ABC):
@@ -169,7 +173,7 @@ class Binary(Discrete):
 
     def log_sum(self, field, beta=1.0):
         """sum softplus(logits), and beta t(0) . field where there is an offset."""
-        summed = tf.reduce_sum(softplus(self.logits(field, beta)), axis=-1)
+        summed = sum_softplus(self.logits(field, beta))
         return summed if self.offset is None else summed + beta * self.seen_of_zero(field)
 
     def log_sum_change(self, field, beta, next_beta):
@@ -480,15 +484,19 @@ class Shared:
 
 
 @tf.custom_gradient
-def softplus(logits):
-    """log(1 + exp(logits)), off by 1e-7 at most.
+def sum_softplus(logits):
+    """sum over the last axis of log(1 + exp(logits)), each off by 1e-7 at most.
 
-    Value and gradient share the sigmoid that Gibbs sampling needs as well; `tf.nn.softplus` and its gradient
-    are the dearest part of a compiled step after the matrix products.
+    log(1 + exp(x)) = max(x, 0) - log m, m = max(sigmoid(x), sigmoid(-x)) in [1/2, 1]. It shares the sigmoid
+    that Gibbs sampling needs as well, and takes one logarithm of a product of several m: the softplus of each
+    unit and its gradient are the dearest part of a compiled step after the matrix products.
     """
     on = tf.sigmoid(logits)
-    value = tf.nn.relu(logits) - tf.math.log(tf.maximum(on, 1.0 - on))
-    return value, lambda upstream: upstream * on
+    together = next(k for k in range(_TOGETHER, 0, -1) if logits.shape[-1] % k == 0)
+    above = tf.split(tf.nn.relu(logits), together, axis=-1)
+    shares = tf.split(tf.maximum(on, 1.0 - on), together, axis=-1)
+    each = functools.reduce(tf.add, above) - tf.math.log(functools.reduce(tf.multiply, shares))
+    return tf.reduce_sum(each, axis=-1), lambda upstream: upstream[..., None] * on
 
 
 def _dot(units, weights):
