@@ -3,7 +3,7 @@
 python -m tests.benchmarks.dbm
 
 784 visible, 500 and 1,000 hidden units, batch 100, as many persistent chains, mean field until no mean moves
-by 1e-3: each variant takes one pass over 5,000 random binary images from the same weights.
+by 1e-2: each variant takes one pass over 5,000 random binary images from the same weights.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from tests.benchmarks import measure
 
 VISIBLE, FIRST, SECOND, BATCH, STEPS, ROUNDS, RATE = 784, 500, 1000, 100, 50, 7, 0.005
-MOST_SWEEPS, TOLERANCE = 100, 1e-3
+MOST_SWEEPS, TOLERANCE = 100, 1e-2
 
 
 def images():
