@@ -881,6 +881,11 @@ MUTANTS = (
         f"{DEEP_MACHINE} -k reads_means",
     ),
     Mutant(
+        "a DBM's best classifier by its nats", "tfgen/energy/deep_boltzmann_machine.py",
+        '{"loss": losses["label_error"]}', '{"loss": losses["label_nats"]}',
+        f"{DEEP_MACHINE} -k reads_means",
+    ),
+    Mutant(
         "a classifier that is tested on draws", "tfgen/networks/classifier.py",
         "None if model.reads_means else seed", "seed",
         f"{DEEP_MACHINE} -k reads_means",

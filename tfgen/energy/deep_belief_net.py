@@ -16,6 +16,7 @@ from tfgen.estimators.importance import seeds_of
 from tfgen.estimators.precision import full_float32
 from tfgen.model import Condition, GenerativeModel, Signature, Stage, Update
 from tfgen.networks.classifier import (
+    by_errors,
     discriminative_stage,
     label_losses,
     report_label_error,
@@ -127,6 +128,7 @@ class DeepBeliefNet(GenerativeModel):
             checks.whole("num_classes", num_classes)
             self.optional_fields = {"label": Condition("label", num_classes=num_classes)}
             self.streams, self.reads_means = ("labelled",), True
+            self.quantities = by_errors(self.quantities)
             self.classifier = sigmoid_classifier(sizes[0], hidden, num_classes, self.dtype_policy)
 
     @property
@@ -278,6 +280,9 @@ class DeepBeliefNet(GenerativeModel):
     def validation_metrics(self, batch, seed):
         """A stand-in for the bound without Z, the reconstruction error, and the classifier's loss and error.
 
+        A classifier's errors choose the best checkpoint: nats of labels rise once it is sure of its mistakes,
+        while their number still falls.
+
         "pseudo_nats" is -E_q [log p(x, ..., h_{k-1} | h_k) + log PL(h_k) - log q], where k counts the layers
         below the one that learns, and PL is the pseudo-likelihood under its RBM in place of the likelihood.
         """
@@ -299,7 +304,7 @@ class DeepBeliefNet(GenerativeModel):
         if label is not None:
             read = self.flat(batch.get("x_mean", batch["x"]))
             found |= label_losses(self.class_logits(read), label)
-            loss = nats if self.classifier is None else found["label_nats"]
+            loss = nats if self.classifier is None else found["label_error"]
         return {"loss": loss, "pseudo_nats": nats} | found
 
     def class_logits(self, x):

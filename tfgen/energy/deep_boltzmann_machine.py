@@ -12,6 +12,7 @@ from tfgen.energy.joint import Dense, Joint
 from tfgen.energy.units import Binary, LogOdds
 from tfgen.model import Condition, Signature, Stage, Update
 from tfgen.networks.classifier import (
+    by_errors,
     discriminative_stage,
     label_losses,
     report_label_error,
@@ -125,6 +126,7 @@ class DeepBoltzmannMachine(EnergyModel):
             checks.whole("num_classes", num_classes)
             self.optional_fields = {"label": Condition("label", num_classes=num_classes)}
             self.streams, self.reads_means = ("labelled",), True
+            self.quantities = by_errors(self.quantities)
             inputs = self.num_visible + hidden[1]
             self.classifier = sigmoid_classifier(inputs, hidden, num_classes, self.dtype_policy)
 
@@ -241,12 +243,17 @@ class DeepBoltzmannMachine(EnergyModel):
             layer.bias.assign(self.joint.bias_without_offsets(name))
 
     def validation_metrics(self, batch, seed):
-        """As `EnergyModel`, v_i given the means of the hidden layers; of a classifier its loss and error."""
+        """As `EnergyModel`, v_i given the means of the hidden layers; of a classifier its errors.
+
+        These choose the best checkpoint: nats of labels rise once a classifier is sure of its mistakes, while
+        their number still falls.
+        """
         found = super().validation_metrics({"x": batch["x"]}, seed)
         if self.classifier is None or "label" not in batch:
             return found
-        losses = label_losses(self.classifier(self.features(batch.get("x_mean", batch["x"]))), batch["label"])
-        return found | losses | {"loss": losses["label_nats"]}
+        read = batch.get("x_mean", batch["x"])
+        losses = label_losses(self.classifier(self.features(read)), batch["label"])
+        return found | losses | {"loss": losses["label_error"]}
 
     def score(self, x, label=None, x_mean=None):
         """The mean-field bound of -F(v); what the classifier reads and says is no part of p(v)."""

@@ -88,6 +88,16 @@ def discriminative_stage(network, features, on_enter, share=1.0):
     return Stage("discriminative", share, [update], lambda batch, seed: on_enter())
 
 
+def by_errors(quantities):
+    """A model's `quantities` where the loss of its validation is its classifier's share of errors.
+
+    Args:
+      quantities: Its `quantities` without: of "loss", which "pseudo_nats" is then, and of "label_error".
+    """
+    error = quantities["label_error"]
+    return quantities | {"loss": error, "val_label_error": None, "pseudo_nats": quantities["loss"]}
+
+
 def report_label_error(model, data, seed, size=1000):
     """Share of a test split's labels that `model.classify` does not find, with Wilson's 95 % interval.
 
