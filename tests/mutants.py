@@ -954,8 +954,8 @@ MUTANTS = (
     ),
     Mutant(
         "blocks in which more than one unit may be 1", "tfgen/energy/units.py",
-        "return tf.reduce_sum(tf.reduce_logsumexp(self.block_logits(field, beta), axis=-1), axis=-1)",
-        "return tf.reduce_sum(tf.math.softplus(self.block_logits(field, beta)[..., 1:]), axis=[-2, -1])",
+        "tf.reduce_sum(tf.reduce_logsumexp(self.block_logits(field, beta), axis=-1), axis=-1)",
+        "tf.reduce_sum(tf.math.softplus(self.block_logits(field, beta)[..., 1:]), axis=[-2, -1])",
         f"{CONVOLUTIONAL} -k pooling_sums",
     ),
     Mutant(
@@ -1229,8 +1229,8 @@ MUTANTS = (
     ),
     Mutant(
         "pixels binarized the wrong way round", "tfgen/space.py",
-        "x = random.bernoulli(seed, x / (data.levels - 1))",
-        "x = random.bernoulli(seed, 1 - x / (data.levels - 1))",
+        "x if seed is None else random.bernoulli(seed, x)",
+        "x if seed is None else random.bernoulli(seed, 1 - x)",
         "tests/training/test_batches.py",
     ),
     Mutant(

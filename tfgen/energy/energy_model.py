@@ -46,7 +46,7 @@ _SWEEPS_OF_REVERSE = 1000
 # Share of a batch's means in the moving average of those of hidden units.
 _NEW = 0.01
 # How far a mean may move in the last sweep of mean field in a step. Of 784-500-1000 units trained on MNIST
-# the bound is then within 2e-4 nats of its maximum, after 7 sweeps for the 22 that 1e-5 takes.
+# the bound is then within 2e-4 nats of its maximum, after 7 to 10 sweeps for the 15 to 24 of 1e-5.
 _MOVED = 1e-2
 
 
