@@ -846,6 +846,12 @@ MUTANTS = (
         f"{MACHINES} -k 'free_energies and centred'",
     ),
     Mutant(
+        "a softplus that forgets units that are off", "tfgen/energy/units.py",
+        "shares = tf.split(tf.maximum(on, 1.0 - on), together, axis=-1)",
+        "shares = tf.split(on, together, axis=-1)",
+        "tests/energy/test_units.py",
+    ),
+    Mutant(
         "variances that the field is not divided by", "tfgen/energy/units.py",
         "return super().statistic(s) * tf.exp(-read_like(self.log_variance, s))",
         "return super().statistic(s)",
