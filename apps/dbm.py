@@ -23,8 +23,15 @@ app = App(
             "dataset": "mnist",
             "binarize": "fixed",
             "hidden": (500, 1000),
+            "centring": True,
             "num_gibbs": 5,
             "weight_decay": 2e-4,
+            # All layers together take a higher rate than pairs of them, since centring keeps means out.
+            "optimizer": {
+                "layer_1": _LAYER,
+                "layer_2": _LAYER,
+                "joint": {"name": "sgd", "learning_rate": 0.04},
+            },
             "schedule": "linear",
             "ema": 0.999,
             "steps": 100_000,
