@@ -255,17 +255,18 @@ def test_samples_follow_the_predictive(covariance, factorization):
     run_passes(model, x, 2)
     drawn = model.sample(20_000, seed=1).numpy() @ [1.0, 0.5]
     draw, q, a = np.random.RandomState(0), model.factors(), model.weights_posterior().concentration.numpy()
+    factors = [value.numpy() for value in (q.dof, q.strength, q.mean, q.scatter)]
     expected = []
     for k in draw.choice(2, 20_000, p=a / a.sum()):
-        n, b, m = q.dof[k].numpy(), q.strength[k].numpy(), q.mean[k].numpy()
+        n, b, m, scatter = (value[k] for value in factors)
         if covariance == "diag":
-            precision = np.diag(draw.gamma(n / 2, 2 / q.scatter[k].numpy()))
+            precision = np.diag(draw.gamma(n / 2, 2 / scatter))
         else:
-            root = np.linalg.cholesky(np.linalg.inv(q.scatter[k].numpy()))
+            root = np.linalg.cholesky(np.linalg.inv(scatter))
             bartlett = np.diag(np.sqrt(draw.chisquare(n - np.arange(2))))
             bartlett[1, 0] = draw.randn()
             precision = root @ bartlett @ bartlett.T @ root.T
-        spread = precision if factorization == "structured" else n * np.linalg.inv(q.scatter[k].numpy())
+        spread = precision if factorization == "structured" else n * np.linalg.inv(scatter)
         mean = m + np.linalg.solve(np.linalg.cholesky(b * spread).T, draw.randn(2))
         expected.append(mean + np.linalg.solve(np.linalg.cholesky(precision).T, draw.randn(2)))
     expected = np.array(expected) @ [1.0, 0.5]
