@@ -26,7 +26,7 @@ app = App(
             "centring": True,
             "num_gibbs": 5,
             "weight_decay": 2e-4,
-            # All layers together take a higher rate than pairs of them, since centring keeps means out.
+            # Centred, all layers together take a higher rate than pairs of them do here.
             "optimizer": {
                 "layer_1": _LAYER,
                 "layer_2": _LAYER,

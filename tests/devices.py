@@ -1,4 +1,4 @@
-"""Two logical CPUs in this process, so that two replicas are tested in one; imported before they are used."""
+"""Two logical CPUs in this process, for two replicas, and a worker's one thread; imported before they are used."""
 
 import os
 
