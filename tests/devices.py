@@ -1,4 +1,4 @@
-"""Two logical CPUs in this process, for two replicas, and a worker's one thread; imported before they are used."""
+"""Two logical CPUs in this process, for two replicas, and the threads of a worker; imported before use."""
 
 import os
 
