@@ -822,9 +822,10 @@ MUTANTS = (
     ),
     Mutant(
         "a gradient through the Gibbs chain's samples", "tfgen/energy/estimators.py",
-        "both = tf.stop_gradient(tf.concat([x, samples], axis=0))",
+        "x, samples = (model.joint.unpack(tf.stop_gradient(s), model.kept) for s in (x, samples))",
         "k = model.kernel.value[0, 0]\n"
-        "    both = tf.concat([x, samples + k - tf.stop_gradient(k)], axis=0)",
+        "    samples = samples + k - tf.stop_gradient(k)\n"
+        "    x, samples = (model.joint.unpack(s, model.kept) for s in (x, samples))",
         f"{RBM_TESTS} -k cd_gradient",
     ),
     Mutant(
@@ -923,7 +924,7 @@ MUTANTS = (
     Mutant(
         "mean field of a step that stops at once", "tfgen/energy/energy_model.py",
         "_MOVED = 1e-2", "_MOVED = 1.0",
-        "tests/energy/test_deep_boltzmann_machine.py -k gradient_is_that_of_means",
+        "tests/energy/test_deep_boltzmann_machine.py -k means_of_a_step",
     ),
     Mutant(
         "annealing that starts beside its path", "tfgen/energy/units.py",

@@ -153,8 +153,13 @@ def bits(seed, shape):
     size = tf.reduce_prod(shape)
     half = tf.cast(tf.range((size + 1) // 2), tf.uint32)
     key = [word[..., None] for word in _words(seed)]
-    words = tf.concat(threefry(key, (half, tf.constant(_DRAW, tf.uint32))), axis=-1)
-    return tf.reshape(words[..., :size], tf.concat([tf.shape(seed)[:-1], shape], 0))
+    first, second = threefry(key, (half, tf.constant(_DRAW, tf.uint32)))
+    # A selection: of a concatenation, and of all that follows it, XLA makes a loop of one thread that takes
+    # one number at a time.
+    words = tf.where([[True], [False]], first[..., None, :], second[..., None, :])
+    leading = tf.shape(seed)[:-1]
+    words = tf.reshape(words, tf.concat([leading, [2 * tf.size(half)]], 0))[..., :size]
+    return tf.reshape(words, tf.concat([leading, shape], 0))
 
 
 def uniform(seed, shape):

@@ -184,6 +184,16 @@ def test_mean_field_begins_with_layers_that_make_up_for_those_not_yet_known():
         np.testing.assert_allclose(found[name], means, atol=1e-6)
 
 
+def test_means_of_a_step_are_at_rest():
+    """One sweep alone leaves means of h_2 that are 5e-3 away."""
+    model = with_weights()
+    observed = {"v": tf.constant(ALL, tf.float32)}
+    at_rest = model.joint.mean_field(observed, num_sweeps=1000, tolerance=1e-7)["h_2"]
+    found = model.joint.unpack(model.clamped(observed, SEED), model.kept)
+    np.testing.assert_array_equal(found["v"], ALL)
+    np.testing.assert_allclose(found["h_2"], at_rest, atol=1e-3)
+
+
 @pytest.mark.slow
 def test_annealing_is_unbiased_and_its_intervals_cover():
     model = with_weights()

@@ -25,8 +25,8 @@ def contrast(model, x, samples):
     Both go through the same matrix products and sigmoids, which is faster than one after the other.
     """
     num = tf.shape(x)[0]
-    both = tf.stop_gradient(tf.concat([x, samples], axis=0))
-    state = model.joint.unpack(both, model.kept)
+    x, samples = (model.joint.unpack(tf.stop_gradient(s), model.kept) for s in (x, samples))
+    state = {name: tf.concat([s, samples[name]], axis=0) for name, s in x.items()}
     fields = model.joint.fields(state)
     log_p = model.joint.log_prob(state, fields=fields)
     data = -tf.reduce_mean(log_p[:num])

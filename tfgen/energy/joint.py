@@ -361,20 +361,23 @@ class Joint:
         zeros = {other: tf.zeros([1, units.size]) for other, units in self.units.items()}
         return self.field(name, zeros)[0]
 
-    def mean_field(self, state, num_sweeps=100, tolerance=1e-5, beta=1.0):
+    def mean_field(self, state, num_sweeps=100, tolerance=1e-5, beta=1.0, watched=None):
         """Means of the groups that a state leaves out in the best independent q: {name: `[..., size]`}.
 
-        Coordinate ascent of `bound`, group after group, until no mean moves by more than `tolerance`. It
-        begins with a pass in which a group hears those before it, as many times over as makes up for those
-        after it: in a DBM twice, as its layers were pretrained (Salakhutdinov & Larochelle 2010).
+        Coordinate ascent of `bound`, group after group, until no watched mean moves by more than
+        `tolerance`. It begins with a pass in which a group hears those before it, as many times over as makes
+        up for those after it: in a DBM twice, as its layers were pretrained (Salakhutdinov & Larochelle
+        2010).
 
         Args:
           state: {name: `[..., size]`}.
           num_sweeps: Most sweeps after that pass.
           tolerance: As said.
           beta: Inverse temperature.
+          watched: Names of the groups whose means are watched; None for all that the state leaves out.
         """
         names = self.others(state)
+        watched = names if watched is None else watched
         # What the state brings is the same in every sweep.
         given = {name: self.field(name, state) for name in names}
         means = {}
@@ -399,7 +402,7 @@ class Joint:
                 else:
                     mean = self.units[name].mean(field, beta)
                 means = means | {name: mean}
-            moved = tf.reduce_max(tf.stack([tf.reduce_max(tf.abs(means[n] - before[n])) for n in names]))
+            moved = tf.reduce_max(tf.stack([tf.reduce_max(tf.abs(means[n] - before[n])) for n in watched]))
             return number + 1, means, moved
 
         start = (tf.constant(0), means, tf.constant(math.inf, next(iter(means.values())).dtype))

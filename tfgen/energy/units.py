@@ -500,11 +500,11 @@ def sum_softplus(logits):
 
 
 def _dot(units, weights):
-    """`units . weights` of units `[..., n]`, as one matrix product."""
-    if units.shape.rank == 2:
-        return tf.linalg.matvec(units, weights)
-    flat = tf.linalg.matvec(tf.reshape(units, [-1, units.shape[-1]]), weights)
-    return tf.reshape(flat, tf.shape(units)[:-1])
+    """`units . weights` of units `[..., n]`.
+
+    As a sum: into a product of a matrix and a vector XLA would draw the units a second time.
+    """
+    return tf.reduce_sum(units * weights, axis=-1)
 
 
 def read_like(variable, like):
