@@ -829,6 +829,11 @@ MUTANTS = (
         f"{RBM_TESTS} -k cd_gradient",
     ),
     Mutant(
+        "means of log f without the terms between groups", "tfgen/energy/joint.py",
+        "rest += [] if pairs is None else [pairs]", "del pairs",
+        "tests/energy/test_machines.py -k means_of_log_f",
+    ),
+    Mutant(
         "model samples weighed like data", "tfgen/energy/estimators.py",
         "return data - model_side, scalars", "return data + model_side, scalars",
         f"{RBM_TESTS} -k cd_gradient",

@@ -12,7 +12,7 @@ import tensorflow as tf
 from scipy.special import expit, logsumexp
 
 from tests.energy.machine_checks import assert_drawn_from, assert_mean_is, gradients, numbers, slope, states
-from tfgen.energy import RBM, BoltzmannMachine
+from tfgen.energy import RBM, BoltzmannMachine, GaussianBernoulliRBM
 
 NAMES = (
     "visible_bias",
@@ -367,3 +367,33 @@ def test_bad_machines_are_named():
         RBM(4, 2).log_prob(np.full((1, 4), 0.5))
     with pytest.raises(ValueError, match="y is missing"):
         RBM(4, 2, condition="label", num_classes=2).energy(np.ones((1, 4)), np.ones((1, 2)))
+
+
+@pytest.mark.parametrize("kept", [("v",), ("v", "h")], ids="-".join)
+@pytest.mark.parametrize("kind", ["general", "labelled", "gaussian"])
+def test_means_of_log_f_are_those_of_its_single_states(kind, kept):
+    """Weighted sums of log f, whose own terms are taken at once, and their gradients."""
+    if kind == "general":
+        model = BoltzmannMachine(3, num_hidden=2)
+    elif kind == "labelled":
+        model = RBM(3, num_hidden=2, condition="label", num_classes=3, centring=True)
+    else:
+        model = GaussianBernoulliRBM(3, num_hidden=2)
+    draw, variables = np.random.RandomState(0), model.trainable_variables
+    for variable in (*variables, *(v for v in model.weights if "offset" in v.name)):
+        variable.assign(draw.randn(*variable.shape))
+    if model.condition is not None:
+        kept = (*kept, "y")
+    if not model.joint.independent(model.joint.others(kept)):
+        kept = tuple(model.joint.units)
+    state = {name: draw.uniform(size=(5, model.joint.units[name].size)) for name in kept}
+    state = {name: tf.constant(s, tf.float32) for name, s in state.items()}
+    shares = tf.constant(draw.uniform(-1.0, 1.0, (2, 5)), tf.float32)
+    with tf.GradientTape(persistent=True) as tape:
+        found = model.joint.mean_log_prob(state, shares)
+        each = tf.linalg.matvec(shares, model.joint.log_prob(state))
+    np.testing.assert_allclose(found, each, rtol=1e-5, atol=1e-5)
+    inside, zero = [v.value for v in variables], tf.UnconnectedGradients.ZERO
+    slopes = [tape.gradient(of, inside, unconnected_gradients=zero) for of in (found, each)]
+    for one, other in zip(*slopes, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)

@@ -28,9 +28,10 @@ def contrast(model, x, samples):
     x, samples = (model.joint.unpack(tf.stop_gradient(s), model.kept) for s in (x, samples))
     state = {name: tf.concat([s, samples[name]], axis=0) for name, s in x.items()}
     fields = model.joint.fields(state)
-    log_p = model.joint.log_prob(state, fields=fields)
-    data = -tf.reduce_mean(log_p[:num])
-    model_side = -tf.reduce_mean(log_p[num:])
+    # Means as products with shares: of single rows XLA would draw the samples once more for each use.
+    rows = [num, tf.shape(samples[model.kept[0]])[0]]
+    shares = tf.repeat(tf.eye(2) / tf.cast(rows, tf.float32), rows, axis=1)
+    data, model_side = tf.unstack(-model.joint.mean_log_prob(state, shares, fields))
     scalars = {"free_energy": data, "free_energy_gap": model_side - data}
     means = {name: tf.stop_gradient(model.joint.units[name].mean(f))[num:] for name, f in fields.items()}
     return data - model_side, scalars, means

@@ -197,6 +197,23 @@ class Joint:
             total = beta * total + (1.0 - beta) * base
         return self._sum([total, *(self.units[name].log_sum(f, beta) for name, f in fields.items())])
 
+    def mean_log_prob(self, state, shares, fields=None):
+        """Means of log f over states, by their shares in each: `[means, batch]` to `[means]`.
+
+        Args:
+          state: {name: `[batch, size]`}, as `log_prob` takes it.
+          shares: float32 `[means, batch]`.
+          fields: As there.
+
+        Raises:
+          ValueError: As there.
+        """
+        fields, pairs = self._summable(state, fields), self._pairs(state)
+        own = [units.mean_own(state[name], shares) for name, units in self._of(state)]
+        rest = [self.units[name].log_sum(field) for name, field in fields.items()]
+        rest += [] if pairs is None else [pairs]
+        return self._sum(own + ([tf.linalg.matvec(shares, self._sum(rest))] if rest else []))
+
     def log_ratio(self, state, beta, next_beta):
         """log f_{next_beta} - log f_beta of a state, keeping the digits of small differences: `[...]`."""
         fields = self._summable(state)

@@ -49,6 +49,10 @@ class Units(abc.ABC):
     def own(self, s):
         """w(s), `[...]`."""
 
+    def mean_own(self, s, shares):
+        """Means of w over states `[batch, size]`, by their shares in each: `[means, batch]` to `[means]`."""
+        return tf.linalg.matvec(shares, self.own(s))
+
     @abc.abstractmethod
     def base(self, s):
         """w0(s), the own term at beta = 0, `[...]`."""
@@ -106,6 +110,10 @@ class Discrete(Units):
     def own(self, s):
         """bias . s."""
         return _dot(s, read_like(self.bias, s))
+
+    def mean_own(self, s, shares):
+        """bias . mean of s."""
+        return _dot(tf.matmul(shares, s), read_like(self.bias, s))
 
     def base(self, s):
         """base . s."""
