@@ -142,29 +142,33 @@ def rows(seed, num, start=0):
     return fold_in(seed, tf.range(num) + start)
 
 
-def bits(seed, shape):
+def bits(seed, shape, vectors=False):
     """Uniform random words, uint32 `[*seed.shape[:-1], *shape]`.
 
     Args:
       seed: int32 `[..., 2]`; every leading dimension is a batch of independent streams.
       shape: Shape of one stream's draw, ints or an int32 tensor.
+      vectors: Whether XLA computes them in vectors on all cores of a CPU, and anew for each use but products
+        of matrices: the same words. Chains of draws without products in between then take for ever.
     """
     shape = tf.convert_to_tensor(shape, tf.int32)
     size = tf.reduce_prod(shape)
     half = tf.cast(tf.range((size + 1) // 2), tf.uint32)
     key = [word[..., None] for word in _words(seed)]
     first, second = threefry(key, (half, tf.constant(_DRAW, tf.uint32)))
-    # A selection: of a concatenation, and of all that follows it, XLA makes a loop of one thread that takes
-    # one number at a time.
-    words = tf.where([[True], [False]], first[..., None, :], second[..., None, :])
     leading = tf.shape(seed)[:-1]
-    words = tf.reshape(words, tf.concat([leading, [2 * tf.size(half)]], 0))[..., :size]
-    return tf.reshape(words, tf.concat([leading, shape], 0))
+    if vectors:
+        # Of a concatenation, and of all that follows it, XLA makes a loop of one thread, a number at a time.
+        words = tf.where([[True], [False]], first[..., None, :], second[..., None, :])
+        words = tf.reshape(words, tf.concat([leading, [2 * tf.size(half)]], 0))
+    else:
+        words = tf.concat([first, second], axis=-1)
+    return tf.reshape(words[..., :size], tf.concat([leading, shape], 0))
 
 
-def uniform(seed, shape):
-    """Uniform floats strictly inside (0, 1): the midpoints of 2^23 equal cells. Shapes as in `bits`."""
-    cells = tf.bitwise.right_shift(bits(seed, shape), np.uint32(9))
+def uniform(seed, shape, vectors=False):
+    """Uniform floats strictly inside (0, 1): the midpoints of 2^23 equal cells. Arguments as in `bits`."""
+    cells = tf.bitwise.right_shift(bits(seed, shape, vectors), np.uint32(9))
     return (tf.cast(cells, tf.float32) + 0.5) * 2.0**-23
 
 
@@ -173,20 +177,21 @@ def normal(seed, shape):
     return tf.math.ndtri(uniform(seed, shape))
 
 
-def _uniform_like(seed, x, dropped=0):
+def _uniform_like(seed, x, dropped=0, vectors=False):
     """Uniforms of the shape of `x` without its last `dropped` axes; `seed` may carry leading ones of `x`."""
     shape = tf.shape(x)
-    return uniform(seed, shape[seed.shape.rank - 1 : x.shape.rank - dropped])
+    return uniform(seed, shape[seed.shape.rank - 1 : x.shape.rank - dropped], vectors)
 
 
-def bernoulli(seed, probs):
+def bernoulli(seed, probs, vectors=False):
     """Zeros and ones (float32, the shape of `probs`), one with probability `probs`.
 
     Args:
       seed: int32 `[2]`, or `[batch, 2]` with one stream for each row of `probs`.
       probs: Probabilities, float.
+      vectors: As in `bits`.
     """
-    return tf.cast(_uniform_like(seed, probs) < probs, tf.float32)
+    return tf.cast(_uniform_like(seed, probs, vectors=vectors) < probs, tf.float32)
 
 
 def pick(uniform, weights):

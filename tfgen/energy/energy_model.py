@@ -373,7 +373,9 @@ class EnergyModel(GenerativeModel):
         kept = self.kept
 
         def transition(s, beta, seed):
-            return joint.pack(joint.sweep(joint.unpack(s, kept), seed, beta))
+            # Of one seed for all chains XLA draws real units and labels one at a time.
+            seeds = random.rows(seed, num_chains)
+            return joint.pack(joint.sweep(joint.unpack(s, kept), seeds, beta))
 
         def log_ratio(s, beta, next_beta):
             return joint.log_ratio(joint.unpack(s, kept), beta, next_beta)

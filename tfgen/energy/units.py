@@ -173,11 +173,12 @@ class Binary(Discrete):
 
     def draw(self, seed, field, beta=1.0, temperature=1.0):
         """Bernoulli draws; at temperature 0 the likelier value, a fair coin where both are."""
-        return random.bernoulli(seed, tf.sigmoid(cooled(self.logits(field, beta), temperature)))
+        probs = tf.sigmoid(cooled(self.logits(field, beta), temperature))
+        return random.bernoulli(seed, probs, vectors=True)
 
     def draw_of_mean(self, seed, mean):
         """Bernoulli draws."""
-        return random.bernoulli(seed, mean)
+        return random.bernoulli(seed, mean, vectors=True)
 
     def log_sum(self, field, beta=1.0):
         """sum softplus(logits), and beta t(0) . field where there is an offset."""
