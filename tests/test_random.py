@@ -115,3 +115,12 @@ def test_seeds_are_told_apart():
     ):
         with pytest.raises(ValueError, match="seed must be an int from .* or two int32"):
             random.as_seed(wrong)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("shape", [(1,), (7,), (4, 5), (3, 5)])
+@pytest.mark.parametrize("seed", [[1, 2], [[1, 2], [3, 4], [5, 6]]])
+def test_words_in_vectors_are_the_same(seed, shape, jit):
+    draw = tf.function(random.bits, jit_compile=jit, autograph=False)
+    plain, vectors = (draw(tf.constant(seed), shape, vectors=v) for v in (False, True))
+    np.testing.assert_array_equal(plain, vectors)
