@@ -932,6 +932,16 @@ MUTANTS = (
         "tests/energy/test_deep_boltzmann_machine.py -k means_of_a_step",
     ),
     Mutant(
+        "mean field of data that hears samples", "tfgen/energy/energy_model.py",
+        "fields = {name: field[:num] for", "fields = {name: field[-num:] for",
+        "tests/energy/test_deep_boltzmann_machine.py -k beside_samples",
+    ),
+    Mutant(
+        "mean field whose watched means are those of other layers", "tfgen/energy/joint.py",
+        "for n in watched]))", "for n in names if n not in watched]))",
+        "tests/energy/test_deep_boltzmann_machine.py -k means_of_a_step",
+    ),
+    Mutant(
         "annealing that starts beside its path", "tfgen/energy/units.py",
         "        return (1.0 - beta) * read_like(self.base_logits, end) + beta * end",
         "        return beta * end",

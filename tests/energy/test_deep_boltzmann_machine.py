@@ -194,6 +194,14 @@ def test_means_of_a_step_are_at_rest():
     np.testing.assert_allclose(found["h_2"], at_rest, atol=1e-3)
 
 
+def test_means_of_a_step_are_the_same_beside_samples():
+    model = with_weights()
+    observed = {"v": tf.constant(ALL, tf.float32)}
+    samples = model.start(tf.constant([3, 4]), 5)
+    found = model.clamped(observed, SEED, beside=samples)
+    np.testing.assert_allclose(found, model.clamped(observed, SEED), atol=1e-6)
+
+
 @pytest.mark.slow
 def test_annealing_is_unbiased_and_its_intervals_cover():
     model = with_weights()

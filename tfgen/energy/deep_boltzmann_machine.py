@@ -172,8 +172,9 @@ class DeepBoltzmannMachine(EnergyModel):
         def objective(batch, seed, step):
             del step
             below, own = random.split(seed)
-            twice = [self.inputs(k, batch["x"], below)] * len(machine.visible)
-            loss, scalars = ESTIMATORS[machine.estimator](machine, tf.concat(twice, axis=1), own)
+            x = self.inputs(k, batch["x"], below)
+            twice = machine.joint.pack(dict.fromkeys(machine.visible, x))
+            loss, scalars = ESTIMATORS[machine.estimator](machine, lambda beside=None: twice, own)
             if self.weight_decay:
                 loss += self.weight_decay * self.joint.couplings[k].penalty()
             return loss, scalars

@@ -213,19 +213,30 @@ class EnergyModel(GenerativeModel):
             state[self.visible[1]] = self.condition.features(condition)
         return state
 
-    def clamped(self, observed, seed):
+    def clamped(self, observed, seed, beside=None):
         """A batch of data as states of the kept groups, hidden ones inferred: flat `[batch, size]`.
 
         Hidden groups that chains walk over hold their means by mean field, until none moves by more than
         1e-2, at which a multilinear energy is its expectation; or, with `inference` "gibbs", draws after
         `num_gibbs` sweeps with data clamped.
+
+        Args:
+          observed: {name: flat state} of the visible groups.
+          seed: int32 [2].
+          beside: States of the kept groups that are met next to these: mean field then reads its fields from
+            the products of both, which `contrast` takes as well, and a compiled step computes once.
         """
         hidden = [name for name in self.kept if name not in self.visible]
         if not hidden:
             return self.joint.pack(observed)
         if self.inference == "mean_field":
             # All others are summed out given these, so these alone have to be at rest.
-            found = self.joint.mean_field(observed, tolerance=_MOVED, watched=hidden)
+            fields = None
+            if beside is not None:
+                beside, num = self.joint.unpack(beside, self.kept), tf.shape(observed[self.visible[0]])[0]
+                both = {name: tf.concat([s, beside[name]], axis=0) for name, s in observed.items()}
+                fields = {name: field[:num] for name, field in self.joint.fields(both).items()}
+            found = self.joint.mean_field(observed, tolerance=_MOVED, watched=hidden, fields=fields)
         else:
             num = tf.shape(observed[self.visible[0]])[0]
             first, seed = random.split(seed)
@@ -423,11 +434,15 @@ class EnergyModel(GenerativeModel):
         del step
         observed = self.observed(batch["x"], batch.get("condition"))
         infer, estimate = (seed, seed) if self.kept == self.visible else random.split(seed)
-        x = self.clamped(observed, infer)
-        for name, share in self.rates.items():
-            now = tf.reduce_mean(self.joint.unpack(x, self.kept)[name], axis=0)
-            share.assign((1.0 - _NEW) * share.value + _NEW * now)
-        loss, scalars = ESTIMATORS[self.estimator](self, x, estimate)
+
+        def data(beside=None):
+            x = self.clamped(observed, infer, beside)
+            for name, share in self.rates.items():
+                now = tf.reduce_mean(self.joint.unpack(x, self.kept)[name], axis=0)
+                share.assign((1.0 - _NEW) * share.value + _NEW * now)
+            return x
+
+        loss, scalars = ESTIMATORS[self.estimator](self, data, estimate)
         if self.label_weight:
             told = -tf.reduce_mean(self.log_conditional(observed, self.visible[1]))
             loss = (1.0 - self.label_weight) * loss + self.label_weight * told

@@ -4,7 +4,8 @@ Each is `f(model, x, seed) -> (loss, scalars)`; x is a batch of states of `model
 `[batch, size]`, as `EnergyModel.clamped` makes them of data. With F the free energy, the exact gradient of
 -log p is E_data dF/dw - E_model dF/dw. The first four put samples, or means, in the place of E_model, so
 their gradient is not that of the loss they report (F of the data minus F of the samples); the others are
-objectives of their own.
+objectives of their own. `ESTIMATORS` holds them by name, of a function `data(beside=None)` that returns x:
+samples that do not need x are drawn before it, and its mean field shares their products.
 """
 
 import math
@@ -51,23 +52,24 @@ def mean_field_contrastive_divergence(model, x, seed):
     return contrast(model, x, means)[:2]
 
 
-def persistent_contrastive_divergence(model, x, seed):
+def persistent_contrastive_divergence(model, data, seed):
     """PCD-k: the samples' chains go on from step to step (Tieleman 2008).
 
     `model.chains` holds the groups that are summed out, where there are some, so that a sweep shares its
-    products with the free energy of the sample.
+    products with the free energy of the sample, and data's mean field with both. Of `data`, not of x, as
+    `ESTIMATORS` says.
     """
     first, chain, last = random.split(seed, 3)
     joint, held, chains = model.joint, model.held, replica_rows(model.chains)
     if held == model.kept:
         samples = gibbs_chain(model, chains, chain, model.num_gibbs)
-        loss, scalars, _ = contrast(model, x, samples)
+        loss, scalars, _ = contrast(model, data(), samples)
         assign_replica_rows(model.chains, samples)
         return loss, scalars
     seeds = (first,) if len(model.kept) == 1 else random.split(first, len(model.kept))
     values = joint.draw(model.kept, joint.unpack(chains, held), seeds)
     samples = gibbs_chain(model, joint.pack({n: values[n] for n in model.kept}), chain, model.num_gibbs - 1)
-    loss, scalars, means = contrast(model, x, samples)
+    loss, scalars, means = contrast(model, data(samples), samples)
     seeds = (last,) if len(held) == 1 else random.split(last, len(held))
     drawn = {n: joint.units[n].draw_of_mean(s, means[n]) for n, s in zip(held, seeds, strict=True)}
     assign_replica_rows(model.chains, joint.pack(drawn))
@@ -182,12 +184,16 @@ def gibbs_chain(model, v, seed, num_sweeps):
     return tf.stop_gradient(v)
 
 
+def _of_states(estimator):
+    return lambda model, data, seed: estimator(model, data(), seed)
+
+
 ESTIMATORS = {
-    "cd": contrastive_divergence,
+    "cd": _of_states(contrastive_divergence),
     "pcd": persistent_contrastive_divergence,
-    "pt": parallel_tempering,
-    "mean_field_cd": mean_field_contrastive_divergence,
-    "pseudo_likelihood": pseudo_likelihood,
-    "ratio_matching": ratio_matching,
-    "nce": noise_contrastive,
+    "pt": _of_states(parallel_tempering),
+    "mean_field_cd": _of_states(mean_field_contrastive_divergence),
+    "pseudo_likelihood": _of_states(pseudo_likelihood),
+    "ratio_matching": _of_states(ratio_matching),
+    "nce": _of_states(noise_contrastive),
 }

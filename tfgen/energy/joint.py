@@ -378,7 +378,7 @@ class Joint:
         zeros = {other: tf.zeros([1, units.size]) for other, units in self.units.items()}
         return self.field(name, zeros)[0]
 
-    def mean_field(self, state, num_sweeps=100, tolerance=1e-5, beta=1.0, watched=None):
+    def mean_field(self, state, num_sweeps=100, tolerance=1e-5, beta=1.0, watched=None, fields=None):
         """Means of the groups that a state leaves out in the best independent q: {name: `[..., size]`}.
 
         Coordinate ascent of `bound`, group after group, until no watched mean moves by more than
@@ -392,11 +392,12 @@ class Joint:
           tolerance: As said.
           beta: Inverse temperature.
           watched: Names of the groups whose means are watched; None for all that the state leaves out.
+          fields: What `fields` returns for this state, where it is known.
         """
         names = self.others(state)
         watched = names if watched is None else watched
         # What the state brings is the same in every sweep.
-        given = {name: self.field(name, state) for name in names}
+        given = self.fields(state) if fields is None else fields
         means = {}
         for name in names:
             heard = given[name] + self.field(name, means) if means else given[name]
