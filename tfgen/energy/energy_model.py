@@ -230,12 +230,12 @@ class EnergyModel(GenerativeModel):
         if not hidden:
             return self.joint.pack(observed)
         if self.inference == "mean_field":
-            # All others are summed out given these, so these alone have to be at rest.
             fields = None
             if beside is not None:
                 beside, num = self.joint.unpack(beside, self.kept), tf.shape(observed[self.visible[0]])[0]
                 both = {name: tf.concat([s, beside[name]], axis=0) for name, s in observed.items()}
                 fields = {name: field[:num] for name, field in self.joint.fields(both).items()}
+            # All others are summed out given the hidden kept ones, so these alone have to be at rest.
             found = self.joint.mean_field(observed, tolerance=_MOVED, watched=hidden, fields=fields)
         else:
             num = tf.shape(observed[self.visible[0]])[0]
