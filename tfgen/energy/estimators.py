@@ -4,8 +4,11 @@ Each is `f(model, x, seed) -> (loss, scalars)`; x is a batch of states of `model
 `[batch, size]`, as `EnergyModel.clamped` makes them of data. With F the free energy, the exact gradient of
 -log p is E_data dF/dw - E_model dF/dw. The first four put samples, or means, in the place of E_model, so
 their gradient is not that of the loss they report (F of the data minus F of the samples); the others are
-objectives of their own. `ESTIMATORS` holds them by name, of a function `data(beside=None)` that returns x:
-samples that do not need x are drawn before it, and its mean field shares their products.
+objectives of their own.
+
+`ESTIMATORS` holds them by name as `f(model, data, seed)`, of a function `data(beside=None)` that returns x:
+the samples of persistent chains do not need x, and are drawn before it so that its mean field shares their
+products.
 """
 
 import math

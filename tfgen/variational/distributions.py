@@ -307,10 +307,11 @@ def above_zero(distribution):
     """Whether all z of a distribution are above 0; None where TFP does not know."""
     try:
         bijector = distribution.experimental_default_event_space_bijector()
-        lowest = None if bijector is None else bijector.forward(tf.fill(distribution.event_shape, -20.0))
     except (NotImplementedError, TypeError):  # That of a Dirichlet asks NumPy for an argument it has lost.
         return None
-    return None if lowest is None else bool(tf.reduce_all(lowest >= 0.0))
+    if bijector is None:
+        return None
+    return bool(tf.reduce_all(bijector.forward(tf.fill(distribution.event_shape, -20.0)) >= 0.0))
 
 
 def checked_distributions(model):
